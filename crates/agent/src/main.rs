@@ -1,0 +1,2 @@
+//! The agent: configuration, wiring and the real host.
+fn main() {}

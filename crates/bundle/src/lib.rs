@@ -1,0 +1,1 @@
+//! Group specification and image configuration to an OCI runtime specification and seccomp program.

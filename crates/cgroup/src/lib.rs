@@ -1,0 +1,1 @@
+//! The groups' cgroups: create, limit, kill, read.

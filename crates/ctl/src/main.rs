@@ -1,0 +1,2 @@
+//! The burstctl command line.
+fn main() {}

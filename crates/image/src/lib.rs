@@ -1,0 +1,1 @@
+//! Registry client, content store, safe unpack, snapshots and garbage collection.

@@ -1,0 +1,22 @@
+//! The vocabulary of Burstlet and its pure decisions: identifiers, quantities, the group
+//! specification and status, and the words for what can happen to them.
+//!
+//! Nothing here reads a clock, a file or a socket, and no type here has a wire form: every edge
+//! (gRPC, Kubernetes, records on disk) converts to these types once and hands only valid values
+//! inward.
+
+mod error;
+mod id;
+mod image_ref;
+mod quantity;
+mod secret;
+pub mod spec;
+pub mod status;
+mod time;
+
+pub use error::ErrorKind;
+pub use id::{ContainerName, Digest, GroupName, GroupUid, IdError, Name, Namespace};
+pub use image_ref::{ImageRef, ImageRefError};
+pub use quantity::{Bytes, MilliCpu, Quantity, QuantityError};
+pub use secret::Secret;
+pub use time::{BootTime, Stamp, WallTime};

@@ -1,0 +1,1 @@
+//! Network plan and its application by netlink, nftables or CNI.

@@ -1,0 +1,1 @@
+//! Launcher, keeper, their protocol and its client.

@@ -1,0 +1,1 @@
+//! Tracing, metrics registry, readiness and the admin port.

@@ -1,0 +1,1 @@
+//! Scripted host, image builder, registry harness and leak check for tests.

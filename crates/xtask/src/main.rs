@@ -1,0 +1,2 @@
+//! Checks, tidy, benchmarks.
+fn main() {}
