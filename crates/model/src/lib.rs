@@ -13,6 +13,7 @@ mod secret;
 pub mod spec;
 pub mod status;
 mod time;
+mod usage;
 
 pub use error::ErrorKind;
 pub use id::{ContainerName, Digest, GroupName, GroupUid, IdError, Name, Namespace};
@@ -20,3 +21,4 @@ pub use image_ref::{ImageRef, ImageRefError};
 pub use quantity::{Bytes, MilliCpu, Quantity, QuantityError};
 pub use secret::Secret;
 pub use time::{BootTime, Stamp, WallTime};
+pub use usage::{NetworkUsage, Usage};

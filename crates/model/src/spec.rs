@@ -1,1 +1,133 @@
-//! The group specification.
+//! What a group should be: `GroupSpec`, in the words and meanings of a Kubernetes PodSpec, so that
+//! a pod maps one to one.
+//!
+//! Every value here is valid: names are checked, defaults are filled in, references are resolved
+//! (a volume that a mount names exists, a port that a probe names is a number). What could not be
+//! so was refused by the translator at the edge.
+
+mod container;
+mod lifecycle;
+mod network;
+mod probe;
+mod resources;
+mod security;
+mod volume;
+
+use std::collections::BTreeMap;
+
+pub use container::{
+    ContainerKind, ContainerSpec, EnvSource, EnvVar, PullPolicy, TerminationMessagePolicy,
+    VolumeMount,
+};
+pub use lifecycle::{Backoff, Hook, HookAction, Lifecycle, RestartPolicy, Signal};
+pub use network::{DnsPolicy, DnsSpec, HostAlias, NetworkSpec, Port, Protocol};
+pub use probe::{HttpGet, HttpScheme, Probe, ProbeAction};
+pub use resources::{ResourceList, Resources};
+pub use security::{
+    Capabilities, ContainerSecurity, FsGroupChangePolicy, GroupSecurity, SeccompProfile,
+    SupplementalGroupsPolicy, Sysctl,
+};
+pub use volume::{DataFile, HostPathType, Medium, Volume, VolumeSource};
+
+use crate::{GroupName, ImageRef, Secret};
+
+/// The specification of one container group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupSpec {
+    /// Namespace and name.
+    pub name: GroupName,
+    /// Labels, as Kubernetes has them; selectors look at these.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations: carried, never interpreted.
+    pub annotations: BTreeMap<String, String>,
+    /// Billing tags; frozen when the group's session opens.
+    pub tags: BTreeMap<String, String>,
+    /// Init containers and sidecars, run in this order before `containers`.
+    pub init_containers: Vec<ContainerSpec>,
+    /// The containers the group is for; at least one.
+    pub containers: Vec<ContainerSpec>,
+    /// What happens when a container ends.
+    pub restart_policy: RestartPolicy,
+    /// The back-off between restarts of one container.
+    pub backoff: Backoff,
+    /// How long a container has between its stop signal and SIGKILL.
+    pub termination_grace_period_s: u32,
+    /// The group fails when it has been running this long.
+    pub active_deadline_s: Option<u32>,
+    /// The group is deleted this long after it ended.
+    pub ttl_after_finished_s: Option<u32>,
+    /// The host name inside; the group's name by default, cut to 63 characters.
+    pub hostname: String,
+    /// With a domain the host name is fully qualified in `/etc/hosts`.
+    pub domain: Option<String>,
+    /// Name resolution.
+    pub dns: DnsSpec,
+    /// Lines added to `/etc/hosts`.
+    pub host_aliases: Vec<HostAlias>,
+    /// Network isolation and the use of the host's network.
+    pub network: NetworkSpec,
+    /// Volumes by name, unique.
+    pub volumes: Vec<Volume>,
+    /// Defaults of identity and sysctls for all containers.
+    pub security: GroupSecurity,
+    /// All containers see each other's processes.
+    pub share_process_namespace: bool,
+    /// Whether the group has a user namespace of its own. `false` needs the operator's leave.
+    pub user_namespace: bool,
+    /// Limits for the group as a whole, beside those of its containers.
+    pub resources: Option<Resources>,
+    /// Larger starts first when the machine is full.
+    pub priority: i32,
+    /// Registry credentials given with the group.
+    pub registry_credentials: Vec<RegistryCredential>,
+}
+
+impl GroupSpec {
+    /// All containers with their kind, init containers first, each in the order of the spec.
+    pub fn all_containers(&self) -> impl Iterator<Item = (ContainerKind, &ContainerSpec)> {
+        let init = self.init_containers.iter().map(|c| (c.init_kind(), c));
+        init.chain(self.containers.iter().map(|c| (ContainerKind::Main, c)))
+    }
+
+    /// The resources that the group asks the machine for: the sum over its main containers and
+    /// sidecars, or the largest of what an init container needs beside the sidecars started before
+    /// it, per resource; a group-level request decides over both. (Kubernetes' rule for pods.)
+    #[must_use]
+    pub fn requested(&self) -> ResourceList {
+        let mut sidecars = ResourceList::default();
+        let mut init_peak = ResourceList::default();
+        for container in &self.init_containers {
+            let wants = container.resources.requests;
+            if container.init_kind() == ContainerKind::Sidecar {
+                sidecars = sidecars.plus(wants);
+                init_peak = init_peak.max(sidecars);
+            } else {
+                init_peak = init_peak.max(sidecars.plus(wants));
+            }
+        }
+        let steady = self
+            .containers
+            .iter()
+            .fold(sidecars, |sum, c| sum.plus(c.resources.requests));
+        let computed = steady.max(init_peak);
+        self.resources
+            .map_or(computed, |group| group.requests.or(computed))
+    }
+}
+
+/// A credential for one registry, as given with a group or a pull request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryCredential {
+    /// The registry's host with its port if any, as [`ImageRef::registry`] spells it.
+    pub registry: String,
+    /// The user's name.
+    pub username: String,
+    /// The password or token.
+    pub password: Secret<String>,
+}
+
+/// The image that a container or an image volume is made from.
+pub type Image = ImageRef;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+//! What the loop needs from the machine: one trait, with one real implementation (the agent's) and
+//! one scripted one (the test kit's).
+//!
+//! Every method is idempotent where it says so, answers within a bound of its own, and may be
+//! called again after the agent was killed in the middle of it.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use burstlet_model::spec::{
+    GroupSpec, HookAction, ProbeAction, PullPolicy, RegistryCredential, Signal,
+};
+use burstlet_model::status::{ExitStatus, ImagePull};
+use burstlet_model::{
+    ContainerName, Digest, ErrorKind, GroupUid, ImageRef, Namespace, NetworkUsage, Stamp, Usage,
+};
+use tokio::sync::mpsc;
+
+use crate::record::GroupRecord;
+use crate::stream::{AttachRequest, ExecRequest, ExecSession, LogRecord, LogRequest, PortStream};
+
+/// The machine, as the loop and the edges see it.
+pub trait Host: Send + Sync + 'static {
+    /// Both clocks, now.
+    fn now(&self) -> Stamp;
+
+    /// Writes a group's record durably: when this returns, a crash does not lose it.
+    fn save(&self, record: &GroupRecord) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Sees to it that an image is in the store, unpacked, and held for the group until
+    /// [`Host::remove`].
+    fn pull(
+        &self,
+        request: PullRequest<'_>,
+    ) -> impl Future<Output = Result<Pulled, HostError>> + Send;
+
+    /// Sees to it that the group has its keeper, namespaces, cgroups, volumes and network.
+    /// Idempotent: what stands already is kept.
+    fn create_sandbox(
+        &self,
+        group: GroupRef<'_>,
+    ) -> impl Future<Output = Result<Sandbox, HostError>> + Send;
+
+    /// Starts one run of a container in the group's sandbox.
+    fn start_container(
+        &self,
+        group: GroupRef<'_>,
+        start: StartContainer<'_>,
+    ) -> impl Future<Output = Result<Started, HostError>> + Send;
+
+    /// Sends a signal to a container's first process. A container that has ended is not an error.
+    fn signal(
+        &self,
+        uid: &GroupUid,
+        container: &ContainerName,
+        signal: Signal,
+    ) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Kills every process of a container. Its end is told by [`HostEvent::Exited`].
+    fn kill(
+        &self,
+        uid: &GroupUid,
+        container: &ContainerName,
+    ) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Makes one try of a probe. `Err` means that the prober itself failed.
+    fn probe(
+        &self,
+        uid: &GroupUid,
+        container: &ContainerName,
+        action: &ProbeAction,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<ProbeResult, HostError>> + Send;
+
+    /// Runs a hook to its end or to `timeout`.
+    fn run_hook(
+        &self,
+        uid: &GroupUid,
+        container: &ContainerName,
+        action: &HookAction,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Ends the keeper and everything that runs under it, and frees cgroups and links. Address,
+    /// volumes, logs and the record stay. Idempotent.
+    fn destroy_sandbox(&self, uid: &GroupUid)
+    -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Frees all that is left: address, volumes, logs, image holds, and last the record.
+    /// Idempotent.
+    fn remove(&self, uid: &GroupUid) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Takes over a sandbox that outlived the agent. `None` if there is none.
+    fn adopt(
+        &self,
+        group: GroupRef<'_>,
+    ) -> impl Future<Output = Result<Option<Adopted>, HostError>> + Send;
+
+    /// What happens to a group's sandbox from now on. One receiver per group; a second call takes
+    /// over from the first.
+    fn events(&self, uid: &GroupUid) -> mpsc::Receiver<HostEvent>;
+
+    /// Reads a container's log.
+    ///
+    /// The channel ends with the log, or when the receiver is dropped.
+    fn logs(
+        &self,
+        uid: &GroupUid,
+        request: LogRequest,
+    ) -> impl Future<Output = Result<mpsc::Receiver<Result<LogRecord, HostError>>, HostError>> + Send;
+
+    /// Runs a command in a running container.
+    fn exec(
+        &self,
+        uid: &GroupUid,
+        request: ExecRequest,
+    ) -> impl Future<Output = Result<ExecSession, HostError>> + Send;
+
+    /// Joins the standard streams of a running container.
+    fn attach(
+        &self,
+        uid: &GroupUid,
+        request: AttachRequest,
+    ) -> impl Future<Output = Result<ExecSession, HostError>> + Send;
+
+    /// Connects to a port inside the group's network.
+    fn dial(
+        &self,
+        uid: &GroupUid,
+        port: u16,
+    ) -> impl Future<Output = Result<PortStream, HostError>> + Send;
+
+    /// What the group and its containers have used.
+    fn usage(&self, uid: &GroupUid) -> impl Future<Output = Result<GroupUsage, HostError>> + Send;
+}
+
+/// A group, as the host's methods are told of it.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupRef<'a> {
+    /// Its uid.
+    pub uid: &'a GroupUid,
+    /// Its specification.
+    pub spec: &'a GroupSpec,
+}
+
+/// An image that a group needs.
+#[derive(Clone, Copy, Debug)]
+pub struct PullRequest<'a> {
+    /// The group that it is held for.
+    pub uid: &'a GroupUid,
+    /// Whose rights count for a cached private image.
+    pub namespace: &'a Namespace,
+    /// Which image.
+    pub image: &'a ImageRef,
+    /// When to ask the registry.
+    pub policy: PullPolicy,
+    /// Credentials given with the group.
+    pub credentials: &'a [RegistryCredential],
+}
+
+/// An image in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulled {
+    /// The manifest, which names exactly what will run.
+    pub manifest: Digest,
+    /// What getting it took.
+    pub took: ImagePull,
+}
+
+/// A sandbox that stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sandbox {
+    /// The group's address; `None` on the host's network.
+    pub ip: Option<IpAddr>,
+    /// When namespaces and cgroups stood.
+    pub created: Stamp,
+    /// When the network stood.
+    pub network_ready: Stamp,
+}
+
+/// One run of a container.
+#[derive(Clone, Copy, Debug)]
+pub struct StartContainer<'a> {
+    /// Which container.
+    pub container: &'a ContainerName,
+    /// 0 for the first run; logs and exit records are kept apart by it.
+    pub attempt: u32,
+    /// The manifest to run, as [`Host::pull`] told it.
+    pub image: &'a Digest,
+}
+
+/// A container whose first process runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Its first process, as the host numbers it.
+    pub pid: u32,
+    /// When its process waited for the start.
+    pub created: Stamp,
+    /// When it ran.
+    pub started: Stamp,
+    /// The identity it runs with: uid, gid, supplementary groups.
+    pub user: (u32, u32, Vec<u32>),
+}
+
+/// What one try of a probe said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeResult {
+    /// It succeeded.
+    Success,
+    /// It failed; what was seen, for people, bounded.
+    Failure(String),
+}
+
+/// A sandbox taken over from an earlier agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// As it stands.
+    pub sandbox: Sandbox,
+    /// Every container run that the keeper knows of, the latest of each.
+    pub containers: Vec<AdoptedContainer>,
+}
+
+/// One container of a sandbox taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdoptedContainer {
+    /// Its name.
+    pub name: ContainerName,
+    /// Which run.
+    pub attempt: u32,
+    /// Running, or how it ended.
+    pub state: AdoptedState,
+}
+
+/// What a container of a sandbox taken over does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdoptedState {
+    /// It runs.
+    Running(Started),
+    /// It ended.
+    Exited(ExitStatus),
+}
+
+/// What happened in a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostEvent {
+    /// A container's run ended, and its exit is durable.
+    Exited {
+        /// Which container.
+        container: ContainerName,
+        /// Which run.
+        attempt: u32,
+        /// How.
+        exit: ExitStatus,
+    },
+    /// The keeper is gone, and every process of the group with it.
+    KeeperLost,
+}
+
+/// What a group has used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupUsage {
+    /// The group as a whole, its keeper included.
+    pub group: Usage,
+    /// Each container that runs.
+    pub containers: Vec<(ContainerName, Usage)>,
+    /// Its network interface, if it has one of its own.
+    pub network: Option<NetworkUsage>,
+}
+
+/// Why the machine could not do it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct HostError {
+    /// What class of failure it is.
+    pub kind: ErrorKind,
+    /// A stable word shown as reason (`ErrImagePull`, `InvalidImageName`, `CreateContainerError`,
+    /// `StartError`, `FailedMount`, ...).
+    pub reason: &'static str,
+    /// The whole story for people, causes included.
+    pub message: String,
+}
+
+impl HostError {
+    /// An error from its parts.
+    pub fn new(kind: ErrorKind, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            reason,
+            message: message.into(),
+        }
+    }
+
+    /// What class of failure it is.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}

@@ -1,0 +1,34 @@
+//! What of a group survives the agent.
+
+use std::sync::Arc;
+
+use burstlet_model::spec::GroupSpec;
+use burstlet_model::status::{Event, GroupStatus};
+use burstlet_model::{GroupUid, Stamp};
+
+/// A group as its client defined it: the parsed specification, and the source that it was parsed
+/// from, which is what is kept on disk and exported again.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// The specification, valid.
+    pub spec: Arc<GroupSpec>,
+    /// The canonical JSON of the `ContainerGroup` that `spec` was made from. Opaque here.
+    pub source: Arc<str>,
+}
+
+/// Everything that a later agent needs to go on with a group.
+#[derive(Clone, Debug)]
+pub struct GroupRecord {
+    /// Its uid.
+    pub uid: GroupUid,
+    /// What it should be.
+    pub definition: Definition,
+    /// Repeats of the creating request with this id are answered with this group.
+    pub request_id: Option<String>,
+    /// When it was created, by both clocks of that boot.
+    pub created: Stamp,
+    /// What it was when the record was written.
+    pub status: GroupStatus,
+    /// The latest events, oldest first, bounded.
+    pub events: Vec<Event>,
+}
