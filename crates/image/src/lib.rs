@@ -1,1 +1,25 @@
-//! Registry client, content store, safe unpack, snapshots and garbage collection.
+//! From an image reference to verified layers on disk, and the store that keeps them.
+//!
+//! ```text
+//! reference ─ registry ─► documents ─► platform ─► config ┐
+//!                └──────► layer blobs ─► unpack ─► layers ├─► image record ─► lease
+//! archive ──── import ───────┘                            ┘
+//! ```
+//!
+//! What comes from a registry or an archive is hostile until a digest that we computed says
+//! otherwise; nothing is visible in the store before that. The crate knows nothing of containers,
+//! groups' networks or the kernel's namespaces beyond those of its own unpacker.
+
+mod config;
+mod digest;
+mod document;
+mod platform;
+mod strict_json;
+
+pub use config::{ConfigError, ImageConfig, Port, PortProtocol};
+pub use digest::digest_of;
+pub use document::{
+    DOCUMENT_BYTES_MAX, Descriptor, Document, DocumentError, INDEX_DEPTH_MAX, Index, IndexEntry,
+    LAYERS_MAX, Layer, LayerPacking, Manifest,
+};
+pub use platform::Platform;
