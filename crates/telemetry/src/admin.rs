@@ -1,0 +1,176 @@
+//! The admin port: four routes over HTTP/1.1, for the operator and for Prometheus.
+//!
+//! It answers whoever reaches it, so the caller binds it to loopback, or knows why not.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::{Health, Item, Readiness, Registry};
+
+/// Connections at a time; more wait in the kernel's queue.
+pub const CONNECTIONS_MAX: usize = 64;
+/// How long a client may take to send a request's head.
+pub const HEAD_READ_SECONDS_MAX: u64 = 10;
+/// How long open connections get to end at shutdown.
+pub const SHUTDOWN_SECONDS_MAX: u64 = 2;
+/// The pause after the kernel refused a connection, so that a lack of fds does not spin.
+pub const ACCEPT_PAUSE_MILLISECONDS: u64 = 100;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const METRICS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the admin port shows.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// For `/metrics`.
+    pub registry: Registry,
+    /// For `/readyz`.
+    pub readiness: Readiness,
+    /// For all but `/metrics`.
+    pub health: Health,
+}
+
+/// Serves until `shutdown` completes, then gives open connections a moment to end.
+pub async fn serve(admin: Admin, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+    let service = TowerToHyperService::new(router(admin));
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+    tokio::pin!(shutdown);
+    loop {
+        // Both futures may be dropped at any point: a slot or a connection is taken whole or not.
+        let (slot, stream) = tokio::select! {
+            () = &mut shutdown => break,
+            next = next_connection(&listener, &slots) => next,
+        };
+        let (service, stopping) = (service.clone(), stopping.clone());
+        tasks.spawn(async move {
+            let _slot = slot;
+            serve_connection(stream, service, stopping).await;
+        });
+    }
+    tasks.close();
+    stopping.cancel();
+    let _ = tokio::time::timeout(Duration::from_secs(SHUTDOWN_SECONDS_MAX), tasks.wait()).await;
+}
+
+async fn next_connection(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> (Option<tokio::sync::OwnedSemaphorePermit>, TcpStream) {
+    // The semaphore is never closed, so there is always a permit in the end.
+    let slot = Arc::clone(slots).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return (slot, stream),
+            Err(fault) => pause_after(&fault).await,
+        }
+    }
+}
+
+async fn pause_after(fault: &io::Error) {
+    tracing::debug!(%fault, "accept on the admin port");
+    tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MILLISECONDS)).await;
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    service: TowerToHyperService<Router>,
+    stopping: CancellationToken,
+) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(HEAD_READ_SECONDS_MAX))
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = stopping.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(fault) = ended {
+        tracing::debug!(%fault, "serve a connection of the admin port");
+    }
+}
+
+fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(admin)
+}
+
+type Parameters = Query<HashMap<String, String>>;
+
+async fn livez(State(admin): State<Admin>, query: Parameters) -> Response {
+    report("livez", &admin.health.heartbeats(), &query)
+}
+
+async fn healthz(State(admin): State<Admin>, query: Parameters) -> Response {
+    let items = [admin.health.heartbeats(), admin.health.checks()].concat();
+    report("healthz", &items, &query)
+}
+
+async fn readyz(State(admin): State<Admin>, query: Parameters) -> Response {
+    let items = [admin.readiness.items(), admin.health.checks()].concat();
+    report("readyz", &items, &query)
+}
+
+async fn metrics(State(admin): State<Admin>) -> Result<Response, Infallible> {
+    Ok(match admin.registry.render() {
+        Ok(text) => ([(header::CONTENT_TYPE, METRICS_TEXT)], text).into_response(),
+        Err(fault) => {
+            tracing::error!(%fault, "render the metrics");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    })
+}
+
+fn report(route: &str, items: &[Item], query: &HashMap<String, String>) -> Response {
+    let well = items.iter().all(|item| item.fault.is_none());
+    let status = if well {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let text = render(route, items, query.contains_key("verbose"));
+    (status, [(header::CONTENT_TYPE, TEXT)], text).into_response()
+}
+
+/// The body of a report, in the form that users of Kubernetes know. Faults are always listed.
+fn render(route: &str, items: &[Item], verbose: bool) -> String {
+    let line = |item: &Item| match &item.fault {
+        None if verbose => format!("[+]{} ok\n", item.name),
+        None => String::new(),
+        Some(fault) => format!("[-]{} failed: {fault}\n", item.name),
+    };
+    let lines: String = items.iter().map(line).collect();
+    match items.iter().any(|item| item.fault.is_some()) {
+        true => format!("{lines}{route} check failed\n"),
+        false if verbose => format!("{lines}{route} check passed\n"),
+        false => "ok\n".to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;

@@ -1,0 +1,132 @@
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::BuildInfo;
+
+struct Running {
+    admin: Admin,
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+async fn running() -> Running {
+    let admin = Admin {
+        registry: Registry::new(BuildInfo {
+            program: "test",
+            version: "0",
+        })
+        .unwrap(),
+        readiness: Readiness::new(),
+        health: Health::default(),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let shown = admin.clone();
+    let server = tokio::spawn(async move {
+        serve(shown, listener, async { drop(stopped.await) }).await;
+    });
+    Running {
+        admin,
+        address,
+        stop,
+        server,
+    }
+}
+
+/// The status code, the head in lower case, and the body.
+async fn get(address: SocketAddr, path: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let code = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (code, head.to_ascii_lowercase(), body.to_owned())
+}
+
+async fn check(address: SocketAddr, path: &str, code: u16, body: &str) {
+    let answer = get(address, path).await;
+    assert_eq!((answer.0, answer.2.as_str()), (code, body), "{path}");
+}
+
+#[tokio::test]
+async fn readiness_follows_the_latches_and_the_checks() {
+    let running = running().await;
+    let at = running.address;
+    let latch = running.admin.readiness.latch("image store");
+    running.admin.health.check("launcher", || Ok(()));
+    check(
+        at,
+        "/readyz",
+        503,
+        "[-]image store failed: not yet\nreadyz check failed\n",
+    )
+    .await;
+    check(at, "/healthz", 200, "ok\n").await;
+    drop(latch);
+    check(at, "/readyz", 200, "ok\n").await;
+    let verbose = "[+]image store ok\n[+]launcher ok\nreadyz check passed\n";
+    check(at, "/readyz?verbose", 200, verbose).await;
+
+    running
+        .admin
+        .health
+        .check("disk", || Err("full".to_owned()));
+    check(
+        at,
+        "/readyz",
+        503,
+        "[-]disk failed: full\nreadyz check failed\n",
+    )
+    .await;
+    check(at, "/livez", 200, "ok\n").await;
+}
+
+#[tokio::test]
+async fn liveness_follows_the_loops() {
+    let running = running().await;
+    let beat = running
+        .admin
+        .health
+        .heartbeat("reaper", Duration::from_secs(60));
+    let passed = "[+]reaper ok\nlivez check passed\n";
+    check(running.address, "/livez?verbose", 200, passed).await;
+    drop(beat);
+    let failed = "[-]reaper failed: ended\nlivez check failed\n";
+    check(running.address, "/livez", 503, failed).await;
+}
+
+#[tokio::test]
+async fn metrics_have_the_content_type_that_prometheus_expects() {
+    let running = running().await;
+    let (code, head, body) = get(running.address, "/metrics").await;
+    assert_eq!(code, 200);
+    assert!(
+        head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"),
+        "{head}"
+    );
+    assert!(body.contains("process_resident_memory_bytes"), "{body}");
+    assert_eq!(get(running.address, "/other").await.0, 404);
+}
+
+#[tokio::test]
+async fn shutdown_does_not_wait_for_silent_clients() {
+    let running = running().await;
+    let mut idle = TcpStream::connect(running.address).await.unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\n").await.unwrap();
+    check(running.address, "/livez", 200, "ok\n").await;
+    running.stop.send(()).unwrap();
+    let limit = Duration::from_secs(SHUTDOWN_SECONDS_MAX + 5);
+    tokio::time::timeout(limit, running.server)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(TcpStream::connect(running.address).await.is_err());
+}
