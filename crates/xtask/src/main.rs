@@ -1,2 +1,54 @@
-//! Checks, tidy, benchmarks.
-fn main() {}
+//! The project's own chores: `cargo xtask check` is what continuous integration runs.
+
+mod check;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own chores")]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Run every check that needs no root: format, lints, tidy, licences, tests, documentation
+    Check,
+    /// Compare the tree with the project's rules: crate edges, file sizes, leftovers, unsafe code
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("xtask: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    let root = root()?;
+    match args.chore {
+        Chore::Check => check::run(&root),
+        Chore::Tidy => tidy::run(&root),
+    }
+}
+
+/// The top of the tree, two levels above this crate.
+fn root() -> Result<PathBuf> {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = here
+        .ancestors()
+        .nth(2)
+        .context("find the workspace above xtask")?;
+    root.canonicalize()
+        .with_context(|| format!("resolve {}", root.display()))
+}

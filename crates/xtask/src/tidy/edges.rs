@@ -1,0 +1,144 @@
+//! Which crate may depend on which. A new edge is one reviewed line here.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+/// Every crate with the in-tree crates that it may depend on.
+const EDGES: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("manifest", &["model"]),
+    ("bundle", &["model"]),
+    ("image", &["model"]),
+    ("sandbox", &["model"]),
+    ("network", &["model"]),
+    ("cgroup", &["model"]),
+    ("supervisor", &["model"]),
+    ("proto", &[]),
+    ("api-server", &["manifest", "model", "proto", "supervisor"]),
+    ("telemetry", &[]),
+    (
+        "agent",
+        &[
+            "api-server",
+            "bundle",
+            "cgroup",
+            "image",
+            "manifest",
+            "model",
+            "network",
+            "proto",
+            "sandbox",
+            "supervisor",
+            "telemetry",
+        ],
+    ),
+    ("ctl", &["proto"]),
+    ("testkit", &["model", "supervisor"]),
+    ("xtask", &[]),
+];
+
+/// What tests may use beside their crate's own edges.
+const FOR_TESTS: &[&str] = &["testkit"];
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    /// `dev`, `build`, or nothing.
+    kind: Option<String>,
+    /// Set for what is in the tree.
+    path: Option<String>,
+}
+
+/// Every edge that the table does not have, and every crate.
+pub(super) fn faults(metadata: &serde_json::Value) -> Result<Vec<String>> {
+    let metadata = Metadata::deserialize(metadata).context("read cargo's metadata")?;
+    let allowed: BTreeMap<&str, &[&str]> = EDGES.iter().copied().collect();
+    let mut faults = Vec::new();
+    for package in &metadata.packages {
+        let from = short(&package.name);
+        let Some(allowed) = allowed.get(from) else {
+            faults.push(format!("crate {from} is not in the table of crates"));
+            continue;
+        };
+        for dependency in package.dependencies.iter().filter(|d| d.path.is_some()) {
+            let to = short(&dependency.name);
+            let is_test = dependency.kind.as_deref() == Some("dev");
+            let may = allowed.contains(&to) || (is_test && FOR_TESTS.contains(&to));
+            if !may {
+                faults.push(format!("crate {from} may not depend on {to}"));
+            }
+        }
+    }
+    Ok(faults)
+}
+
+fn short(package: &str) -> &str {
+    package.strip_prefix("burstlet-").unwrap_or(package)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(package: &str, dependency: &serde_json::Value, expected: &[&str]) {
+        let metadata = json!({"packages": [{"name": package, "dependencies": [dependency]}]});
+        assert_eq!(faults(&metadata).unwrap(), expected);
+    }
+
+    #[test]
+    fn edges_are_those_of_the_table() {
+        let model = json!({"name": "burstlet-model", "kind": null, "path": "x"});
+        check("burstlet-image", &model, &[]);
+        check(
+            "burstlet-ctl",
+            &model,
+            &["crate ctl may not depend on model"],
+        );
+        check(
+            "burstlet-new",
+            &model,
+            &["crate new is not in the table of crates"],
+        );
+        let foreign = json!({"name": "burstlet-like", "kind": null, "path": null});
+        check("burstlet-ctl", &foreign, &[]);
+    }
+
+    #[test]
+    fn only_tests_use_the_test_kit() {
+        let dev = json!({"name": "burstlet-testkit", "kind": "dev", "path": "x"});
+        check("burstlet-api-server", &dev, &[]);
+        let plain = json!({"name": "burstlet-testkit", "kind": null, "path": "x"});
+        check(
+            "burstlet-api-server",
+            &plain,
+            &["crate api-server may not depend on testkit"],
+        );
+    }
+
+    #[test]
+    fn the_table_has_no_cycle() {
+        // Each crate comes after what it depends on, so the table is itself the order.
+        for (at, (name, needs)) in EDGES.iter().enumerate() {
+            for need in *needs {
+                let before = EDGES[..at].iter().any(|(earlier, _)| earlier == need);
+                assert!(before, "{name} comes before {need}");
+            }
+        }
+    }
+}
