@@ -1,1 +1,25 @@
-//! Generated code of the burstlet.v1 API.
+//! Generated code of the `burstlet.v1` API: messages, services, and serde implementations that
+//! follow the proto3 JSON mapping. Nothing here is written by hand but this file; the contract and
+//! its documentation are the `.proto` files.
+
+/// Package `burstlet.v1`.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    clippy::large_futures,
+    clippy::needless_pass_by_value,
+    clippy::semicolon_if_nothing_returned,
+    clippy::uninlined_format_args,
+    clippy::unwrap_used,
+    reason = "generated code; the .proto files are its documentation"
+)]
+pub mod v1 {
+    include!(concat!(env!("OUT_DIR"), "/burstlet.v1.rs"));
+    include!(concat!(env!("OUT_DIR"), "/burstlet.v1.serde.rs"));
+}
+
+/// The encoded file descriptors of the API and of what it imports, for reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/burstlet.v1.bin"));
