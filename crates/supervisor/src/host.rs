@@ -43,6 +43,11 @@ pub trait Host: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Sandbox, HostError>> + Send;
 
     /// Starts one run of a container in the group's sandbox.
+    ///
+    /// # Errors
+    /// With the reason `StartError` the run counts as ended with exit code 128 and the restart
+    /// policy decides; with any other reason (`CreateContainerError`,
+    /// `CreateContainerConfigError`, ...) nothing has run, and the same run is tried again later.
     fn start_container(
         &self,
         group: GroupRef<'_>,
@@ -201,6 +206,8 @@ pub struct Started {
     pub started: Stamp,
     /// The identity it runs with: uid, gid, supplementary groups.
     pub user: (u32, u32, Vec<u32>),
+    /// What asks it to end: the specification's signal, else the image's, else SIGTERM.
+    pub stop_signal: Signal,
 }
 
 /// What one try of a probe said.
@@ -269,7 +276,7 @@ pub struct GroupUsage {
 }
 
 /// Why the machine could not do it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct HostError {
     /// What class of failure it is.

@@ -1,5 +1,29 @@
 //! The loop that owns a container group.
+//!
+//! [`Groups`] is every group of the node. Each group belongs to one task; everybody else holds a
+//! [`GroupHandle`]: a bounded channel of commands and the latest [`Snapshot`]. What the machine
+//! must do is asked of one trait, [`host::Host`].
 
+mod capacity;
+mod config;
+mod groups;
+mod handle;
 pub mod host;
+mod journal;
 pub mod record;
+mod refusal;
+mod room;
+mod run;
+mod snapshot;
 pub mod stream;
+mod streams;
+mod verb;
+
+pub use capacity::{Capacity, Lack, Place, Queue, QueueFull, RoomUse, Shortage};
+pub use config::Config;
+pub use groups::{CreateRequest, Groups, Listing};
+pub use handle::{Condition, GroupHandle};
+pub use journal::{Change, ChangeKind, Changes, Expired};
+pub use refusal::Refusal;
+pub use snapshot::Snapshot;
+pub use verb::{Admission, Verb};

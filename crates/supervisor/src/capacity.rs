@@ -1,0 +1,347 @@
+//! Room on the machine: a queue, not an error.
+//!
+//! What the operator does not reserve is given to groups by their requests, in order of priority
+//! and age. A group that does not fit now waits, and so does every later one that asks for
+//! anything: order is kept, so that a large group is never starved by small ones. Two kinds of
+//! group are exempt, because they can neither delay nor be delayed: those that ask for nothing,
+//! and those that this machine could not hold even when empty.
+
+use std::collections::{BTreeMap, HashMap};
+
+use burstlet_model::spec::ResourceList;
+use burstlet_model::{Bytes, GroupUid, MilliCpu};
+
+/// What the machine offers, as the operator configured it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// What the machine has. A resource that is `None` is not counted.
+    pub machine: ResourceList,
+    /// What of it is the host's and Burstlet's own, never given away.
+    pub reserved: ResourceList,
+    /// How much of the rest is given away, in percent: 100 is never oversold.
+    pub overcommit_percent: u32,
+    /// What a group counts as asking for where it states nothing.
+    pub default_request: ResourceList,
+    /// How many groups may wait.
+    pub waiting_max: usize,
+}
+
+/// Where a group stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Waits for room.
+    Waiting {
+        /// Counted from 1.
+        position: u32,
+        /// Why it does not start now.
+        why: Shortage,
+    },
+    /// Has its room.
+    Admitted,
+}
+
+/// Why a group waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// Less of this resource is free than it asks for.
+    Short(Lack),
+    /// It would fit, but others came first or have priority.
+    BehindOthers,
+    /// It asks for more of this resource than groups could ever have here.
+    NeverFits(Lack),
+}
+
+/// One resource that there is too little of, in its own unit (millicores, bytes, pids).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// `cpu`, `memory`, `ephemeral-storage` or `pids`.
+    pub resource: &'static str,
+    /// What the group asks for.
+    pub wanted: u64,
+    /// What is there: free now, or at all.
+    pub there: u64,
+}
+
+impl Shortage {
+    /// A stable word for it, in Kubernetes' manner (`OutOfcpu`).
+    #[must_use]
+    pub fn reason(self) -> String {
+        match self {
+            Self::Short(lack) | Self::NeverFits(lack) => format!("OutOf{}", lack.resource),
+            Self::BehindOthers => "BehindOthers".to_owned(),
+        }
+    }
+
+    /// The same for people.
+    #[must_use]
+    pub fn message(self) -> String {
+        match self {
+            Self::Short(lack) => format!(
+                "waits for {}: {} requested, {} free",
+                lack.resource,
+                lack.show(lack.wanted),
+                lack.show(lack.there)
+            ),
+            Self::BehindOthers => "waits for groups that came first or have priority".to_owned(),
+            Self::NeverFits(lack) => format!(
+                "asks for more {} than this machine can give: {} requested, {} in all; \
+                 ask for less, or raise what the machine offers",
+                lack.resource,
+                lack.show(lack.wanted),
+                lack.show(lack.there)
+            ),
+        }
+    }
+}
+
+impl Lack {
+    fn show(&self, amount: u64) -> String {
+        match self.resource {
+            "cpu" => MilliCpu(amount).to_string(),
+            "pids" => amount.to_string(),
+            _ => Bytes(amount).to_string(),
+        }
+    }
+}
+
+/// As many groups wait as may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueFull;
+
+/// What is used of the machine's room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoomUse {
+    /// What groups can have in all.
+    pub allocatable: ResourceList,
+    /// What admitted groups asked for.
+    pub requested: ResourceList,
+    /// Groups that have their room.
+    pub admitted: usize,
+    /// Groups that wait.
+    pub waiting: usize,
+}
+
+/// Who has room and who waits. Pure: whoever changes it tells the groups.
+#[derive(Debug)]
+pub struct Queue {
+    capacity: Capacity,
+    room: ResourceList,
+    admitted: HashMap<GroupUid, ResourceList>,
+    waiting: BTreeMap<Turn, Ask>,
+    next_age: u64,
+}
+
+/// The order of the queue: larger priority first, then the older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    priority: std::cmp::Reverse<i32>,
+    age: u64,
+}
+
+#[derive(Debug)]
+struct Ask {
+    uid: GroupUid,
+    wants: ResourceList,
+}
+
+impl Queue {
+    /// An empty machine.
+    #[must_use]
+    pub fn new(capacity: Capacity) -> Self {
+        Self {
+            room: offered(&capacity),
+            capacity,
+            admitted: HashMap::new(),
+            waiting: BTreeMap::new(),
+            next_age: 0,
+        }
+    }
+
+    /// Puts a group into the queue and lets in whoever fits. A group that is admitted at once is
+    /// never refused, however long the queue is.
+    ///
+    /// # Errors
+    /// It would have to wait, and as many wait as may.
+    pub fn enter(
+        &mut self,
+        uid: &GroupUid,
+        priority: i32,
+        requested: ResourceList,
+    ) -> Result<(), QueueFull> {
+        let turn = self.push(uid, priority, requested);
+        let full = self.waiting.len() > self.capacity.waiting_max;
+        if full && self.waiting.remove(&turn).is_some() {
+            return Err(QueueFull);
+        }
+        Ok(())
+    }
+
+    /// As [`Queue::enter`], for a group that was accepted before: the bound does not count.
+    pub fn reenter(&mut self, uid: &GroupUid, priority: i32, requested: ResourceList) {
+        self.push(uid, priority, requested);
+    }
+
+    /// Gives room to a group that has it already, whether there is any or not: a group that runs
+    /// is never stopped because the configuration shrank.
+    pub fn hold(&mut self, uid: &GroupUid, requested: ResourceList) {
+        self.leave(uid);
+        let wants = requested.or(self.capacity.default_request);
+        self.admitted.insert(uid.clone(), wants);
+    }
+
+    /// Takes a group's room or place away and lets in whoever fits now.
+    pub fn leave(&mut self, uid: &GroupUid) {
+        self.admitted.remove(uid);
+        self.waiting.retain(|_, ask| ask.uid != *uid);
+        self.admit();
+    }
+
+    /// Where a group stands; `None` if it neither has room nor waits.
+    #[must_use]
+    pub fn place(&self, uid: &GroupUid) -> Option<Place> {
+        if self.is_admitted(uid) {
+            return Some(Place::Admitted);
+        }
+        self.places().find(|(u, _)| *u == uid).map(|(_, p)| p)
+    }
+
+    /// Whether a group has its room.
+    #[must_use]
+    pub fn is_admitted(&self, uid: &GroupUid) -> bool {
+        self.admitted.contains_key(uid)
+    }
+
+    /// Everybody who waits, in order.
+    pub fn places(&self) -> impl Iterator<Item = (&GroupUid, Place)> {
+        let free = self.free();
+        self.waiting
+            .values()
+            .zip(1u32..)
+            .map(move |(ask, position)| {
+                let why = match (lack(ask.wants, self.room), lack(ask.wants, free)) {
+                    (Some(lack), _) => Shortage::NeverFits(lack),
+                    (None, Some(lack)) => Shortage::Short(lack),
+                    (None, None) => Shortage::BehindOthers,
+                };
+                (&ask.uid, Place::Waiting { position, why })
+            })
+    }
+
+    /// What is used.
+    #[must_use]
+    pub fn usage(&self) -> RoomUse {
+        RoomUse {
+            allocatable: self.room,
+            requested: self.requested(),
+            admitted: self.admitted.len(),
+            waiting: self.waiting.len(),
+        }
+    }
+
+    fn push(&mut self, uid: &GroupUid, priority: i32, requested: ResourceList) -> Turn {
+        self.leave(uid);
+        let turn = Turn {
+            priority: std::cmp::Reverse(priority),
+            age: self.next_age,
+        };
+        self.next_age += 1;
+        let wants = requested.or(self.capacity.default_request);
+        let uid = uid.clone();
+        self.waiting.insert(turn, Ask { uid, wants });
+        self.admit();
+        turn
+    }
+
+    fn admit(&mut self) {
+        let mut free = self.free();
+        let mut blocked = false;
+        let mut entering = Vec::new();
+        for (turn, ask) in &self.waiting {
+            let never = lack(ask.wants, self.room).is_some();
+            let fits = lack(ask.wants, free).is_none();
+            if never || (blocked && !asks_nothing(ask.wants)) {
+                continue;
+            }
+            if fits {
+                free = minus(free, ask.wants);
+                entering.push(*turn);
+            } else {
+                blocked = true;
+            }
+        }
+        for turn in entering {
+            if let Some(ask) = self.waiting.remove(&turn) {
+                self.admitted.insert(ask.uid, ask.wants);
+            }
+        }
+    }
+
+    fn requested(&self) -> ResourceList {
+        let sum = ResourceList::default();
+        self.admitted.values().fold(sum, |sum, w| sum.plus(*w))
+    }
+
+    fn free(&self) -> ResourceList {
+        minus(self.room, self.requested())
+    }
+}
+
+/// What groups can have in all: (machine − reserved) × overcommit.
+fn offered(capacity: &Capacity) -> ResourceList {
+    let rest = minus(capacity.machine, capacity.reserved);
+    let percent = u128::from(capacity.overcommit_percent);
+    let scale = |amount: u64| u64::try_from(u128::from(amount) * percent / 100).unwrap_or(u64::MAX);
+    ResourceList {
+        cpu: rest.cpu.map(|c| MilliCpu(scale(c.0))),
+        memory: rest.memory.map(|m| Bytes(scale(m.0))),
+        // Disk and pids do not come back by waiting: they are never oversold.
+        ephemeral_storage: rest.ephemeral_storage,
+        pids: rest.pids,
+    }
+}
+
+/// What `list` keeps after `less` is taken, where `list` counts it at all.
+fn minus(list: ResourceList, less: ResourceList) -> ResourceList {
+    let rest = |have: u64, take: Option<u64>| have.saturating_sub(take.unwrap_or(0));
+    ResourceList {
+        cpu: list.cpu.map(|c| MilliCpu(rest(c.0, less.cpu.map(|l| l.0)))),
+        memory: list
+            .memory
+            .map(|m| Bytes(rest(m.0, less.memory.map(|l| l.0)))),
+        ephemeral_storage: list
+            .ephemeral_storage
+            .map(|s| Bytes(rest(s.0, less.ephemeral_storage.map(|l| l.0)))),
+        pids: list.pids.map(|p| rest(p, less.pids)),
+    }
+}
+
+/// Each resource as a number in its own unit.
+fn numbers(list: ResourceList) -> [(&'static str, Option<u64>); 4] {
+    [
+        ("cpu", list.cpu.map(|c| c.0)),
+        ("memory", list.memory.map(|m| m.0)),
+        ("ephemeral-storage", list.ephemeral_storage.map(|s| s.0)),
+        ("pids", list.pids),
+    ]
+}
+
+fn asks_nothing(wants: ResourceList) -> bool {
+    numbers(wants).iter().all(|(_, n)| n.unwrap_or(0) == 0)
+}
+
+/// The first resource that `there` counts and has too little of.
+fn lack(wants: ResourceList, there: ResourceList) -> Option<Lack> {
+    let pairs = numbers(wants).into_iter().zip(numbers(there));
+    pairs
+        .filter_map(|((resource, wanted), (_, there))| {
+            Some(Lack {
+                resource,
+                wanted: wanted?,
+                there: there?,
+            })
+        })
+        .find(|lack| lack.wanted > lack.there)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,17 @@
+use crate::capacity::Capacity;
+
+/// The bounds that the supervisor keeps to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// What the machine offers, and how many groups may wait for it.
+    pub capacity: Capacity,
+    /// How many groups may exist, whatever they do.
+    pub groups_max: usize,
+    /// How many changes are kept for watchers that lag.
+    pub history_max: usize,
+    /// How many sandboxes and containers are being set up at once on the whole node. The rest wait
+    /// in order, so that a burst of starts does not starve what runs already.
+    pub launches_in_flight_max: usize,
+    /// How many probes are under way at once on the whole node.
+    pub probes_in_flight_max: usize,
+}
