@@ -11,9 +11,11 @@
 //! groups' networks or the kernel's namespaces beyond those of its own unpacker.
 
 mod config;
+pub mod content;
 mod digest;
 mod document;
 mod platform;
+pub mod registry;
 mod strict_json;
 
 pub use config::{ConfigError, ImageConfig, Port, PortProtocol};
