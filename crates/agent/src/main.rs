@@ -1,2 +1,5 @@
 //! The agent: configuration, wiring and the real host.
+
+mod config;
+
 fn main() {}

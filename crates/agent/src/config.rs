@@ -1,0 +1,107 @@
+//! The agent's configuration: one TOML file and `BURSTLET_*` variables, parsed and checked as a
+//! whole before anything on the host is touched.
+//!
+//! Types here hold valid values only: a value's own rules live in its `Deserialize`, so that an
+//! error has the value's place in the file; rules between values are in `Config::check`.
+
+mod load;
+mod sections;
+mod value;
+
+pub(crate) use load::{ConfigError, load};
+pub(crate) use sections::{
+    Admin, Api, Capacity, Images, Isolation, Log, LogFormat, Logs, MirrorOrder, Network,
+    NetworkMode, Policy, Registry, Sandbox, ServerTls,
+};
+pub(crate) use value::AbsolutePath;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) state_dir: AbsolutePath,
+    pub(crate) run_dir: AbsolutePath,
+    pub(crate) cgroup_root: value::CgroupName,
+    pub(crate) launcher: PathBuf,
+    pub(crate) unpacker: PathBuf,
+    pub(crate) log: Log,
+    pub(crate) api: Api,
+    pub(crate) admin: Admin,
+    pub(crate) network: Network,
+    pub(crate) capacity: Capacity,
+    pub(crate) policy: Policy,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) logs: Logs,
+    pub(crate) images: Images,
+    pub(crate) registries: BTreeMap<String, Registry>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            state_dir: AbsolutePath::constant("/var/lib/burstlet"),
+            run_dir: AbsolutePath::constant("/run/burstlet"),
+            cgroup_root: value::CgroupName::default(),
+            launcher: PathBuf::from("burstlet-launcher"),
+            unpacker: PathBuf::from("burstlet-unpack"),
+            log: Log::default(),
+            api: Api::default(),
+            admin: Admin::default(),
+            network: Network::default(),
+            capacity: Capacity::default(),
+            policy: Policy::default(),
+            sandbox: Sandbox::default(),
+            logs: Logs::default(),
+            images: Images::default(),
+            registries: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config {
+    /// The API's unix socket.
+    pub(crate) fn api_socket(&self) -> PathBuf {
+        self.run_dir.join("burstlet.sock")
+    }
+
+    /// Where a program that belongs to the agent is: as configured, or beside the agent's own.
+    pub(crate) fn program(&self, configured: &Path) -> PathBuf {
+        if configured.is_absolute() {
+            return configured.to_owned();
+        }
+        let beside = std::env::current_exe()
+            .ok()
+            .and_then(|own| Some(own.parent()?.join(configured)));
+        beside.unwrap_or_else(|| configured.to_owned())
+    }
+
+    /// Checks what no single value can know.
+    fn check(&self) -> Result<(), String> {
+        self.api.tls()?;
+        if let Some(listen) = self.admin.listen.0
+            && !listen.ip().is_loopback()
+        {
+            return Err(format!(
+                "[admin] listen = \"{listen}\" must be a loopback address"
+            ));
+        }
+        if self.images.gc_low_percent > self.images.gc_high_percent {
+            return Err("[images] gc_low_percent is above gc_high_percent".to_owned());
+        }
+        for (name, registry) in &self.registries {
+            registry
+                .check()
+                .map_err(|problem| format!("[registries.\"{name}\"] {problem}"))?;
+        }
+        self.sandbox.check()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;

@@ -1,0 +1,323 @@
+//! The sections of the configuration. What each key means, with units and defaults, is written in
+//! `runtime-config/burstlet.toml`, which a test holds against these types.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use burstlet_model::{Bytes, MilliCpu};
+use ipnet::{IpNet, Ipv4Net};
+use serde::Deserialize;
+
+use super::value::{self, AbsolutePath, InterfaceName, Listen, OptionalPath};
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    pub(crate) format: LogFormat,
+    pub(crate) filter: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            filter: "info".to_owned(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Api {
+    pub(crate) listen: Listen,
+    pub(crate) cert_file: OptionalPath,
+    pub(crate) key_file: OptionalPath,
+    pub(crate) client_ca_file: OptionalPath,
+}
+
+/// A TCP listener with what mutual TLS takes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ServerTls {
+    pub(crate) listen: SocketAddr,
+    pub(crate) cert_file: PathBuf,
+    pub(crate) key_file: PathBuf,
+    pub(crate) client_ca_file: PathBuf,
+}
+
+impl Api {
+    /// The TCP listener, if there is one.
+    pub(crate) fn tls(&self) -> Result<Option<ServerTls>, String> {
+        let files = (&self.cert_file.0, &self.key_file.0, &self.client_ca_file.0);
+        match (self.listen.0, files) {
+            (None, _) => Ok(None),
+            (Some(listen), (Some(cert), Some(key), Some(ca))) => Ok(Some(ServerTls {
+                listen,
+                cert_file: cert.clone(),
+                key_file: key.clone(),
+                client_ca_file: ca.clone(),
+            })),
+            (Some(_), _) => {
+                Err("[api] listen needs cert_file, key_file and client_ca_file: TCP is served with mutual TLS only"
+                    .to_owned())
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Admin {
+    pub(crate) listen: Listen,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            listen: Listen(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 7410)))),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Network {
+    pub(crate) mode: NetworkMode,
+    pub(crate) bridge: InterfaceName,
+    pub(crate) subnet: Ipv4Net,
+    pub(crate) mtu: u16,
+    pub(crate) isolation: Isolation,
+    pub(crate) dns_upstreams: Vec<IpAddr>,
+    pub(crate) routable: Vec<Ipv4Net>,
+    pub(crate) deny: Vec<Ipv4Net>,
+    pub(crate) allow: Vec<SocketAddr>,
+    pub(crate) address_quarantine_s: u32,
+    pub(crate) cni_conf_dir: AbsolutePath,
+    pub(crate) cni_bin_dirs: Vec<AbsolutePath>,
+    pub(crate) cni_network: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum NetworkMode {
+    Bridge,
+    Cni,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Isolation {
+    Namespace,
+    Open,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            mode: NetworkMode::Bridge,
+            bridge: InterfaceName("burstlet0".to_owned()),
+            subnet: Ipv4Net::new_assert(Ipv4Addr::new(10, 119, 0, 0), 16),
+            mtu: 0,
+            isolation: Isolation::Namespace,
+            dns_upstreams: Vec::new(),
+            routable: Vec::new(),
+            deny: Vec::new(),
+            allow: Vec::new(),
+            address_quarantine_s: 60,
+            cni_conf_dir: AbsolutePath::constant("/etc/cni/net.d"),
+            cni_bin_dirs: vec![
+                AbsolutePath::constant("/opt/cni/bin"),
+                AbsolutePath::constant("/usr/lib/cni"),
+            ],
+            cni_network: String::new(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Capacity {
+    #[serde(deserialize_with = "value::cpu")]
+    pub(crate) reserved_cpu: MilliCpu,
+    #[serde(deserialize_with = "value::bytes")]
+    pub(crate) reserved_memory: Bytes,
+    pub(crate) overcommit_percent: u32,
+    pub(crate) queue_max: u32,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self {
+            reserved_cpu: MilliCpu(200),
+            reserved_memory: Bytes(256 << 20),
+            overcommit_percent: 100,
+            queue_max: 10_000,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is an independent permission of the operator"
+)]
+pub(crate) struct Policy {
+    pub(crate) allow_privileged: bool,
+    pub(crate) allow_host_network: bool,
+    pub(crate) allow_host_users: bool,
+    pub(crate) allow_unconfined: bool,
+    pub(crate) allowed_capabilities: Vec<String>,
+    pub(crate) host_paths: Vec<AbsolutePath>,
+    pub(crate) allowed_sysctls: Vec<String>,
+    pub(crate) seccomp_dir: AbsolutePath,
+    pub(crate) container_pids: u32,
+    pub(crate) group_pids: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            allow_privileged: false,
+            allow_host_network: false,
+            allow_host_users: false,
+            allow_unconfined: false,
+            allowed_capabilities: Vec::new(),
+            host_paths: Vec::new(),
+            allowed_sysctls: Vec::new(),
+            seccomp_dir: AbsolutePath::constant("/etc/burstlet/seccomp"),
+            container_pids: 1024,
+            group_pids: 4096,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Sandbox {
+    pub(crate) id_base: u32,
+    pub(crate) id_groups: u32,
+}
+
+/// Host ids for one group's user namespace.
+pub(crate) const IDS_PER_GROUP: u32 = 65_536;
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self {
+            id_base: 0x7000_0000,
+            id_groups: 4096,
+        }
+    }
+}
+
+impl Sandbox {
+    pub(super) fn check(self) -> Result<(), String> {
+        let end = u64::from(self.id_base) + u64::from(self.id_groups) * u64::from(IDS_PER_GROUP);
+        if self.id_base < IDS_PER_GROUP || end > u64::from(u32::MAX) - 1 {
+            return Err(format!(
+                "[sandbox] id_base and id_groups must give ranges between {IDS_PER_GROUP} and {}",
+                u32::MAX - 1
+            ));
+        }
+        if self.id_groups == 0 {
+            return Err("[sandbox] id_groups must be at least 1".to_owned());
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Logs {
+    #[serde(deserialize_with = "value::bytes")]
+    pub(crate) bytes_max: Bytes,
+    pub(crate) files_max: u8,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self {
+            bytes_max: Bytes(10 << 20),
+            files_max: 5,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Images {
+    pub(crate) parallel_layers: u8,
+    pub(crate) gc_age_s: u64,
+    #[serde(deserialize_with = "value::percent")]
+    pub(crate) gc_high_percent: u8,
+    #[serde(deserialize_with = "value::percent")]
+    pub(crate) gc_low_percent: u8,
+    pub(crate) docker_config: OptionalPath,
+    pub(crate) allow_private: Vec<IpNet>,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self {
+            parallel_layers: 4,
+            gc_age_s: 86_400,
+            gc_high_percent: 85,
+            gc_low_percent: 80,
+            docker_config: OptionalPath(None),
+            allow_private: Vec::new(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Registry {
+    pub(crate) plain_http: bool,
+    pub(crate) ca_file: OptionalPath,
+    pub(crate) mirrors: Vec<String>,
+    pub(crate) mirror_order: MirrorOrder,
+    pub(crate) token_hosts: Vec<String>,
+    pub(crate) username: String,
+    pub(crate) password_file: OptionalPath,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            plain_http: false,
+            ca_file: OptionalPath(None),
+            mirrors: Vec::new(),
+            mirror_order: MirrorOrder::Listed,
+            token_hosts: Vec::new(),
+            username: String::new(),
+            password_file: OptionalPath(None),
+        }
+    }
+}
+
+impl Registry {
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        if self.username.is_empty() != self.password_file.0.is_none() {
+            return Err("username and password_file belong together");
+        }
+        if self.plain_http && self.ca_file.0.is_some() {
+            return Err("ca_file has no meaning with plain_http");
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum MirrorOrder {
+    Listed,
+    Nearest,
+}

@@ -1,0 +1,152 @@
+use std::io::Write;
+
+use super::*;
+
+const SHIPPED: &str = include_str!("../../../../runtime-config/burstlet.toml");
+
+/// Loads `text` as a file together with `variables`; an error as its text, without the file's path.
+fn check(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let path = file.path().display().to_string();
+    load(Some(file.path()), variables).map_err(|error| error.to_string().replace(&path, "FILE"))
+}
+
+/// The shipped file with its commented-out keys put in.
+fn uncommented() -> String {
+    let is_key = |line: &str| {
+        line.strip_prefix('#')
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '['))
+    };
+    SHIPPED
+        .lines()
+        .map(|line| if is_key(line) { &line[1..] } else { line })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn the_shipped_file_states_the_defaults() {
+    assert_eq!(check(SHIPPED, &[]), Ok(Config::default()));
+    let mut full = check(&uncommented(), &[]).unwrap();
+    let registry = full.registries.remove("registry.example.com:5000");
+    assert_eq!(registry, Some(Registry::default()));
+    assert_eq!(full, Config::default());
+}
+
+#[test]
+fn the_shipped_file_documents_every_key() {
+    let documented: toml::Table = toml::from_str(&uncommented()).unwrap();
+    // An unknown key makes serde list the known ones.
+    let known = |text: &str| -> Vec<String> {
+        let error = check(text, &[]).unwrap_err();
+        error
+            .split('`')
+            .skip(3)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    };
+    for key in known("nonsense = 1") {
+        assert!(documented.contains_key(&key), "{key} is not documented");
+        if documented[&key].is_table() && key != "registries" {
+            for inner in known(&format!("[{key}]\nnonsense = 1")) {
+                assert!(
+                    documented[&key].as_table().unwrap().contains_key(&inner),
+                    "[{key}] {inner}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn errors_name_their_place() {
+    for (text, expected) in [
+        ("\nsate_dir = \"/x\"", "FILE:2:1: unknown field `sate_dir`"),
+        (
+            "[network]\n  brige = \"x\"",
+            "FILE:2:3: unknown field `brige`",
+        ),
+        (
+            "state_dir = \"relative\"",
+            "FILE:1:13: must be an absolute path",
+        ),
+        (
+            "state_dir = \"/a/../b\"",
+            "FILE:1:13: must be an absolute path",
+        ),
+        ("[network]\nsubnet = \"10.0.0.0/40\"", "FILE:2:10: "),
+        (
+            "[network]\nbridge = \"a-name-that-is-too-long\"",
+            "FILE:2:10: must be 1 to 15",
+        ),
+        (
+            "[capacity]\nreserved_cpu = \"lots\"",
+            "FILE:2:16: \"lots\" is not a quantity",
+        ),
+        (
+            "[api]\nlisten = \"localhost\"",
+            "FILE:2:10: must be ADDRESS:PORT",
+        ),
+        (
+            "[api]\nlisten = \"127.0.0.1:1\"",
+            "configuration: [api] listen needs cert_file",
+        ),
+        (
+            "[admin]\nlisten = \"0.0.0.0:1\"",
+            "configuration: [admin] listen",
+        ),
+        (
+            "[registries.\"r.io\"]\nusername = \"me\"",
+            "configuration: [registries.\"r.io\"] username and",
+        ),
+        (
+            "[sandbox]\nid_base = 1000",
+            "configuration: [sandbox] id_base",
+        ),
+        (
+            "[images]\ngc_low_percent = 0",
+            "FILE:2:18: must be from 1 to 100",
+        ),
+        ("x = ", "FILE:1:"),
+    ] {
+        let error = check(text, &[]).unwrap_err();
+        assert!(error.starts_with(expected), "{text:?}: {error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn variables_decide_over_the_file() {
+    let config = check(
+        "state_dir = \"/a\"\n[network]\nbridge = \"br1\"",
+        &[
+            ("BURSTLET_STATE_DIR", "/b"),
+            ("BURSTLET_NETWORK_SUBNET", "10.1.0.0/24"),
+            ("BURSTLET_CAPACITY_QUEUE_MAX", "7"),
+            ("BURSTLET_NETWORK_DNS_UPSTREAMS", "[\"127.0.0.1\"]"),
+            ("BURSTLET_ADDRESS", "unix:///x"),
+            ("OTHER", "1"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.state_dir.to_str(), Some("/b"));
+    assert_eq!(config.network.bridge.0, "br1");
+    assert_eq!(config.network.subnet.to_string(), "10.1.0.0/24");
+    assert_eq!(config.capacity.queue_max, 7);
+    assert_eq!(config.network.dns_upstreams.len(), 1);
+    let error = check("", &[("BURSTLET_NETWORK_MTU", "many")]).unwrap_err();
+    assert!(
+        error.starts_with("environment variable BURSTLET_NETWORK_MTU: "),
+        "{error}"
+    );
+    let error = check("", &[("BURSTLET_NONSENSE", "1")]).unwrap_err();
+    assert!(
+        error.starts_with("environment variable BURSTLET_NONSENSE: unknown field"),
+        "{error}"
+    );
+}

@@ -1,0 +1,154 @@
+//! Group records on disk: one file a group, `groups/<uid>/record.json` in the state directory,
+//! replaced as a whole (temporary file, fsync, rename, fsync of the directory).
+//!
+//! A file that cannot be read is an event, not absence: it is set aside under another name and
+//! reported, and the group's other files are left as they are.
+
+mod disk;
+mod file;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use burstlet_manifest::Policy;
+use burstlet_model::{ErrorKind, GroupUid};
+use burstlet_supervisor::record::GroupRecord;
+
+pub(crate) use file::replace_durably;
+
+/// Where records are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Records {
+    groups: PathBuf,
+}
+
+/// What is on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// Every group that can be gone on with.
+    pub(crate) records: Vec<GroupRecord>,
+    /// Files that were set aside, with why.
+    pub(crate) corrupt: Vec<(PathBuf, String)>,
+    /// Group directories without a record: left by a creation that never finished.
+    pub(crate) orphans: Vec<GroupUid>,
+}
+
+/// Why a record could not be written or listed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecordError {
+    /// The record cannot be written.
+    #[error("write the record of group {uid} below {path}")]
+    Write { uid: GroupUid, path: PathBuf, source: io::Error },
+    /// The record has no form on disk.
+    #[error("encode the record of group {uid}")]
+    Encode { uid: GroupUid, source: serde_json::Error },
+    /// The directory cannot be read.
+    #[error("list the group records in {path}")]
+    List { path: PathBuf, source: io::Error },
+    /// What is left of a group cannot be removed.
+    #[error("remove the directory of group {uid}")]
+    Remove { uid: GroupUid, source: io::Error },
+}
+
+impl RecordError {
+    /// What class of failure it is.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Write { source, .. } | Self::List { source, .. } | Self::Remove { source, .. } => {
+                match source.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::ResourceExhausted,
+                    io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Unavailable,
+                    _ => ErrorKind::Internal,
+                }
+            }
+            Self::Encode { .. } => ErrorKind::Internal,
+        }
+    }
+}
+
+/// Larger than any record: a definition is at most a few MiB.
+const RECORD_BYTES_MAX: u64 = 16 << 20;
+const RECORD: &str = "record.json";
+const SET_ASIDE: &str = "record.corrupt";
+
+impl Records {
+    /// Records below `state_dir`.
+    pub(crate) fn new(state_dir: &Path) -> Self {
+        Self { groups: state_dir.join("groups") }
+    }
+
+    /// A group's own directory.
+    pub(crate) fn dir(&self, uid: &GroupUid) -> PathBuf {
+        self.groups.join(uid.as_str())
+    }
+
+    /// Writes a record; when this returns, a crash does not lose it. Blocks.
+    pub(crate) fn save(&self, record: &GroupRecord) -> Result<(), RecordError> {
+        let uid = &record.uid;
+        let bytes = serde_json::to_vec(&disk::Record::from(record))
+            .map_err(|source| RecordError::Encode { uid: uid.clone(), source })?;
+        let path = self.dir(uid);
+        replace_durably(&path, RECORD, &bytes)
+            .map_err(|source| RecordError::Write { uid: uid.clone(), path, source })
+    }
+
+    /// Removes a group's directory, its record last. Blocks. Idempotent.
+    pub(crate) fn remove(&self, uid: &GroupUid) -> Result<(), RecordError> {
+        file::remove_all_but_last(&self.dir(uid), RECORD)
+            .map_err(|source| RecordError::Remove { uid: uid.clone(), source })
+    }
+
+    /// Reads every record. Blocks.
+    pub(crate) fn load(&self, policy: &Policy) -> Result<Loaded, RecordError> {
+        let list = |source| RecordError::List { path: self.groups.clone(), source };
+        let mut loaded = Loaded::default();
+        let entries = match std::fs::read_dir(&self.groups) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(loaded),
+            Err(error) => return Err(list(error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(list)?;
+            let Some(uid) = entry.file_name().to_str().and_then(|name| GroupUid::new(name).ok()) else {
+                loaded.corrupt.push((entry.path(), "not named by a group uid".to_owned()));
+                continue;
+            };
+            let path = entry.path().join(RECORD);
+            match read(&path, &uid, policy) {
+                Ok(Some(record)) => loaded.records.push(record),
+                Ok(None) => loaded.orphans.push(uid),
+                Err(problem) => {
+                    let aside = entry.path().join(SET_ASIDE);
+                    if let Err(error) = std::fs::rename(&path, &aside) {
+                        tracing::error!(path = %path.display(), %error, "cannot set a corrupt record aside");
+                    }
+                    loaded.corrupt.push((aside, problem));
+                }
+            }
+        }
+        loaded.records.sort_by(|a, b| (a.created.wall, &a.uid).cmp(&(b.created.wall, &b.uid)));
+        Ok(loaded)
+    }
+}
+
+fn read(path: &Path, uid: &GroupUid, policy: &Policy) -> Result<Option<GroupRecord>, String> {
+    let bytes = match file::read_bounded(path, RECORD_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A record set aside before is not an orphan: somebody has to look at it.
+            let aside = path.with_file_name(SET_ASIDE);
+            return if aside.exists() { Err("was set aside before".to_owned()) } else { Ok(None) };
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    let record: disk::Record = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+    let record = record.into_model(policy)?;
+    if record.uid != *uid {
+        return Err(format!("is of group {}", record.uid));
+    }
+    Ok(Some(record))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;

@@ -1,0 +1,121 @@
+//! The record's form on disk, versioned, apart from the model so that either can change.
+//!
+//! Unknown fields are ignored and new ones have defaults, so that an agent one version older or
+//! newer reads it.
+
+mod status;
+
+use std::sync::Arc;
+
+use burstlet_manifest::Policy;
+use burstlet_model::status::{Event, Severity};
+use burstlet_model::{BootTime, ContainerName, GroupUid, Stamp, WallTime};
+use burstlet_supervisor::record::{Definition, GroupRecord};
+use serde::{Deserialize, Serialize};
+
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Record {
+    version: u32,
+    uid: String,
+    /// The canonical JSON of the group; translated again when it is read.
+    source: String,
+    request_id: Option<String>,
+    created: Moment,
+    status: status::Status,
+    #[serde(default)]
+    events: Vec<DiskEvent>,
+}
+
+/// Both clocks, in nanoseconds.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Moment {
+    boot_ns: u64,
+    wall_ns: i64,
+}
+
+impl From<Stamp> for Moment {
+    fn from(stamp: Stamp) -> Self {
+        Self { boot_ns: stamp.boot.0, wall_ns: stamp.wall.0 }
+    }
+}
+
+impl From<Moment> for Stamp {
+    fn from(moment: Moment) -> Self {
+        Self { boot: BootTime(moment.boot_ns), wall: WallTime(moment.wall_ns) }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct DiskEvent {
+    at_ns: i64,
+    warning: bool,
+    reason: String,
+    message: String,
+    container: Option<String>,
+    count: u32,
+}
+
+impl From<&GroupRecord> for Record {
+    fn from(record: &GroupRecord) -> Self {
+        Self {
+            version: VERSION,
+            uid: record.uid.to_string(),
+            source: record.definition.source.to_string(),
+            request_id: record.request_id.clone(),
+            created: record.created.into(),
+            status: (&record.status).into(),
+            events: record.events.iter().map(DiskEvent::from).collect(),
+        }
+    }
+}
+
+impl Record {
+    /// The record as the model has it; the error says what is wrong with it.
+    pub(super) fn into_model(self, policy: &Policy) -> Result<GroupRecord, String> {
+        if self.version != VERSION {
+            return Err(format!("has version {}, and this agent reads version {VERSION}", self.version));
+        }
+        let translated = super::translate(&self.source, policy)?;
+        let text = |error: burstlet_model::IdError| error.to_string();
+        Ok(GroupRecord {
+            uid: GroupUid::new(&self.uid).map_err(text)?,
+            definition: Definition { spec: Arc::new(translated), source: Arc::from(self.source) },
+            request_id: self.request_id,
+            created: self.created.into(),
+            status: self.status.into_model()?,
+            events: self.events.into_iter().map(DiskEvent::into_model).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<&Event> for DiskEvent {
+    fn from(event: &Event) -> Self {
+        Self {
+            at_ns: event.at.0,
+            warning: event.severity == Severity::Warning,
+            reason: event.reason.clone(),
+            message: event.message.clone(),
+            container: event.container.as_ref().map(ToString::to_string),
+            count: event.count,
+        }
+    }
+}
+
+impl DiskEvent {
+    fn into_model(self) -> Result<Event, String> {
+        Ok(Event {
+            at: WallTime(self.at_ns),
+            severity: if self.warning { Severity::Warning } else { Severity::Normal },
+            reason: self.reason,
+            message: self.message,
+            container: self.container.map(container_name).transpose()?,
+            count: self.count,
+        })
+    }
+}
+
+fn container_name(text: String) -> Result<ContainerName, String> {
+    ContainerName::new(text).map_err(|error| error.to_string())
+}
