@@ -1,0 +1,68 @@
+# Shared by the scripts beside it. Not run by itself.
+
+# The repository's root, wherever the script was called from.
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
+die() { printf '%s\n' "$*" >&2; exit 1; }
+
+# Runs a command as root: directly if we are root, else by sudo, saying why.
+#   as_root REASON COMMAND...
+as_root() {
+    local reason=$1
+    shift
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo -n true 2>/dev/null || echo "sudo: root is needed to $reason"
+        sudo -E env "PATH=$PATH" "$@"
+    else
+        die "root is needed to $reason, and there is no sudo: run this script as root"
+    fi
+}
+
+# Installs the Debian packages that are missing, without letting them start services.
+install_packages() {
+    local missing=() package
+    for package in "$@"; do
+        dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+    done
+    [ ${#missing[@]} = 0 ] && return
+    say "installing ${missing[*]}"
+    as_root "install Debian packages" bash -c '
+        set -e
+        export DEBIAN_FRONTEND=noninteractive
+        policy=/usr/sbin/policy-rc.d
+        if [ ! -e $policy ]; then
+            printf "#!/bin/sh\nexit 101\n" >$policy
+            chmod +x $policy
+            trap "rm -f $policy" EXIT
+        fi
+        apt-get update -qq
+        apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    ' install "${missing[@]}"
+}
+
+# Finds cargo, and adds the target that the launcher is built for.
+need_rust() {
+    command -v cargo >/dev/null || [ ! -f "$HOME/.cargo/env" ] || . "$HOME/.cargo/env"
+    command -v cargo >/dev/null || die "cargo is not installed: see https://rustup.rs"
+    launcher_target=$(rustc -vV | sed -n 's/^host: \(.*\)-gnu$/\1-musl/p')
+    if command -v rustup >/dev/null && [ -n "$launcher_target" ]; then
+        rustup target list --installed | grep -qx "$launcher_target" ||
+            rustup target add "$launcher_target"
+    fi
+}
+
+# Builds every program into target/PROFILE, the launcher as a static one.
+#   build_programs PROFILE
+build_programs() {
+    local profile=$1 out
+    out=${CARGO_TARGET_DIR:-$root/target}
+    cargo build --profile "$profile" -p burstlet-agent -p burstlet-ctl -p burstlet-image --bins
+    cargo build --profile launcher --target "$launcher_target" \
+        -p burstlet-sandbox --features launcher --bin burstlet-launcher
+    [ "$profile" = dev ] && profile=debug
+    install -m 755 "$out/$launcher_target/launcher/burstlet-launcher" "$out/$profile/burstlet-launcher"
+    programs=$out/$profile
+}
