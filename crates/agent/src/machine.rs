@@ -1,0 +1,73 @@
+//! What this machine is and has.
+
+use std::io;
+
+use burstlet_model::{BootTime, Bytes, MilliCpu, Stamp, WallTime};
+use nix::time::{ClockId, clock_gettime};
+
+/// Both clocks, now.
+#[allow(clippy::disallowed_methods, reason = "the one place where the agent reads the clocks")]
+pub(crate) fn now() -> Stamp {
+    let boot = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |time| {
+        u64::try_from(time.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec()).unwrap_or(0)
+    });
+    let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let wall = wall.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+    Stamp { boot: BootTime(boot), wall: WallTime(wall) }
+}
+
+/// What the machine has as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Machine {
+    /// All processors that the agent may use.
+    pub(crate) cpu: MilliCpu,
+    /// All memory.
+    pub(crate) memory: Bytes,
+}
+
+impl Machine {
+    /// Reads it from the kernel.
+    ///
+    /// # Errors
+    /// `/proc/meminfo` cannot be read or has no `MemTotal`.
+    pub(crate) fn read() -> io::Result<Self> {
+        let processors = std::thread::available_parallelism()?.get();
+        let text = std::fs::read_to_string("/proc/meminfo")?;
+        let memory = mem_total(&text)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/meminfo has no MemTotal"))?;
+        Ok(Self { cpu: MilliCpu(1000 * processors as u64), memory })
+    }
+}
+
+fn mem_total(meminfo: &str) -> Option<Bytes> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(Bytes(kib << 10))
+}
+
+/// The identity of this boot: stamps of another boot are not comparable with this one's.
+///
+/// # Errors
+/// The kernel's file cannot be read.
+pub(crate) fn boot_id() -> io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read() {
+        assert_eq!(mem_total("MemTotal:       24684096 kB\nMemFree: 1 kB\n"), Some(Bytes(24_684_096 << 10)));
+        assert_eq!(mem_total("MemFree: 1 kB\n"), None);
+    }
+
+    #[test]
+    fn clocks_go_forward() {
+        let first = now();
+        let second = now();
+        assert!(second.boot >= first.boot);
+        assert!(first.wall.unix_s() > 1_700_000_000);
+    }
+}
