@@ -1,1 +1,4 @@
-//! Scripted host, image builder, registry harness and leak check for tests.
+//! What tests need and the product does not: a scripted host, an image builder, a registry to
+//! serve images from, and the leak check.
+
+pub mod leak;
