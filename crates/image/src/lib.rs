@@ -17,6 +17,8 @@ mod document;
 mod platform;
 pub mod registry;
 mod strict_json;
+mod tree;
+pub mod unpack;
 
 pub use config::{ConfigError, ImageConfig, Port, PortProtocol};
 pub use digest::digest_of;
@@ -25,3 +27,4 @@ pub use document::{
     LAYERS_MAX, Layer, LayerPacking, Manifest,
 };
 pub use platform::Platform;
+pub use tree::{RemoveTreeError, remove_tree};
