@@ -1,0 +1,306 @@
+//! The cgroups of this host. Needs root and a mounted cgroup interface; leaves nothing behind.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use burstlet_cgroup::{
+    Cgroup, CgroupError, CgroupRoot, Cgroups, Devices, Hierarchy, JoinPaths, Limits,
+};
+use burstlet_model::{BootTime, Bytes, ContainerName, ErrorKind, GroupUid, MilliCpu, Usage};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A root of its own for one test, removed with all that is in it.
+struct Host {
+    cgroups: Cgroups,
+    uid: GroupUid,
+}
+
+impl Host {
+    fn new(test: &str) -> Self {
+        let root = CgroupRoot::new(format!("burstlet-test-{test}-{}", std::process::id())).unwrap();
+        Self {
+            cgroups: Cgroups::open(Hierarchy::detect().unwrap(), root).unwrap(),
+            uid: GroupUid::new("group-1").unwrap(),
+        }
+    }
+
+    fn container(&self, name: &str, limits: &Limits) -> Cgroup {
+        let name = ContainerName::new(name).unwrap();
+        self.cgroups
+            .create_container(&self.uid, &name, limits)
+            .unwrap()
+    }
+
+    fn directories(&self) -> Vec<PathBuf> {
+        let root = self.cgroups.group(&self.uid);
+        let points = self.cgroups.hierarchy().mount_points();
+        points
+            .map(|mount| mount.join(root.path().parent().unwrap()))
+            .collect()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let group = self.cgroups.group(&self.uid);
+        let removed = group
+            .kill_all(PATIENCE)
+            .and_then(|()| group.remove(PATIENCE))
+            .and_then(|()| self.cgroups.remove_root(PATIENCE));
+        if !std::thread::panicking() {
+            removed.unwrap();
+            for dir in self.directories() {
+                assert!(!dir.exists(), "{} is left", dir.display());
+            }
+        }
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        cpu_request: MilliCpu(500),
+        cpu_limit: Some(MilliCpu(2000)),
+        memory_limit: Some(Bytes(256 << 20)),
+        pids_limit: 200,
+        oom_group: true,
+        devices: Devices::Inherit,
+    }
+}
+
+/// Runs `script` in `cgroup`. The shell itself joins, by one write per hierarchy: it has one
+/// thread, and `tasks` does not make it wait. (v2 lists need `cgroup.procs` outside of clone3.)
+fn shell(cgroup: &Cgroup, script: &str) -> Child {
+    let files: Vec<PathBuf> = match cgroup.join_paths() {
+        JoinPaths::V1 { tasks } => tasks,
+        JoinPaths::V2 { directory } => vec![directory.join("cgroup.procs")],
+    };
+    let joins: String = files
+        .iter()
+        .map(|file| format!("echo 0 > {} || exit 99; ", file.display()))
+        .collect();
+    Command::new("/bin/sh")
+        .args(["-c", &format!("{joins}{script}")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap()
+}
+
+fn usage(cgroup: &Cgroup) -> Usage {
+    cgroup.usage(BootTime(0)).unwrap()
+}
+
+fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn privileged_limits_are_in_force_and_can_be_changed() {
+    let host = Host::new("limits");
+    let group = host.cgroups.create_group(&host.uid, &limits()).unwrap();
+    let leaf = host.container("a", &limits());
+    assert_eq!(
+        host.cgroups.list().unwrap(),
+        std::slice::from_ref(&host.uid)
+    );
+    let again = host.cgroups.create_group(&host.uid, &limits()).unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::AlreadyExists);
+
+    for bytes in [64 << 20, 32 << 20, 128 << 20] {
+        let memory_limit = Some(Bytes(bytes));
+        leaf.set_limits(&Limits {
+            memory_limit,
+            ..limits()
+        })
+        .unwrap();
+        let file = |name: &str| {
+            let mut dirs = host
+                .cgroups
+                .hierarchy()
+                .mount_points()
+                .map(|m| m.join(leaf.path()));
+            let found = dirs.find_map(|dir| fs::read_to_string(dir.join(name)).ok());
+            found.map(|text| text.trim().to_owned())
+        };
+        let limit = file("memory.limit_in_bytes").or_else(|| file("memory.max"));
+        assert_eq!(limit, Some(bytes.to_string()));
+        if let Some(both) = file("memory.memsw.limit_in_bytes") {
+            assert_eq!(both, bytes.to_string());
+        }
+    }
+    let unlimited = Limits {
+        cpu_limit: None,
+        memory_limit: None,
+        ..limits()
+    };
+    group.set_limits(&unlimited).unwrap();
+    leaf.set_limits(&unlimited).unwrap();
+}
+
+#[test]
+fn privileged_usage_counts_the_group_with_its_containers() {
+    let host = Host::new("usage");
+    let group = host.cgroups.create_group(&host.uid, &limits()).unwrap();
+    let leaf = host.container("a", &limits());
+    let mut busy = shell(&leaf, "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done");
+    assert!(busy.wait().unwrap().success());
+    let (of_leaf, of_group) = (usage(&leaf), usage(&group));
+    assert!(of_leaf.cpu_ns > 1_000_000, "{of_leaf:?}");
+    assert!(
+        of_group.cpu_ns >= of_leaf.cpu_ns,
+        "{of_group:?} {of_leaf:?}"
+    );
+    assert!(of_leaf.memory_peak.is_none_or(|peak| peak.0 > 0));
+    assert_eq!(of_leaf.pids, 0);
+    assert_eq!(leaf.final_usage().unwrap().cpu_ns, Some(of_leaf.cpu_ns));
+    assert_eq!(leaf.final_usage().unwrap().oom_kills, Some(0));
+    leaf.remove(PATIENCE).unwrap();
+    assert!(usage(&group).cpu_ns >= of_leaf.cpu_ns, "kept by the parent");
+}
+
+#[test]
+fn privileged_a_fork_bomb_ends() {
+    let host = Host::new("bomb");
+    host.cgroups.create_group(&host.uid, &limits()).unwrap();
+    let leaf = host.container("a", &limits());
+    let other = host.container("b", &limits());
+    let mut bystander = shell(&other, "exec sleep 1000");
+    let mut bomb = shell(
+        &leaf,
+        "trap '' TERM; b() { b & b & wait; b; }; b 2>/dev/null",
+    );
+    wait_for("the bomb is at its limit", || usage(&leaf).pids >= 150);
+    assert!(usage(&leaf).pids <= 200);
+
+    let before = Instant::now();
+    leaf.kill_all(PATIENCE).unwrap();
+    assert!(
+        before.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        before.elapsed()
+    );
+    assert_eq!(leaf.processes().unwrap(), []);
+    assert_eq!(bomb.wait().unwrap().signal(), Some(9));
+    assert_eq!(bystander.try_wait().unwrap(), None, "the neighbour was hit");
+    leaf.remove(PATIENCE).unwrap();
+    assert!(!leaf.exists() && other.exists());
+
+    host.cgroups.group(&host.uid).kill_all(PATIENCE).unwrap();
+    assert_eq!(bystander.wait().unwrap().signal(), Some(9));
+}
+
+#[test]
+fn privileged_frozen_and_stopped_processes_are_killed() {
+    let host = Host::new("frozen");
+    let group = host.cgroups.create_group(&host.uid, &limits()).unwrap();
+    let leaf = host.container("a", &limits());
+    let mut stopped = shell(&leaf, "kill -STOP $$; exec sleep 1000");
+    wait_for("the process is stopped", || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", stopped.id())).unwrap();
+        stat.contains(") T ")
+    });
+    let freeze = host
+        .cgroups
+        .hierarchy()
+        .mount_points()
+        .map(|mount| mount.join(leaf.path()))
+        .find_map(|dir| {
+            [("freezer.state", "FROZEN"), ("cgroup.freeze", "1")]
+                .into_iter()
+                .find_map(|(file, value)| fs::write(dir.join(file), value).ok())
+        });
+    assert!(freeze.is_some(), "no freezer was found");
+    group.kill_all(PATIENCE).unwrap();
+    assert_eq!(stopped.wait().unwrap().signal(), Some(9));
+}
+
+#[test]
+fn privileged_oom_kills_are_counted() {
+    let host = Host::new("oom");
+    let group = host.cgroups.create_group(&host.uid, &limits()).unwrap();
+    let small = Limits {
+        memory_limit: Some(Bytes(16 << 20)),
+        ..limits()
+    };
+    let leaf = host.container("a", &small);
+    // `tail` keeps what it has read while it looks for the last line.
+    let mut hog = shell(&leaf, "exec tail /dev/zero");
+    assert_eq!(hog.wait().unwrap().signal(), Some(9));
+    assert_eq!(usage(&leaf).oom_kills, 1);
+    assert_eq!(leaf.final_usage().unwrap().oom_kills, Some(1));
+    assert_eq!(usage(&group).oom_kills, 1);
+}
+
+#[test]
+fn privileged_a_busy_cgroup_is_not_removed() {
+    let host = Host::new("busy");
+    let group = host.cgroups.create_group(&host.uid, &limits()).unwrap();
+    let leaf = host.container("a", &limits());
+    let mut sleeper = shell(&leaf, "exec sleep 1000");
+    wait_for("it has joined", || {
+        fs::read_to_string(format!("/proc/{}/comm", sleeper.id())).unwrap() == "sleep\n"
+    });
+    let before = Instant::now();
+    let error = group.remove(Duration::from_millis(20)).unwrap_err();
+    assert!(
+        matches!(error, CgroupError::Busy { processes: 1, .. }),
+        "{error}"
+    );
+    assert!(
+        before.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        before.elapsed()
+    );
+
+    let pid = sleeper.id().to_string();
+    let killer = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(
+            Command::new("kill")
+                .args(["-9", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    });
+    let before = Instant::now();
+    group.remove(PATIENCE).unwrap();
+    assert!(
+        before.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        before.elapsed()
+    );
+    killer.join().unwrap();
+    sleeper.wait().unwrap();
+    assert!(!group.exists());
+}
+
+#[test]
+fn privileged_only_default_devices_open() {
+    let host = Host::new("devices");
+    let listed = Limits {
+        devices: Devices::Default,
+        ..limits()
+    };
+    host.cgroups.create_group(&host.uid, &listed).unwrap();
+    let leaf = host.container("a", &limits());
+    let mut allowed = shell(&leaf, "echo x > /dev/null && head -c 1 /dev/urandom");
+    assert!(allowed.wait().unwrap().success());
+    if host.cgroups.capabilities().device_list {
+        let mut denied = shell(&leaf, "! head -c 0 /dev/kmsg 2>/dev/null");
+        assert!(
+            denied.wait().unwrap().success(),
+            "/dev/kmsg could be opened"
+        );
+    }
+}
