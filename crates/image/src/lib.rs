@@ -16,6 +16,7 @@ mod digest;
 mod document;
 mod platform;
 pub mod registry;
+pub mod store;
 mod strict_json;
 mod tree;
 pub mod unpack;

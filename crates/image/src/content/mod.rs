@@ -21,7 +21,9 @@ use std::time::{Duration, SystemTime};
 
 use burstlet_model::{Digest, ErrorKind};
 
-pub(crate) use durable::{create_dir, remove_if_there, write as write_durably};
+pub(crate) use durable::{
+    create_dir, names, remove_if_there, remove_temporary, write as write_durably,
+};
 pub use partial::{Partial, Received};
 
 use crate::{Descriptor, digest_of};
@@ -117,7 +119,7 @@ impl ContentStore {
         };
         create_dir(&store.blobs)?;
         create_dir(&store.partial)?;
-        durable::remove_temporary(&store.blobs)?;
+        remove_temporary(&store.blobs)?;
         store.remove_stale(now)?;
         Ok(store)
     }
@@ -175,7 +177,7 @@ impl ContentStore {
     /// # Errors
     /// The directory cannot be read.
     pub fn list(&self) -> Result<Vec<Digest>, ContentError> {
-        let names = durable::names(&self.blobs)?;
+        let names = names(&self.blobs)?;
         let digests = names
             .into_iter()
             .map(|name| Digest::new(format!("sha256:{name}")));
@@ -199,7 +201,7 @@ impl ContentStore {
     /// # Errors
     /// The directory cannot be read or a file not be removed.
     pub fn remove_stale(&self, now: SystemTime) -> Result<(), ContentError> {
-        for name in durable::names(&self.partial)? {
+        for name in names(&self.partial)? {
             let path = self.partial.join(name);
             let touched = fs::symlink_metadata(&path).and_then(|meta| meta.modified());
             let touched = touched.map_err(io_error("look at", &path))?;

@@ -1,4 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "compared with the times of files made here"
+)]
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,0 +1,82 @@
+//! What groups need: a lease keeps images from being removed until it is released.
+
+use std::collections::BTreeSet;
+
+use burstlet_model::{Digest, GroupUid, WallTime};
+
+use super::record::LeaseRecord;
+use super::state::Lease;
+use super::{ImageStore, StoreError};
+
+impl ImageStore {
+    /// Keeps `images` for the group `uid`, beside those that it has. When this returns, the lease
+    /// survives a power cut. A lease that could not be read is replaced.
+    ///
+    /// # Errors
+    /// One of the images is not here, or the record cannot be written.
+    pub async fn lease(
+        &self,
+        uid: &GroupUid,
+        images: &[Digest],
+        now: WallTime,
+    ) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        let _writer = inner.writer.lock().await;
+        let wanted = {
+            let mut state = inner.state();
+            for image in images {
+                state
+                    .touch(image, now)
+                    .ok_or_else(|| StoreError::NotFound(image.to_string()))?;
+            }
+            match state.leases.get(uid) {
+                Some(Lease::Known(known)) if images.iter().all(|image| known.contains(image)) => {
+                    return Ok(());
+                }
+                Some(Lease::Known(known)) => known.iter().chain(images).cloned().collect(),
+                Some(Lease::Unknown) | None => images.iter().cloned().collect::<BTreeSet<_>>(),
+            }
+        };
+        let record = LeaseRecord {
+            images: wanted.iter().map(Digest::to_string).collect(),
+        };
+        let name = uid.clone();
+        inner
+            .blocking(move |inner| inner.leases.save(name.as_str(), &record))
+            .await?;
+        inner
+            .state()
+            .leases
+            .insert(uid.clone(), Lease::Known(wanted));
+        Ok(())
+    }
+
+    /// Gives up all that the group `uid` keeps. A group that keeps nothing is no error.
+    ///
+    /// # Errors
+    /// The record cannot be removed.
+    pub async fn release(&self, uid: &GroupUid, now: WallTime) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        let _writer = inner.writer.lock().await;
+        let name = uid.clone();
+        inner
+            .blocking(move |inner| inner.leases.remove(name.as_str()))
+            .await?;
+        let used: Vec<_> = {
+            let mut state = inner.state();
+            match state.leases.remove(uid) {
+                Some(Lease::Known(images)) => images
+                    .iter()
+                    .filter_map(|image| state.touch(image, now))
+                    .collect(),
+                Some(Lease::Unknown) | None => Vec::new(),
+            }
+        };
+        // The time of use decides what goes first, and is worth no more than one write.
+        let save = move |inner: &super::Inner| {
+            used.iter()
+                .try_for_each(|image| inner.images.save(image.id.hex(), &image.to_record()))
+        };
+        inner.blocking(save).await
+    }
+}
