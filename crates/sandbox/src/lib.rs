@@ -1,1 +1,3 @@
 //! Launcher, keeper, their protocol and its client.
+
+pub mod logs;
