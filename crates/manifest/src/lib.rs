@@ -1,1 +1,41 @@
-//! YAML and JSON group files to a group specification, with the field matrix.
+//! Manifests: a `ContainerGroup` or a Kubernetes `v1` Pod as JSON, to a
+//! [`GroupSpec`](burstlet_model::spec::GroupSpec) and back.
+//!
+//! ```text
+//! JSON ─► survey: along the field matrix ─► canonical JSON ─► translate ─► GroupSpec
+//!           unknown, unsupported, shapes                       values, references, policy
+//!                        └──────────── findings, all at once ───────┘
+//! ```
+//!
+//! Nothing in a manifest is passed over in silence: each field is done, warned about or refused,
+//! with its path, the rule and the way out. The [`matrix`] is the one place that says which; the
+//! documentation, the `Capabilities` call and the tests are made from it.
+//!
+//! The canonical JSON is a group's source: what is kept on disk, shown and exported. Translating
+//! it again gives the same specification. Data that a pod has by reference (ConfigMaps, Secrets)
+//! stands inline in a group; whoever translates a pod of a cluster resolves the references first.
+//!
+//! This crate refuses to know files, YAML, clocks, and how anything is run.
+
+pub mod bounds;
+mod check;
+mod document;
+mod expand;
+mod export;
+mod finding;
+mod hint;
+pub mod matrix;
+mod node;
+mod policy;
+mod redact;
+mod schema;
+mod survey;
+mod translate;
+
+pub use document::document;
+pub use export::{PodExport, to_pod, to_wire};
+pub use finding::{FINDINGS_MAX, Finding, Level, Refused, Rule};
+pub use policy::{CAPABILITIES, Context, DEFAULT_CAPABILITIES, Policy, SAFE_SYSCTLS};
+pub use redact::{MASK, redact};
+pub use schema::{Field, Shape, Support};
+pub use translate::{Translation, parse, translate};

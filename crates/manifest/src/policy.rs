@@ -1,0 +1,205 @@
+//! What the operator allows, and what the translator must know of the node.
+
+use std::collections::BTreeSet;
+
+use burstlet_model::GroupUid;
+use burstlet_model::spec::ResourceList;
+
+use crate::finding::Level;
+
+/// What the operator allows. The default allows nothing that could reach beyond a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// `securityContext.privileged: true`.
+    pub privileged: bool,
+    /// `hostNetwork: true`.
+    pub host_network: bool,
+    /// `hostUsers: true`: no user namespace.
+    pub host_users: bool,
+    /// `seccompProfile.type: Unconfined`.
+    pub unconfined_seccomp: bool,
+    /// Names that `seccompProfile.localhostProfile` may have.
+    pub seccomp_profiles: BTreeSet<String>,
+    /// Absolute paths; `hostPath` may name them and what is below them.
+    pub host_paths: BTreeSet<String>,
+    /// Sysctls beside the safe list; a `*` at the end stands for anything.
+    pub sysctls: BTreeSet<String>,
+    /// Capabilities that may be added beside the default set, without `CAP_`; `ALL` for every one.
+    pub capabilities: BTreeSet<String>,
+    /// What a missing `allowPrivilegeEscalation` means; Kubernetes has `true`.
+    pub privilege_escalation_default: bool,
+    /// What becomes of a manifest with a field that nobody knows.
+    pub unknown_fields: Level,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            privileged: false,
+            host_network: false,
+            host_users: false,
+            unconfined_seccomp: false,
+            seccomp_profiles: BTreeSet::new(),
+            host_paths: BTreeSet::new(),
+            sysctls: BTreeSet::new(),
+            capabilities: BTreeSet::new(),
+            privilege_escalation_default: false,
+            unknown_fields: Level::Refused,
+        }
+    }
+}
+
+impl Policy {
+    /// What the policy opens and closes, one sentence for each point.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let leave = |allowed| if allowed { "allowed" } else { "refused" };
+        let list = |set: &BTreeSet<String>| match set.len() {
+            0 => "none".to_owned(),
+            _ => set
+                .iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(", "),
+        };
+        vec![
+            format!("privileged containers are {}", leave(self.privileged)),
+            format!("the host's network is {}", leave(self.host_network)),
+            format!(
+                "running without a user namespace is {}",
+                leave(self.host_users)
+            ),
+            format!("unconfined seccomp is {}", leave(self.unconfined_seccomp)),
+            format!(
+                "seccomp profiles registered: {}",
+                list(&self.seccomp_profiles)
+            ),
+            format!("host paths: {}", list(&self.host_paths)),
+            format!("sysctls beside the safe list: {}", list(&self.sysctls)),
+            format!(
+                "capabilities beside the default set: {}",
+                list(&self.capabilities)
+            ),
+        ]
+    }
+
+    pub(crate) fn allows_host_path(&self, path: &str) -> bool {
+        self.host_paths.iter().any(|prefix| {
+            let prefix = prefix.trim_end_matches('/');
+            path.strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+
+    pub(crate) fn allows_sysctl(&self, name: &str) -> bool {
+        SAFE_SYSCTLS.contains(&name)
+            || self
+                .sysctls
+                .iter()
+                .any(|allowed| match allowed.strip_suffix('*') {
+                    Some(prefix) => name.starts_with(prefix),
+                    None => name == allowed,
+                })
+    }
+
+    pub(crate) fn allows_capability(&self, name: &str) -> bool {
+        DEFAULT_CAPABILITIES.contains(&name)
+            || self.capabilities.contains("ALL")
+            || self.capabilities.contains(name)
+    }
+}
+
+/// Kubernetes' safe sysctls: namespaced, and harmless to other groups and to the node.
+pub const SAFE_SYSCTLS: [&str; 12] = [
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_wmem",
+];
+
+/// What may be added without the operator's leave: the baseline level of the Pod Security
+/// Standards.
+pub const DEFAULT_CAPABILITIES: [&str; 14] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "NET_RAW",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];
+
+/// Every capability of Linux, without `CAP_`.
+pub const CAPABILITIES: [&str; 41] = [
+    "AUDIT_CONTROL",
+    "AUDIT_READ",
+    "AUDIT_WRITE",
+    "BLOCK_SUSPEND",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "KILL",
+    "LEASE",
+    "LINUX_IMMUTABLE",
+    "MAC_ADMIN",
+    "MAC_OVERRIDE",
+    "MKNOD",
+    "NET_ADMIN",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_RAW",
+    "PERFMON",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYSLOG",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_CHROOT",
+    "SYS_MODULE",
+    "SYS_NICE",
+    "SYS_PACCT",
+    "SYS_PTRACE",
+    "SYS_RAWIO",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "WAKE_ALARM",
+];
+
+/// What the translator must know beside the manifest.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// What the operator allows.
+    pub policy: &'a Policy,
+    /// The uid that the group has or will have.
+    pub uid: &'a GroupUid,
+    /// Completes `metadata.generateName`; lower-case letters and digits.
+    pub name_suffix: &'a str,
+    /// What a container without limits may use at most, for `resourceFieldRef`.
+    pub allocatable: ResourceList,
+    /// The domain of the node's groups, for `spec.subdomain`: `burstlet.local`.
+    pub domain: &'a str,
+}
