@@ -22,6 +22,7 @@ const LOOKUPS_MAX: u32 = 8;
 pub(crate) const IMPLICIT_MODE: u32 = 0o755;
 
 /// An open directory that names are resolved below.
+#[derive(Debug)]
 pub(crate) struct Tree {
     root: OwnedFd,
 }
@@ -44,10 +45,6 @@ pub(crate) struct Made {
 impl Tree {
     pub(crate) fn new(root: OwnedFd) -> Self {
         Self { root }
-    }
-
-    pub(crate) fn root(&self) -> BorrowedFd<'_> {
-        self.root.as_fd()
     }
 
     /// The directory at `path`, open for reading; links on the way stay below the root.

@@ -37,7 +37,7 @@ mod confine;
 mod decode;
 mod error;
 mod fault;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod name;
 mod protocol;
 mod seccomp;
@@ -54,6 +54,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::LayerPacking;
 
+pub(crate) use client::OPAQUE_ATTRIBUTE;
 pub use client::Unpacker;
 pub use error::UnpackError;
 pub use fault::{EntryRule, HeaderRule, LayerFault, Limit, NameRule};

@@ -80,6 +80,11 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
+    /// Where the stream stands: after `next`, at the first byte of the entry's data.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// The stream, once it has been read.
     pub(crate) fn into_source(self) -> R {
         self.source
