@@ -96,11 +96,14 @@ pub trait Host: Send + Sync + 'static {
     /// Idempotent.
     fn remove(&self, uid: &GroupUid) -> impl Future<Output = Result<(), HostError>> + Send;
 
-    /// Takes over a sandbox that outlived the agent. `None` if there is none.
+    /// Takes over a sandbox that outlived the agent.
+    ///
+    /// # Errors
+    /// It cannot be told now whether there is one; nothing is done to the group until it can.
     fn adopt(
         &self,
         group: GroupRef<'_>,
-    ) -> impl Future<Output = Result<Option<Adopted>, HostError>> + Send;
+    ) -> impl Future<Output = Result<Adoption, HostError>> + Send;
 
     /// What happens to a group's sandbox from now on. One receiver per group; a second call takes
     /// over from the first.
@@ -217,6 +220,18 @@ pub enum ProbeResult {
     Success,
     /// It failed; what was seen, for people, bounded.
     Failure(String),
+}
+
+/// What an earlier agent left of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Adoption {
+    /// Its keeper answers, and is ours now.
+    Standing(Adopted),
+    /// It had a keeper since the machine was started, which is gone, and every process with it.
+    /// The runs whose ends it had written down.
+    Lost(Vec<AdoptedContainer>),
+    /// It has had no keeper since the machine was started or its sandbox was destroyed.
+    Absent,
 }
 
 /// A sandbox taken over from an earlier agent.
