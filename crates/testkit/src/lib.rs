@@ -1,4 +1,6 @@
 //! What tests need and the product does not: a scripted host, an image builder, a registry to
 //! serve images from, and the leak check.
 
+pub mod host;
 pub mod leak;
+pub mod spec;
