@@ -344,4 +344,5 @@ fn lack(wants: ResourceList, there: ResourceList) -> Option<Lack> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;

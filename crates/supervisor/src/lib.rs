@@ -4,8 +4,11 @@
 //! [`GroupHandle`]: a bounded channel of commands and the latest [`Snapshot`]. What the machine
 //! must do is asked of one trait, [`host::Host`].
 
+mod backoff;
 mod capacity;
 mod config;
+mod decide;
+mod event_log;
 mod groups;
 mod handle;
 pub mod host;
@@ -14,6 +17,7 @@ pub mod record;
 mod refusal;
 mod room;
 mod run;
+mod seen;
 mod snapshot;
 pub mod stream;
 mod streams;

@@ -1,91 +1,482 @@
-//! The loop of one group.
+//! The loop of one group: the only owner of its state.
+//!
+//! It sleeps until it is woken, takes note of why, and then asks [`decide::next`] what to do until
+//! there is nothing to do. Effects are tasks of their own whose outcomes come back as wakes, so
+//! that a request is answered at once whatever hangs. What must survive a crash is saved before
+//! its effect begins and before anybody is told; the rest is saved a little later, together.
+
+mod commands;
+mod effects;
+mod saver;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use burstlet_model::status::{Desired, GroupStatus, LaunchTimeline, Phase};
+use burstlet_model::spec::GroupSpec;
+use burstlet_model::{BootTime, GroupUid, Stamp};
 use tokio::sync::{mpsc, watch};
+use tracing::{Instrument, error, info, info_span};
 
+use crate::capacity::Place;
+use crate::decide;
 use crate::groups::{Birth, Born, CreateRequest, Shared};
-use crate::handle::{COMMANDS_MAX, GroupHandle};
-use crate::host::Host;
+use crate::handle::{COMMANDS_MAX, Command, GroupHandle, Reply};
+use crate::host::{Host, HostError, HostEvent};
 use crate::journal::ChangeKind;
-use crate::record::GroupRecord;
+use crate::record::{Definition, GroupRecord};
 use crate::refusal::Refusal;
 use crate::room::Seat;
+use crate::seen::{Outcome, SandboxState, Seen, Stage};
 use crate::snapshot::Snapshot;
+use effects::Effects;
+use saver::Saver;
 
+/// Rounds of judging after one wake; more would be a defect that must not stop the agent.
+const ROUNDS_MAX: usize = 64;
+/// The pause after such a defect.
+const PAUSE_AFTER_DEFECT: Duration = Duration::from_secs(1);
+
+/// A new group, whose seat says whether it has room.
 pub(crate) fn create<H: Host>(
     shared: &Arc<Shared<H>>,
     request: CreateRequest,
-    _seat: Seat,
+    seat: Seat,
 ) -> Born<impl Future<Output = ()> + Send + 'static> {
     let created = shared.host.now();
-    let record = GroupRecord {
+    let mut seen = Seen::new(&request.definition.spec, created);
+    seen.place = Some(seat.borrow().clone());
+    let origin = Origin {
         uid: request.uid,
         definition: request.definition,
         request_id: request.request_id,
         created,
-        status: GroupStatus {
-            desired: Desired::Running,
-            phase: Phase::Queued,
-            reason: String::new(),
-            message: String::new(),
-            queue_position: None,
-            ip: None,
-            initialized: false,
-            ready: false,
-            init_containers: Vec::new(),
-            containers: Vec::new(),
-            created_at: created.wall,
-            finished_at: None,
-            timeline: LaunchTimeline::default(),
-            sessions: Vec::new(),
-        },
-        events: Vec::new(),
     };
-    adopt(shared, record)
+    born(shared, origin, seen, (Some(seat), Birth::Saving))
 }
 
+/// A group of an earlier agent.
 pub(crate) fn adopt<H: Host>(
     shared: &Arc<Shared<H>>,
     record: GroupRecord,
 ) -> Born<impl Future<Output = ()> + Send + 'static> {
-    let shared = Arc::clone(shared);
+    let mut seen = Seen::restore(&record, shared.host.now());
+    let spec = &record.definition.spec;
+    let seat = match seen.stage {
+        Stage::Queued => {
+            let seat = shared.room.reenter(&record.uid, spec);
+            seen.place = Some(seat.borrow().clone());
+            Some(seat)
+        }
+        Stage::Live => {
+            shared.room.hold(&record.uid, spec.requested());
+            shared.unadopted.send_modify(|left| *left += 1);
+            None
+        }
+        Stage::Resting(_) | Stage::Removing | Stage::Gone => None,
+    };
     let snapshot = Snapshot {
         uid: record.uid.clone(),
         definition: record.definition.clone(),
-        status: record.status.clone(),
-        events: record.events.clone().into(),
+        status: seen.status(spec),
+        events: seen.events.to_shared(),
         resource_version: 0,
         request_id: record.request_id.clone(),
     };
-    let (commands, mut asked) = mpsc::channel(COMMANDS_MAX);
-    let (published, snapshots) = watch::channel(Arc::new(snapshot.clone()));
-    let (born, birth) = watch::channel(Birth::Saving);
+    let snapshot = shared.journal.push(ChangeKind::Added, snapshot);
+    let origin = Origin {
+        uid: record.uid,
+        definition: record.definition,
+        request_id: record.request_id,
+        created: record.created,
+    };
+    born(shared, origin, seen, (seat, Birth::Alive(snapshot)))
+}
+
+/// What does not change about a group, and its definition.
+struct Origin {
+    uid: GroupUid,
+    definition: Definition,
+    request_id: Option<String>,
+    created: Stamp,
+}
+
+fn born<H: Host>(
+    shared: &Arc<Shared<H>>,
+    origin: Origin,
+    seen: Seen,
+    (seat, birth): (Option<Seat>, Birth),
+) -> Born<impl Future<Output = ()> + Send + 'static> {
+    let is_new = matches!(birth, Birth::Saving);
+    let first = match &birth {
+        Birth::Alive(snapshot) => Arc::clone(snapshot),
+        Birth::Saving | Birth::Failed(_) => Arc::new(Snapshot {
+            uid: origin.uid.clone(),
+            definition: origin.definition.clone(),
+            status: seen.status(&origin.definition.spec),
+            events: seen.events.to_shared(),
+            resource_version: 0,
+            request_id: origin.request_id.clone(),
+        }),
+    };
+    let (commands, asked) = mpsc::channel(COMMANDS_MAX);
+    let (published, snapshots) = watch::channel(first);
+    let (born, birth) = watch::channel(birth);
     let handle = GroupHandle {
-        uid: record.uid.clone(),
-        name: record.definition.spec.name.clone(),
+        uid: origin.uid.clone(),
+        name: origin.definition.spec.name.clone(),
         commands,
         snapshots,
         shutdown: shared.shutdown.clone(),
     };
+    let source = Arc::clone(&origin.definition.source);
+    let request_id = origin.request_id.clone();
+    let span = info_span!("group", group = %origin.uid, name = %handle.name);
+    let group_loop = GroupLoop {
+        events: shared.host.events(&origin.uid),
+        effects: Effects::new(Arc::clone(shared), origin.uid.clone()),
+        saver: Saver::new(is_new),
+        acks: Vec::new(),
+        published_revision: seen.events.revision(),
+        unadopted: seen.sandbox.state == SandboxState::Unknown,
+        wake_at: None,
+        shared: Arc::clone(shared),
+        origin,
+        seen,
+        seat,
+        asked,
+        published,
+        born,
+    };
     Born {
         handle,
-        source: Arc::clone(&record.definition.source),
-        request_id: record.request_id.clone(),
+        source,
+        request_id,
         birth,
-        task: async move {
-            if let Err(source) = shared.host.save(&record).await {
-                let group = snapshot.name().clone();
-                born.send_replace(Birth::Failed(Refusal::NotSaved { group, source }));
-                shared.room.leave(&record.uid);
-                shared.forget(&record.uid);
-                return;
+        task: group_loop.run().instrument(span),
+    }
+}
+
+struct GroupLoop<H> {
+    shared: Arc<Shared<H>>,
+    origin: Origin,
+    seen: Seen,
+    seat: Option<Seat>,
+    asked: mpsc::Receiver<Command>,
+    events: mpsc::Receiver<HostEvent>,
+    effects: Effects<H>,
+    saver: Saver,
+    /// Answers that wait until the version that they speak of is saved.
+    acks: Vec<(u64, Reply)>,
+    published: watch::Sender<Arc<Snapshot>>,
+    published_revision: u64,
+    born: watch::Sender<Birth>,
+    /// Still counts among those that [`Shared::unadopted`] waits for.
+    unadopted: bool,
+    wake_at: Option<BootTime>,
+}
+
+/// Everything that can wake the loop.
+enum Wake {
+    Asked(Command),
+    Happened(HostEvent),
+    Done(Outcome),
+    Seated(Place),
+    Saved(Result<(), HostError>),
+    Time,
+    Shutdown,
+}
+
+impl<H: Host> GroupLoop<H> {
+    async fn run(mut self) {
+        loop {
+            self.advance();
+            if self.seen.stage == Stage::Gone {
+                return self.vanish();
             }
-            let snapshot = shared.journal.push(ChangeKind::Added, snapshot);
-            published.send_replace(Arc::clone(&snapshot));
-            born.send_replace(Birth::Alive(snapshot));
-            let _ = asked.recv().await;
-        },
+            match self.wake().await {
+                Wake::Asked(command) => self.answer(command),
+                Wake::Happened(event) => self.happened(event),
+                Wake::Done(outcome) => self.learn(outcome),
+                Wake::Seated(place) => {
+                    self.seen.place = Some(place);
+                    self.saver.changed();
+                }
+                Wake::Saved(result) => {
+                    if !self.saved(result) {
+                        return;
+                    }
+                }
+                Wake::Time => {}
+                Wake::Shutdown => return self.leave().await,
+            }
+        }
+    }
+
+    /// Waits for a reason to go on. Every arm is cancel-safe: what is not taken stays where it is.
+    async fn wake(&mut self) -> Wake {
+        let now = self.shared.host.now().boot;
+        let judged = self.wake_at.map(|at| at.since(now));
+        let saving = self.saver.wait();
+        let nap = judged.into_iter().chain(saving).min();
+        tokio::select! {
+            biased;
+            () = self.shared.shutdown.cancelled() => Wake::Shutdown,
+            Some(event) = self.events.recv() => Wake::Happened(event),
+            Some(outcome) = self.effects.next() => Wake::Done(outcome),
+            Some(result) = self.saver.next() => Wake::Saved(result),
+            Some(command) = self.asked.recv() => Wake::Asked(command),
+            Some(place) = moved(&mut self.seat) => Wake::Seated(place),
+            () = sleep(nap) => Wake::Time,
+        }
+    }
+
+    /// Does what is to be done until there is nothing more, tells and saves what came of it.
+    fn advance(&mut self) {
+        let spec = Arc::clone(&self.origin.definition.spec);
+        let now = self.shared.host.now();
+        for _ in 0..ROUNDS_MAX {
+            let decision = decide::next(&spec, &self.seen, now.boot);
+            self.wake_at = decision.wake_at;
+            if decision.actions.is_empty() {
+                return self.tell(&spec);
+            }
+            for action in decision.actions {
+                self.act(&spec, &action, now);
+            }
+        }
+        error!("the group does not come to a decision; pausing");
+        self.wake_at = Some(now.boot + PAUSE_AFTER_DEFECT);
+        self.tell(&spec);
+    }
+
+    fn act(&mut self, spec: &Arc<GroupSpec>, action: &decide::Action, now: Stamp) {
+        let stage = self.seen.stage;
+        self.seen.begin(spec, action, now);
+        self.saver.changed();
+        if action.is_intent() && self.seen.stage != Stage::Removing {
+            self.saver.urge();
+        }
+        if stage != self.seen.stage {
+            self.stage_changed();
+        }
+        let until = self.saver.needed_by(self.seen.stage);
+        self.effects.begin(spec, &self.seen, action, until);
+    }
+
+    fn stage_changed(&mut self) {
+        match self.seen.stage {
+            Stage::Queued => {}
+            Stage::Live => self.seat = None,
+            Stage::Resting(phase) => {
+                info!(phase = phase.as_str(), "the group came to rest");
+                self.release();
+            }
+            Stage::Removing => self.release(),
+            Stage::Gone => {}
+        }
+    }
+
+    fn release(&mut self) {
+        self.seat = None;
+        self.shared.room.leave(&self.origin.uid);
+    }
+
+    fn happened(&mut self, event: HostEvent) {
+        let outcome = match event {
+            HostEvent::Exited {
+                container,
+                attempt,
+                exit,
+            } => match self.seen.container_index(&container) {
+                Some(container) => Outcome::Exited {
+                    container,
+                    attempt,
+                    exit,
+                },
+                None => return,
+            },
+            HostEvent::KeeperLost => Outcome::KeeperLost,
+        };
+        self.learn(outcome);
+    }
+
+    fn learn(&mut self, outcome: Outcome) {
+        let spec = Arc::clone(&self.origin.definition.spec);
+        self.seen.apply(&spec, outcome, self.shared.host.now());
+        self.saver.changed();
+        if self.unadopted && self.seen.sandbox.state != SandboxState::Adopting {
+            self.count_adopted();
+        }
+    }
+
+    /// One try of taking over is over; whoever waits for that need not wait for a failed one.
+    fn count_adopted(&mut self) {
+        self.unadopted = false;
+        self.shared
+            .unadopted
+            .send_modify(|left| *left = left.saturating_sub(1));
+    }
+
+    /// Publishes the status if it changed, starts a save if one is due.
+    fn tell(&mut self, spec: &GroupSpec) {
+        self.effects.drop_stale(&self.seen);
+        if self.seen.stage == Stage::Gone {
+            return;
+        }
+        if matches!(*self.born.borrow(), Birth::Alive(_)) {
+            self.publish(spec);
+        }
+        if self.seen.stage != Stage::Removing && self.saver.is_due() {
+            let record = self.record();
+            self.saver.begin(&self.shared.host, record);
+        }
+    }
+
+    fn publish(&mut self, spec: &GroupSpec) {
+        let status = self.seen.status(spec);
+        // That a group came to rest is told only once it is written down.
+        if status.phase.is_at_rest() && !self.saver.is_settled() {
+            return;
+        }
+        let revision = self.seen.events.revision();
+        let last = Arc::clone(&self.published.borrow());
+        let same_definition = Arc::ptr_eq(&last.definition.spec, &self.origin.definition.spec);
+        if same_definition && revision == self.published_revision && last.status == status {
+            return;
+        }
+        let events = match revision == self.published_revision {
+            true => Arc::clone(&last.events),
+            false => self.seen.events.to_shared(),
+        };
+        self.published_revision = revision;
+        let snapshot = self.shared.journal.push(
+            ChangeKind::Modified,
+            Snapshot {
+                uid: self.origin.uid.clone(),
+                definition: self.origin.definition.clone(),
+                status,
+                events,
+                resource_version: 0,
+                request_id: self.origin.request_id.clone(),
+            },
+        );
+        self.published.send_replace(snapshot);
+    }
+
+    fn record(&self) -> GroupRecord {
+        let mut status = self.seen.status(&self.origin.definition.spec);
+        let statuses = status
+            .init_containers
+            .iter_mut()
+            .chain(&mut status.containers);
+        for (container, attempt) in statuses.zip(self.seen.attempts()) {
+            container.restart_count = attempt;
+        }
+        GroupRecord {
+            uid: self.origin.uid.clone(),
+            definition: self.origin.definition.clone(),
+            request_id: self.origin.request_id.clone(),
+            created: self.origin.created,
+            status,
+            events: self.seen.events.to_shared().to_vec(),
+        }
+    }
+
+    /// A save ended. Gives `false` if the group does not come to exist because of it.
+    fn saved(&mut self, result: Result<(), HostError>) -> bool {
+        if matches!(*self.born.borrow(), Birth::Saving) {
+            match &result {
+                Ok(()) => self.be_born(),
+                Err(error) => {
+                    self.fail_birth(error);
+                    return false;
+                }
+            }
+        }
+        self.saver.ended(result);
+        let spec = Arc::clone(&self.origin.definition.spec);
+        self.publish(&spec);
+        let settled = self.saver.settled();
+        for (_, reply) in self.acks.extract_if(.., |(version, _)| *version <= settled) {
+            // Whoever asked may have gone; the group goes on.
+            let _ = reply.send(Ok(Arc::clone(&self.published.borrow())));
+        }
+        true
+    }
+
+    fn be_born(&mut self) {
+        let first = Snapshot::clone(&self.published.borrow());
+        let spec = &self.origin.definition.spec;
+        self.published_revision = self.seen.events.revision();
+        let snapshot = self.shared.journal.push(
+            ChangeKind::Added,
+            Snapshot {
+                status: self.seen.status(spec),
+                events: self.seen.events.to_shared(),
+                ..first
+            },
+        );
+        self.published.send_replace(Arc::clone(&snapshot));
+        self.born.send_replace(Birth::Alive(snapshot));
+        info!("the group is created");
+    }
+
+    fn fail_birth(&mut self, source: &HostError) {
+        error!(error = %source, "the group could not be written down; it is not created");
+        self.release();
+        self.shared.forget(&self.origin.uid);
+        self.born.send_replace(Birth::Failed(Refusal::NotSaved {
+            group: self.origin.definition.spec.name.clone(),
+            source: source.clone(),
+        }));
+    }
+
+    /// Nothing is left of the group: its name is free again, and whoever follows it is told.
+    fn vanish(mut self) {
+        info!("the group is gone");
+        if self.unadopted {
+            self.count_adopted();
+        }
+        self.shared.forget(&self.origin.uid);
+        let last = Snapshot {
+            status: self.seen.status(&self.origin.definition.spec),
+            events: self.seen.events.to_shared(),
+            ..Snapshot::clone(&self.published.borrow())
+        };
+        let last = self.shared.journal.push(ChangeKind::Deleted, last);
+        for (_, reply) in self.acks.drain(..) {
+            // Whoever asked may have gone.
+            let _ = reply.send(Ok(Arc::clone(&last)));
+        }
+        self.published.send_replace(last);
+    }
+
+    /// The agent goes, the group stays: only the record is brought up to date.
+    async fn leave(mut self) {
+        if self.seen.stage == Stage::Removing || matches!(*self.born.borrow(), Birth::Saving) {
+            return;
+        }
+        self.effects.abandon();
+        let record = self.record();
+        if let Err(error) = self.saver.finish(&self.shared.host, record).await {
+            error!(%error, "the last state of the group could not be written down");
+        }
+    }
+}
+
+/// The group's next place in the queue, if it has a seat there.
+async fn moved(seat: &mut Option<Seat>) -> Option<Place> {
+    let seat = seat.as_mut()?;
+    match seat.changed().await {
+        Ok(()) => Some(seat.borrow_and_update().clone()),
+        // Admitted was the last word, and has been read.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+async fn sleep(nap: Option<Duration>) {
+    match nap {
+        Some(nap) => tokio::time::sleep(nap).await,
+        None => std::future::pending().await,
     }
 }

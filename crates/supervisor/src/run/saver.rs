@@ -1,0 +1,196 @@
+//! When a group's record is written: at once for what must not be lost, a little later and
+//! together for the rest. One write at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use crate::host::{Host, HostError};
+use crate::record::GroupRecord;
+use crate::seen::Stage;
+
+/// How long a change that could be told again may wait for others.
+const SAVE_DELAY: Duration = Duration::from_millis(250);
+/// Tries of one save, after which the group goes on without.
+const SAVE_TRIES_MAX: u32 = 5;
+/// The wait after the first failed try; doubles.
+const SAVE_RETRY: Duration = Duration::from_millis(100);
+/// The wait after the last failed try.
+const SAVE_PAUSE: Duration = Duration::from_secs(30);
+
+pub(super) struct Saver {
+    /// Grows with every change of state.
+    version: u64,
+    /// The version that must be settled before anything else begins.
+    urgent: u64,
+    /// The version that is on disk.
+    durable: u64,
+    /// The version that is on disk or given up.
+    settled: watch::Sender<u64>,
+    /// The version last handed to the host.
+    begun: u64,
+    /// When the oldest change was made that is not saved.
+    dirty_since: Option<Instant>,
+    not_before: Option<Instant>,
+    tries: u32,
+    tasks: JoinSet<Result<(), HostError>>,
+}
+
+impl Saver {
+    /// A new group's first record is urgent; that of an adopted one is on disk.
+    pub(super) fn new(is_new: bool) -> Self {
+        let mut saver = Self {
+            version: 1,
+            urgent: 0,
+            durable: u64::from(!is_new),
+            settled: watch::Sender::new(u64::from(!is_new)),
+            begun: 0,
+            dirty_since: None,
+            not_before: None,
+            tries: 0,
+            tasks: JoinSet::new(),
+        };
+        if is_new {
+            saver.changed();
+            saver.urge();
+        }
+        saver
+    }
+
+    /// Takes note of a change that can wait.
+    pub(super) fn changed(&mut self) {
+        self.version += 1;
+        self.dirty_since.get_or_insert_with(Instant::now);
+    }
+
+    /// The state as it is now must be on disk before anything else begins. Gives its version.
+    pub(super) fn urge(&mut self) -> u64 {
+        self.urgent = self.version;
+        if self.tries == 0 {
+            self.not_before = None;
+        }
+        self.version
+    }
+
+    /// What must be settled before an effect of `stage` may begin. Removing waits for the save
+    /// that is under way, lest that brings the record back.
+    pub(super) fn needed_by(&self, stage: Stage) -> Needed {
+        Needed {
+            version: match stage {
+                Stage::Removing => self.begun,
+                _ => self.urgent,
+            },
+            settled: self.settled.subscribe(),
+        }
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled() >= self.urgent
+    }
+
+    pub(super) fn settled(&self) -> u64 {
+        *self.settled.borrow()
+    }
+
+    /// Whether a save should begin now.
+    pub(super) fn is_due(&self) -> bool {
+        self.wait().is_some_and(|wait| wait.is_zero())
+    }
+
+    /// How long until a save should begin.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        if !self.tasks.is_empty() || self.durable >= self.version {
+            return None;
+        }
+        let at = match self.is_settled() {
+            false => None,
+            true => self.dirty_since.map(|since| since + SAVE_DELAY),
+        };
+        let wait = |at: Instant| at.saturating_duration_since(Instant::now());
+        let due = at.max(self.not_before);
+        Some(due.map_or(Duration::ZERO, wait))
+    }
+
+    pub(super) fn begin<H: Host>(&mut self, host: &Arc<H>, record: GroupRecord) {
+        self.begun = self.version;
+        self.dirty_since = None;
+        let host = Arc::clone(host);
+        self.tasks.spawn(async move { host.save(&record).await });
+    }
+
+    /// The result of the save under way; `None` if there is none. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<Result<(), HostError>> {
+        // A task that panicked has said so; its save counts as failed.
+        let joined = self.tasks.join_next().await?;
+        Some(joined.unwrap_or_else(|panic| {
+            let kind = burstlet_model::ErrorKind::Internal;
+            Err(HostError::new(kind, "SaveFailed", panic.to_string()))
+        }))
+    }
+
+    /// Takes note of how the save under way ended.
+    pub(super) fn ended(&mut self, result: Result<(), HostError>) {
+        match result {
+            Ok(()) => {
+                self.tries = 0;
+                self.not_before = None;
+                self.durable = self.begun;
+                self.settled.send_replace(self.begun);
+            }
+            Err(failure) => {
+                self.dirty_since.get_or_insert_with(Instant::now);
+                self.tries += 1;
+                if self.tries < SAVE_TRIES_MAX {
+                    warn!(error = %failure, "save the group's record; trying again");
+                    let wait = SAVE_RETRY * 2u32.saturating_pow(self.tries - 1);
+                    self.not_before = Some(Instant::now() + wait);
+                } else {
+                    error!(error = %failure, "save the group's record; going on without");
+                    self.tries = 0;
+                    self.not_before = Some(Instant::now() + SAVE_PAUSE);
+                    self.settled.send_replace(self.begun);
+                }
+            }
+        }
+    }
+
+    /// Waits for the save under way and makes a last one if something is not on disk.
+    pub(super) async fn finish<H: Host>(
+        mut self,
+        host: &Arc<H>,
+        record: GroupRecord,
+    ) -> Result<(), HostError> {
+        if let Some(result) = self.next().await {
+            self.ended(result);
+        }
+        if self.durable < self.version {
+            host.save(&record).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A version that an effect waits for.
+pub(super) struct Needed {
+    version: u64,
+    settled: watch::Receiver<u64>,
+}
+
+impl Needed {
+    /// Returns when it is settled. If the loop has gone the effect is dropped with it.
+    pub(super) async fn wait(mut self) {
+        let version = self.version;
+        if self
+            .settled
+            .wait_for(|settled| *settled >= version)
+            .await
+            .is_err()
+        {
+            std::future::pending::<()>().await;
+        }
+    }
+}

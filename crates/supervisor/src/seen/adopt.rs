@@ -1,0 +1,322 @@
+//! Going on after the agent was started anew: first from the record, then from what the host says
+//! of the sandbox. Where the two differ the host is right: it was there.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use burstlet_model::spec::{GroupSpec, Signal};
+use burstlet_model::status::{ContainerState, ContainerStatus, Desired, GroupStatus, Phase};
+use burstlet_model::{BootTime, Stamp};
+
+use super::{
+    Cause, ContainerSeen, ImageState, ProbeKind, Run, Running, SandboxState, Seen, Stage, Step,
+    Why, container_spec,
+};
+use crate::backoff::{Retry, Trouble};
+use crate::decide::is_done;
+use crate::event_log::EventLog;
+use crate::host::{Adopted, AdoptedContainer, AdoptedState, Adoption, HostError, Started};
+use crate::record::GroupRecord;
+
+/// Restarts remembered for the back-off, at most; enough for the longest wait.
+const FAILURES_MAX: u32 = 16;
+
+impl Seen {
+    /// What a record says. Unless the group is at rest or queued, whether its sandbox stands has
+    /// to be found out.
+    pub(crate) fn restore(record: &GroupRecord, now: Stamp) -> Self {
+        let spec = &record.definition.spec;
+        let status = &record.status;
+        let mut seen = Self::new(spec, record.created);
+        seen.desired = status.desired;
+        seen.ip = status.ip;
+        seen.finished_at = status.finished_at.map(|at| not_after(at, now));
+        seen.timeline = status.timeline.clone();
+        seen.sessions = status.sessions.clone();
+        seen.events = EventLog::restore(record.events.clone());
+        let opened = status.sessions.last().map(|session| session.opened);
+        let statuses = status.init_containers.iter().chain(&status.containers);
+        for (index, status) in statuses.enumerate() {
+            seen.restore_container(spec, index, status, opened);
+        }
+        seen.restore_stage(spec, status, now);
+        seen
+    }
+
+    fn restore_stage(&mut self, spec: &GroupSpec, status: &GroupStatus, now: Stamp) {
+        let launched = status.sessions.last().is_some_and(|s| s.closed.is_none());
+        if status.phase.is_at_rest() {
+            self.stage = Stage::Resting(status.phase);
+            self.why = why(status);
+            return;
+        }
+        if status.phase == Phase::Queued && !launched {
+            self.stage = Stage::Queued;
+            return;
+        }
+        self.stage = Stage::Live;
+        self.sandbox.state = SandboxState::Unknown;
+        let cause = match (status.desired, status.reason.as_str()) {
+            (Desired::Deleted, _) => Some(Cause::Delete),
+            (Desired::Stopped, _) => Some(Cause::Stop),
+            (Desired::Running, "Restarting") => Some(Cause::Restart),
+            (Desired::Running, "DeadlineExceeded") => Some(Cause::DeadlineExceeded),
+            (Desired::Running, "KeeperLost") => Some(Cause::KeeperLost),
+            (Desired::Running, reason) if !launched && !reason.is_empty() => {
+                Some(Cause::Unrunnable(Trouble {
+                    reason: reason.to_owned(),
+                    message: status.message.clone(),
+                }))
+            }
+            (Desired::Running, _) => None,
+        };
+        if let Some(cause) = cause {
+            let grace = Duration::from_secs(spec.termination_grace_period_s.into());
+            self.end(cause, grace, now);
+        }
+    }
+
+    fn restore_container(
+        &mut self,
+        spec: &GroupSpec,
+        index: usize,
+        status: &ContainerStatus,
+        opened: Option<Stamp>,
+    ) {
+        let Some(container) = self.containers.get_mut(index) else {
+            return;
+        };
+        container.last_exit = status.last_exit.clone();
+        container.user = status.user.clone();
+        container.digest = status.image_digest.clone();
+        container.failures = status.restart_count.min(FAILURES_MAX);
+        let of_this_launch = |at: Stamp| opened.is_some_and(|opened| at >= opened);
+        container.run = match &status.state {
+            ContainerState::Running { started_at, pid } => {
+                container.ran = true;
+                let started = Started {
+                    pid: *pid,
+                    created: *started_at,
+                    started: *started_at,
+                    user: status.user.clone().unwrap_or_default(),
+                    stop_signal: stop_signal(spec, index),
+                };
+                let running = Running::restored(spec, index, started, status);
+                Run::Running(Box::new(running))
+            }
+            ContainerState::Terminated(exit) => {
+                container.ran = of_this_launch(exit.finished_at);
+                Run::Ended(exit.clone())
+            }
+            ContainerState::Waiting { .. } => match container.last_exit.take() {
+                Some(exit) if of_this_launch(exit.finished_at) => {
+                    container.ran = true;
+                    Run::Ended(exit)
+                }
+                other => {
+                    container.last_exit = other;
+                    Run::Waiting
+                }
+            },
+        };
+        let never = matches!(container.run, Run::Waiting)
+            && container.last_exit.is_none()
+            && status.restart_count == 0;
+        container.attempt = (!never).then_some(status.restart_count);
+        // What has run goes on with the manifest it ran with.
+        if let (true, Some(digest)) = (container.ran, &status.image_digest)
+            && let Some(image) = self.images.get_mut(container.image)
+        {
+            image.state = ImageState::Here(digest.clone());
+        }
+    }
+
+    /// What the host says of the sandbox.
+    pub(super) fn adopted(
+        &mut self,
+        spec: &GroupSpec,
+        result: Result<Adoption, HostError>,
+        now: Stamp,
+    ) {
+        match result {
+            Ok(Adoption::Standing(adopted)) => self.adopted_standing(spec, adopted, now),
+            Ok(Adoption::Lost(ends)) => self.adopted_lost(spec, ends),
+            Ok(Adoption::Absent) => self.adopted_absent(spec, now),
+            Err(error) => {
+                self.sandbox.state = SandboxState::Unknown;
+                return self.retry_housekeeping("take over the sandbox", &error, now);
+            }
+        }
+        self.sandbox.retry = Retry::default();
+    }
+
+    fn adopted_standing(&mut self, spec: &GroupSpec, adopted: Adopted, now: Stamp) {
+        self.sandbox.state = SandboxState::Up;
+        self.ip = adopted.sandbox.ip;
+        self.timeline
+            .sandbox_created
+            .get_or_insert(adopted.sandbox.created);
+        self.timeline
+            .network_ready
+            .get_or_insert(adopted.sandbox.network_ready);
+        let known: Vec<_> = adopted.containers.iter().map(|c| c.name.clone()).collect();
+        for evidence in adopted.containers {
+            self.adopt_container(spec, evidence, now);
+        }
+        let unknown = |c: &ContainerSeen| c.running().is_some() && !known.contains(&c.name);
+        if self.containers.iter().any(unknown) {
+            // The keeper does not know of a run that we recorded: it cannot run.
+            let at = self.last_proof();
+            for container in self.containers.iter_mut().filter(|c| unknown(c)) {
+                container.lose(at);
+            }
+        }
+    }
+
+    /// The keeper went while nobody looked. What its exit records do not tell ended unseen.
+    fn adopted_lost(&mut self, spec: &GroupSpec, ends: Vec<AdoptedContainer>) {
+        let at = self.last_proof();
+        for evidence in ends {
+            self.adopt_container(spec, evidence, at);
+        }
+        self.lose_processes(self.last_proof());
+        let mains = || self.containers.iter().skip(spec.init_containers.len());
+        self.sandbox.state = match self.containers.iter().any(|c| c.ran) {
+            // It came to its end before the keeper went.
+            true if mains().all(|c| is_done(spec, c) && !was_lost(c)) => SandboxState::Broken,
+            true => SandboxState::Lost,
+            // Nothing had run: nothing is lost.
+            false => SandboxState::Broken,
+        };
+    }
+
+    /// The machine was started anew, or the agent went before there was a sandbox.
+    fn adopted_absent(&mut self, spec: &GroupSpec, now: Stamp) {
+        let ran = self.containers.iter().any(|c| c.ran);
+        self.lose_processes(self.last_proof());
+        let mains = || self.containers.iter().skip(spec.init_containers.len());
+        let done = mains().all(|c| is_done(spec, c) && !was_lost(c));
+        self.sandbox.state = match ran && !done {
+            true => SandboxState::Vanished,
+            false => SandboxState::Absent,
+        };
+        // Nothing was alive while no agent was: that time is not the customer's.
+        self.close_session(self.last_proof());
+        if self.sandbox.state == SandboxState::Absent && self.ending.is_none() && !done {
+            self.open_session(now);
+        }
+    }
+
+    fn adopt_container(&mut self, spec: &GroupSpec, evidence: AdoptedContainer, now: Stamp) {
+        let Some(index) = self.container_index(&evidence.name) else {
+            return;
+        };
+        let Some(container) = self.containers.get_mut(index) else {
+            return;
+        };
+        let same_run = container.attempt == Some(evidence.attempt);
+        if container.attempt > Some(evidence.attempt) {
+            return;
+        }
+        container.attempt = Some(evidence.attempt);
+        container.ran = true;
+        match (evidence.state, &mut container.run) {
+            (AdoptedState::Running(started), Run::Running(running)) if same_run => {
+                container.user = Some(started.user.clone());
+                running.started = started;
+                running.spread_probes(spec, index, now);
+            }
+            (AdoptedState::Running(started), _) => {
+                container.user = Some(started.user.clone());
+                let mut running = Running::new(spec, index, started);
+                running.spread_probes(spec, index, now);
+                container.run = Run::Running(Box::new(running));
+            }
+            (AdoptedState::Exited(_), Run::Ended(_)) if same_run => {}
+            (AdoptedState::Exited(exit), _) => {
+                let length = exit.started_at.map(|s| exit.finished_at.since(s));
+                if length.is_some_and(|length| length > spec.backoff.reset_after) {
+                    container.failures = 0;
+                }
+                container.run = Run::Ended(exit);
+            }
+        }
+    }
+
+    /// The latest moment at which the group was seen alive: what cannot be known after it counts
+    /// in the customer's favour.
+    fn last_proof(&self) -> Stamp {
+        let opened = self.sessions.last().map(|session| session.opened);
+        let runs = self.containers.iter().filter_map(|c| match &c.run {
+            Run::Running(running) => Some(running.started.started),
+            Run::Ended(exit) => Some(exit.finished_at),
+            Run::Waiting | Run::Starting { .. } => None,
+        });
+        runs.chain(opened).max().unwrap_or_default()
+    }
+}
+
+impl Running {
+    /// A process that an earlier agent started: what was done is not done again, and it stays as
+    /// ready as it was until a probe says otherwise.
+    fn restored(
+        spec: &GroupSpec,
+        index: usize,
+        started: Started,
+        status: &ContainerStatus,
+    ) -> Self {
+        let mut running = Self::new(spec, index, started);
+        if status.started {
+            running.post_start = Step::Done;
+            for kind in [ProbeKind::Startup, ProbeKind::Liveness] {
+                if let Some(probe) = running.probe_mut(kind) {
+                    probe.verdict = Some(true);
+                }
+            }
+        }
+        if let (true, Some(probe)) = (status.ready, &mut running.readiness) {
+            probe.verdict = Some(true);
+        }
+        running
+    }
+
+    /// Spreads the first tries over one period, so that an agent that takes over many groups does
+    /// not ask all of them at once.
+    fn spread_probes(&mut self, spec: &GroupSpec, index: usize, now: Stamp) {
+        for kind in ProbeKind::ALL {
+            let probe = container_spec(spec, index).and_then(|c| kind.of(c));
+            if let (Some(probe), Some(state)) = (probe, self.probe_mut(kind)) {
+                let mut hasher = DefaultHasher::new();
+                (&spec.name, index, kind).hash(&mut hasher);
+                let part = u32::try_from(hasher.finish() % 1000).unwrap_or_default();
+                let period = Duration::from_secs(probe.period_s.into());
+                state.due = state.due.max(now.boot + period * part / 1000);
+            }
+        }
+    }
+}
+
+fn was_lost(container: &ContainerSeen) -> bool {
+    matches!(&container.run, Run::Ended(exit) if exit.reason == super::LOST)
+}
+
+fn why(status: &GroupStatus) -> Why {
+    Why {
+        reason: status.reason.clone(),
+        message: status.message.clone(),
+    }
+}
+
+/// A stamp of an earlier boot may lie ahead of now; then it counts as now.
+fn not_after(at: Stamp, now: Stamp) -> Stamp {
+    Stamp {
+        boot: BootTime(at.boot.0.min(now.boot.0)),
+        wall: at.wall,
+    }
+}
+
+/// What can be told without the image; the host tells the rest when it takes over.
+fn stop_signal(spec: &GroupSpec, index: usize) -> Signal {
+    let own = container_spec(spec, index).and_then(|c| c.lifecycle.stop_signal);
+    own.unwrap_or(Signal::TERM)
+}

@@ -1,0 +1,512 @@
+//! Something was learnt: the outcome of an effect, or what happened in the sandbox.
+//!
+//! An outcome of a run, pull or launch that is over is ignored: each carries the number of what
+//! it belongs to.
+
+use std::time::Duration;
+
+use burstlet_model::spec::{GroupSpec, Probe};
+use burstlet_model::status::{ExitStatus, ImagePull, Severity};
+use burstlet_model::{ErrorKind, Stamp};
+
+use super::{
+    ContainerSeen, ImageState, LOST, Outcome, ProbeKind, ProbeSeen, Run, Running, SandboxState,
+    Seen, Stage, Step, container_spec,
+};
+use crate::backoff::{self, Retry, Trouble};
+use crate::decide::restart_at;
+use crate::host::{HostError, ProbeResult, Pulled, Sandbox, Started};
+
+/// A try in which the prober itself failed is repeated at once this often, then thrown away.
+const PROBER_ERRORS_MAX: u32 = 3;
+/// The code of a run that could not be started.
+const START_ERROR_CODE: i32 = 128;
+/// The code of a run whose end nobody saw.
+const UNKNOWN_CODE: i32 = 137;
+
+impl Seen {
+    /// Takes note of what was learnt.
+    pub(crate) fn apply(&mut self, spec: &GroupSpec, outcome: Outcome, now: Stamp) {
+        match outcome {
+            Outcome::Adopted(result) => self.adopted(spec, result, now),
+            Outcome::Pulled {
+                launch,
+                image,
+                result,
+            } if launch == self.launch => self.pulled(image, result, now),
+            Outcome::Pulled { .. } => {}
+            Outcome::Sandbox(result) => self.sandbox(result, now),
+            Outcome::Started {
+                container,
+                attempt,
+                result,
+            } => self.started(spec, (container, attempt), result, now),
+            Outcome::PostStart {
+                container,
+                attempt,
+                result,
+            } => self.post_started(spec, (container, attempt), result, now),
+            Outcome::PreStop {
+                container,
+                attempt,
+                result,
+            } => self.pre_stopped((container, attempt), result, now),
+            Outcome::Signalled { container, result } => {
+                if let Err(error) = result {
+                    let text = format!("signal the container: {error}");
+                    self.tell_of(container, now, Severity::Warning, "FailedKillPod", &text);
+                }
+            }
+            Outcome::Probed {
+                container,
+                attempt,
+                probe,
+                result,
+            } => self.probed(spec, (container, attempt, probe), result, now),
+            Outcome::Exited {
+                container,
+                attempt,
+                exit,
+            } => self.exited(spec, (container, attempt), exit, now),
+            Outcome::KeeperLost => self.keeper_lost(now),
+            Outcome::Destroyed(result) => self.destroyed(result, now),
+            Outcome::Removed(result) => self.removed(result, now),
+        }
+        if self.timeline.ready.is_none() && self.stage == Stage::Live && self.is_ready() {
+            self.timeline.ready = Some(now);
+        }
+        self.close_session_if_quiet(now);
+    }
+
+    fn pulled(&mut self, index: usize, result: Result<Pulled, HostError>, now: Stamp) {
+        let Some(image) = self.images.get_mut(index) else {
+            return;
+        };
+        if image.state != ImageState::Pulling {
+            return;
+        }
+        let name = image.image.familiar();
+        match result {
+            Ok(pulled) => {
+                image.state = ImageState::Here(pulled.manifest);
+                image.retry = Retry::default();
+                let text = pulled_text(&name, &pulled.took);
+                self.timeline.pulls.push(pulled.took);
+                let here = |i: &super::ImageSeen| matches!(i.state, ImageState::Here(_));
+                if self.images.iter().all(here) {
+                    self.timeline.pulled = Some(now);
+                }
+                self.tell(now, Severity::Normal, "Pulled", &text);
+            }
+            Err(error) => {
+                image.state = ImageState::Wanted;
+                image
+                    .retry
+                    .failed(&backoff::PULL, Trouble::from(&error), now.boot);
+                let text = format!("Failed to pull image \"{name}\": {error}");
+                self.tell(now, Severity::Warning, "Failed", &text);
+                let text = format!("Error: {}", error.reason);
+                self.tell(now, Severity::Warning, "Failed", &text);
+                let text = format!("Back-off pulling image \"{name}\"");
+                self.tell(now, Severity::Normal, "BackOff", &text);
+            }
+        }
+    }
+
+    fn sandbox(&mut self, result: Result<Sandbox, HostError>, now: Stamp) {
+        match result {
+            Ok(sandbox) => {
+                self.sandbox.state = SandboxState::Up;
+                self.sandbox.retry = Retry::default();
+                self.ip = sandbox.ip;
+                self.timeline.sandbox_created = Some(sandbox.created);
+                self.timeline.network_ready = Some(sandbox.network_ready);
+            }
+            Err(error) => {
+                let trouble = Trouble::from(&error);
+                self.sandbox.state = SandboxState::Broken;
+                if is_hopeless(error.kind) {
+                    self.sandbox.hopeless = Some(trouble);
+                } else {
+                    self.sandbox
+                        .retry
+                        .failed(&backoff::SANDBOX, trouble, now.boot);
+                }
+                let text = format!("Failed to create the sandbox: {error}");
+                self.tell(now, Severity::Warning, "FailedCreatePodSandBox", &text);
+            }
+        }
+    }
+
+    fn started(
+        &mut self,
+        spec: &GroupSpec,
+        (index, attempt): (usize, u32),
+        result: Result<Started, HostError>,
+        now: Stamp,
+    ) {
+        let Some(container) = self.containers.get_mut(index) else {
+            return;
+        };
+        let early_exit = match &mut container.run {
+            Run::Starting { early_exit } if container.attempt == Some(attempt) => early_exit.take(),
+            _ => return,
+        };
+        match result {
+            Ok(started) => {
+                self.begin_run(spec, index, started, now);
+                if let Some(exit) = early_exit {
+                    self.exited(spec, (index, attempt), exit, now);
+                }
+            }
+            Err(error) => self.not_started(spec, (index, attempt), &error, now),
+        }
+    }
+
+    fn begin_run(&mut self, spec: &GroupSpec, index: usize, started: Started, now: Stamp) {
+        let image = self
+            .containers
+            .get(index)
+            .and_then(|c| self.images.get(c.image));
+        let digest = image.and_then(|image| match &image.state {
+            ImageState::Here(digest) => Some(digest.clone()),
+            ImageState::Wanted | ImageState::Pulling => None,
+        });
+        self.timeline
+            .container_created
+            .get_or_insert(started.created);
+        self.timeline.started.get_or_insert(started.started);
+        let Some(container) = self.containers.get_mut(index) else {
+            return;
+        };
+        container.ran = true;
+        container.digest = digest;
+        container.retry = Retry::default();
+        container.user = Some(started.user.clone());
+        container.run = Run::Running(Box::new(Running::new(spec, index, started)));
+        let name = container.name.clone();
+        let created = format!("Created container: {name}");
+        self.tell_of(index, now, Severity::Normal, "Created", &created);
+        let started = format!("Started container {name}");
+        self.tell_of(index, now, Severity::Normal, "Started", &started);
+    }
+
+    fn not_started(
+        &mut self,
+        spec: &GroupSpec,
+        (index, attempt): (usize, u32),
+        error: &HostError,
+        now: Stamp,
+    ) {
+        let text = format!("Error: {error}");
+        self.tell_of(index, now, Severity::Warning, "Failed", &text);
+        if error.reason == "StartError" {
+            let exit = ExitStatus {
+                code: START_ERROR_CODE,
+                signal: None,
+                reason: "StartError".to_owned(),
+                message: error.message.clone(),
+                started_at: None,
+                finished_at: now,
+            };
+            return self.ended(spec, index, exit, now);
+        }
+        if let Some(container) = self.containers.get_mut(index) {
+            // Nothing has run under this number: it is used again.
+            container.attempt = attempt.checked_sub(1);
+            container.run = Run::Waiting;
+            container
+                .retry
+                .failed(&backoff::CREATE, Trouble::from(error), now.boot);
+        }
+    }
+
+    fn post_started(
+        &mut self,
+        spec: &GroupSpec,
+        (index, attempt): (usize, u32),
+        result: Result<(), HostError>,
+        now: Stamp,
+    ) {
+        let Some(running) = self.run_of(index, attempt) else {
+            return;
+        };
+        running.post_start = match result {
+            Ok(()) => Step::Done,
+            Err(_) => Step::Failed,
+        };
+        if let Err(error) = result {
+            let text = format!("PostStartHook failed: {error}");
+            self.tell_of(index, now, Severity::Warning, "FailedPostStartHook", &text);
+        } else {
+            let started = running.started.started;
+            running.schedule_probes(spec, index, started, now);
+        }
+    }
+
+    fn pre_stopped(
+        &mut self,
+        (index, attempt): (usize, u32),
+        result: Result<(), HostError>,
+        now: Stamp,
+    ) {
+        if self.run_of(index, attempt).is_none() {
+            return;
+        }
+        self.stopping(index, |stopping| stopping.pre_stop = Step::Done);
+        if let Err(error) = result {
+            let text = format!("PreStopHook failed: {error}");
+            self.tell_of(index, now, Severity::Warning, "FailedPreStopHook", &text);
+        }
+    }
+
+    fn probed(
+        &mut self,
+        spec: &GroupSpec,
+        (index, attempt, kind): (usize, u32, ProbeKind),
+        result: Result<ProbeResult, HostError>,
+        now: Stamp,
+    ) {
+        let probe = container_spec(spec, index).and_then(|c| kind.of(c));
+        let state = self.run_of(index, attempt).and_then(|r| r.probe_mut(kind));
+        let (Some(probe), Some(state)) = (probe, state) else {
+            return;
+        };
+        let text = state.tried(probe, result, now);
+        let passed = kind == ProbeKind::Startup && state.verdict == Some(true);
+        if let (true, Some(running)) = (passed, self.run_of(index, attempt)) {
+            let started = running.started.started;
+            running.schedule_probes(spec, index, started, now);
+        }
+        if let Some((reason, text)) = text {
+            let text = format!("{} probe {text}", kind.as_str());
+            self.tell_of(index, now, Severity::Warning, reason, &text);
+        }
+    }
+
+    fn exited(
+        &mut self,
+        spec: &GroupSpec,
+        (index, attempt): (usize, u32),
+        exit: ExitStatus,
+        now: Stamp,
+    ) {
+        let Some(container) = self.containers.get_mut(index) else {
+            return;
+        };
+        if container.attempt != Some(attempt) {
+            return;
+        }
+        match &mut container.run {
+            Run::Starting { early_exit } => *early_exit = Some(exit),
+            Run::Running(_) => self.ended(spec, index, exit, now),
+            Run::Waiting | Run::Ended(_) => {}
+        }
+    }
+
+    fn ended(&mut self, spec: &GroupSpec, index: usize, exit: ExitStatus, now: Stamp) {
+        let Some(container) = self.containers.get_mut(index) else {
+            return;
+        };
+        let length = exit
+            .started_at
+            .map(|started| exit.finished_at.since(started));
+        if length.is_some_and(|length| length > spec.backoff.reset_after) {
+            container.failures = 0;
+        }
+        let finished = exit.finished_at;
+        container.run = Run::Ended(exit.clone());
+        let waits = restart_at(spec, container, &exit).is_some_and(|at| at > finished.boot);
+        if waits && self.ending.is_none() {
+            let name = container.name.clone();
+            let text = format!(
+                "Back-off restarting failed container {name} in {}",
+                spec.name
+            );
+            self.tell_of(index, now, Severity::Warning, "BackOff", &text);
+        }
+    }
+
+    /// Every process is gone that has not been told to have ended.
+    pub(super) fn lose_processes(&mut self, at: Stamp) {
+        for container in &mut self.containers {
+            container.lose(at);
+        }
+    }
+
+    fn keeper_lost(&mut self, now: Stamp) {
+        if self.sandbox.state == SandboxState::Up {
+            self.lose_processes(now);
+            self.sandbox.state = SandboxState::Lost;
+        }
+    }
+
+    fn destroyed(&mut self, result: Result<(), HostError>, now: Stamp) {
+        match result {
+            Ok(()) => {
+                self.lose_processes(now);
+                self.sandbox.state = SandboxState::Absent;
+                self.sandbox.retry = Retry::default();
+            }
+            Err(error) => {
+                self.sandbox.state = SandboxState::Broken;
+                self.retry_housekeeping("end the sandbox", &error, now);
+            }
+        }
+    }
+
+    fn removed(&mut self, result: Result<(), HostError>, now: Stamp) {
+        self.sandbox.state = SandboxState::Absent;
+        match result {
+            Ok(()) => self.stage = Stage::Gone,
+            Err(error) => self.retry_housekeeping("remove the group", &error, now),
+        }
+    }
+
+    pub(super) fn retry_housekeeping(&mut self, what: &str, error: &HostError, now: Stamp) {
+        let trouble = Trouble::from(error);
+        self.sandbox
+            .retry
+            .failed(&backoff::HOUSEKEEPING, trouble, now.boot);
+        let text = format!("Failed to {what}: {error}");
+        self.tell(now, Severity::Warning, "FailedKillPod", &text);
+    }
+
+    /// The given run of a container, if it is the one that runs.
+    fn run_of(&mut self, index: usize, attempt: u32) -> Option<&mut Running> {
+        let container = self.containers.get_mut(index)?;
+        let current = container.attempt == Some(attempt);
+        container.running_mut().filter(|_| current)
+    }
+}
+
+impl ContainerSeen {
+    /// If it ran, it ended unseen, not after `at`.
+    pub(super) fn lose(&mut self, at: Stamp) {
+        let started_at = match &self.run {
+            Run::Running(running) => Some(running.started.started),
+            Run::Starting { .. } => None,
+            Run::Waiting | Run::Ended(_) => return,
+        };
+        self.run = Run::Ended(ExitStatus {
+            code: UNKNOWN_CODE,
+            signal: None,
+            reason: LOST.to_owned(),
+            message: "the container was gone before its end was written down".to_owned(),
+            started_at,
+            finished_at: at.max(started_at.unwrap_or(at)),
+        });
+    }
+}
+
+impl Running {
+    /// A process that has just been started.
+    pub(super) fn new(spec: &GroupSpec, index: usize, started: Started) -> Self {
+        let container = container_spec(spec, index);
+        let hook = container.and_then(|c| c.lifecycle.post_start.as_ref());
+        let begun = started.started;
+        let probe = |kind: ProbeKind| {
+            container
+                .and_then(|c| kind.of(c))
+                .map(|_| ProbeSeen::new(begun))
+        };
+        let mut running = Self {
+            post_start: match hook {
+                Some(_) => Step::Due,
+                None => Step::Done,
+            },
+            startup: probe(ProbeKind::Startup),
+            liveness: probe(ProbeKind::Liveness),
+            readiness: probe(ProbeKind::Readiness),
+            stopping: None,
+            started,
+        };
+        running.schedule_probes(spec, index, begun, begun);
+        running
+    }
+
+    /// Sets the first try of every probe that has not been tried: after its initial delay, not
+    /// before `now`.
+    fn schedule_probes(&mut self, spec: &GroupSpec, index: usize, started: Stamp, now: Stamp) {
+        for kind in ProbeKind::ALL {
+            let probe = container_spec(spec, index).and_then(|c| kind.of(c));
+            if let (Some(probe), Some(state)) = (probe, self.probe_mut(kind))
+                && state.verdict.is_none()
+                && state.streak == 0
+            {
+                let delay = Duration::from_secs(probe.initial_delay_s.into());
+                state.due = (started.boot + delay).max(now.boot);
+            }
+        }
+    }
+}
+
+impl ProbeSeen {
+    pub(super) const fn new(due: Stamp) -> Self {
+        Self {
+            due: due.boot,
+            busy: false,
+            streak: 0,
+            verdict: None,
+            errors: 0,
+        }
+    }
+
+    /// Counts a try. Gives the event that it is worth.
+    fn tried(
+        &mut self,
+        probe: &Probe,
+        result: Result<ProbeResult, HostError>,
+        now: Stamp,
+    ) -> Option<(&'static str, String)> {
+        self.busy = false;
+        let period = Duration::from_secs(probe.period_s.max(1).into());
+        self.due = now.boot + period;
+        match result {
+            Err(error) if self.errors < PROBER_ERRORS_MAX => {
+                self.errors += 1;
+                self.due = now.boot;
+                Some(("ProbeWarning", format!("errored: {error}")))
+            }
+            Err(_) => {
+                self.errors = 0;
+                None
+            }
+            Ok(ProbeResult::Success) => {
+                self.errors = 0;
+                self.streak = self.streak.max(0) + 1;
+                if self.streak >= i64::from(probe.success_threshold) {
+                    self.verdict = Some(true);
+                }
+                None
+            }
+            Ok(ProbeResult::Failure(seen)) => {
+                self.errors = 0;
+                self.streak = self.streak.min(0) - 1;
+                if -self.streak >= i64::from(probe.failure_threshold) {
+                    self.verdict = Some(false);
+                }
+                Some(("Unhealthy", format!("failed: {seen}")))
+            }
+        }
+    }
+}
+
+/// Asking again cannot help: the specification or the machine would have to change.
+const fn is_hopeless(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Invalid | ErrorKind::Unsupported | ErrorKind::PermissionDenied
+    )
+}
+
+fn pulled_text(name: &str, took: &ImagePull) -> String {
+    if took.bytes == 0 {
+        return format!("Container image \"{name}\" already present on machine");
+    }
+    format!(
+        "Successfully pulled image \"{name}\" in {:.3}s. Image size: {} bytes.",
+        took.duration.as_secs_f64(),
+        took.bytes
+    )
+}

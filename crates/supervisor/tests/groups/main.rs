@@ -1,0 +1,5 @@
+//! Groups on a scripted host, in paused time: the loop, its door and its memory.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+mod launch;
