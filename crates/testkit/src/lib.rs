@@ -2,5 +2,7 @@
 //! serve images from, and the leak check.
 
 pub mod host;
+pub mod image;
 pub mod leak;
+pub mod registry;
 pub mod spec;
