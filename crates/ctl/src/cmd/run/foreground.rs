@@ -1,0 +1,287 @@
+//! Staying with a group that `run` made, until its container ends.
+//!
+//! ```text
+//!   create ──► wait for the start ──► show output ──► exit as it did ──► remove (--rm)
+//!                     │ cannot start        │ second Ctrl-C, detach keys
+//!                     ▼                     ▼
+//!                 125, 126, 127         leave it alone
+//! ```
+//!
+//! Output comes from the log, which has it from the first byte, whoever came when. Only a terminal
+//! must come over Attach, since nothing else carries half a line; what was logged before is shown
+//! first.
+
+mod follow;
+mod seen;
+
+use std::io::{self, IsTerminal};
+
+use anyhow::Result;
+use burstlet_proto::v1::{
+    AttachStart, ContainerGroup, DeleteRequest, GroupRef, LogsRequest, WatchRequest,
+};
+use tokio::sync::mpsc;
+use tonic::Code;
+
+use super::CONTAINER;
+use super::args::Args;
+use crate::client::Client;
+use crate::cmd::{logs, shown_name};
+use crate::error::{Exit, ExitError};
+use crate::session::{self, DetachKeys, End, Input, Options, Signals, terminal};
+use follow::Follower;
+use seen::{Seen, seen};
+
+/// How our part ended.
+enum Left {
+    Ended(Exit),
+    Broken(String, Exit),
+    Detached,
+    Interrupted,
+}
+
+/// Stays until the end.
+pub(super) async fn run(args: &Args, client: &Client, group: &ContainerGroup) -> Result<Exit> {
+    let uid = group
+        .metadata
+        .as_ref()
+        .map(|m| m.uid.clone())
+        .unwrap_or_default();
+    let stay = Stay {
+        args,
+        client,
+        group: GroupRef {
+            uid,
+            ..GroupRef::default()
+        },
+    };
+    let name = shown_name(group, client);
+    let left = stay.until_left().await;
+    let ended = !matches!(left, Ok(Left::Detached | Left::Interrupted) | Err(_));
+    // A group that never started is of no use to anyone, as with docker.
+    if ended && (args.rm || matches!(left, Ok(Left::Broken(..)))) {
+        stay.remove().await?;
+    }
+    match left? {
+        Left::Ended(exit) => Ok(exit),
+        Left::Broken(text, exit) => Err(ExitError { text, exit }.into()),
+        Left::Detached => Ok(Exit::SUCCESS),
+        Left::Interrupted => {
+            eprintln!("burstctl: {name} goes on; `burstctl rm -f {name}` ends it");
+            Ok(Exit::INTERRUPTED)
+        }
+    }
+}
+
+struct Stay<'a> {
+    args: &'a Args,
+    client: &'a Client,
+    group: GroupRef,
+}
+
+impl Stay<'_> {
+    async fn until_left(&self) -> Result<Left> {
+        let watch = WatchRequest {
+            group: Some(self.group.clone()),
+            ..WatchRequest::default()
+        };
+        let mut follower = Follower::start(self.client, watch).await?;
+        if self.args.tty {
+            self.on_terminal(&mut follower).await
+        } else {
+            self.plain(&mut follower).await
+        }
+    }
+
+    /// Output from the log, input by Attach if it is wanted.
+    async fn plain(&self, follower: &mut Follower) -> Result<Left> {
+        let (send, mut receive) = mpsc::channel(1);
+        let interrupted = Signals::new(send)?.second();
+        let forwarded = async {
+            while let Some(Input::Signal(number)) = receive.recv().await {
+                self.signal(number).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let stdin = self.feed_stdin(follower.clone());
+        // All of these are dropped together: none outlives the wait for the container's end.
+        tokio::select! {
+            left = self.show_logs(follower) => left,
+            () = interrupted => Ok(Left::Interrupted),
+            () = forwarded => Ok(Left::Interrupted),
+            () = stdin => Ok(Left::Interrupted),
+        }
+    }
+
+    /// Shows the log of each run, and says how the last one ended.
+    async fn show_logs(&self, follower: &mut Follower) -> Result<Left> {
+        let mut shown = None;
+        loop {
+            let next = |group: &ContainerGroup| match seen(group, CONTAINER) {
+                Seen::Running { run } if shown == Some(run) => None,
+                Seen::Waiting(notice) => {
+                    tell(&notice);
+                    None
+                }
+                other => Some(other),
+            };
+            match follower.until(next).await? {
+                Seen::Broken { message, exit } => return Ok(Left::Broken(message, exit)),
+                Seen::Ended { run, exit } if shown == Some(run) => return Ok(Left::Ended(exit)),
+                Seen::Running { run } | Seen::Ended { run, .. } => {
+                    self.show_log(0).await?;
+                    shown = Some(run);
+                }
+                Seen::Waiting(_) => {}
+            }
+        }
+    }
+
+    /// The log of the current run from its first byte to its end.
+    async fn show_log(&self, skip_bytes: u64) -> Result<()> {
+        logs::show(
+            self.client,
+            self.logs(true),
+            logs::Look {
+                skip_bytes,
+                timestamps: false,
+            },
+        )
+        .await?;
+        Ok(())
+    }
+
+    fn logs(&self, follow: bool) -> LogsRequest {
+        LogsRequest {
+            group: Some(self.group.clone()),
+            container: CONTAINER.to_owned(),
+            follow,
+            ..LogsRequest::default()
+        }
+    }
+
+    /// Never completes: the container's end is what counts.
+    async fn feed_stdin(&self, mut follower: Follower) {
+        if self.args.interactive && follower.until(started).await.is_ok() {
+            let options = Options {
+                tty: false,
+                stdin: true,
+                output: false,
+                signals: false,
+                detach_keys: self.keys(),
+            };
+            // If it ended before we came, nobody wants the input.
+            let _ = session::attach(self.client, self.attach(true), &options).await;
+        }
+        std::future::pending::<()>().await;
+    }
+
+    async fn on_terminal(&self, follower: &mut Follower) -> Result<Left> {
+        let start = follower.until(started_or_broken).await?;
+        if let Seen::Broken { message, exit } = start {
+            return Ok(Left::Broken(message, exit));
+        }
+        let look = logs::Look {
+            skip_bytes: 0,
+            timestamps: false,
+        };
+        let shown_bytes = logs::show(self.client, self.logs(false), look).await?;
+        let options = Options {
+            tty: true,
+            stdin: self.args.interactive,
+            output: true,
+            signals: true,
+            detach_keys: self.keys(),
+        };
+        match session::attach(self.client, self.attach(options.stdin), &options).await {
+            Ok(End::Exited(code)) => Ok(Left::Ended(Exit::of_container(code))),
+            Ok(End::Detached) => Ok(Left::Detached),
+            Ok(End::Interrupted) => Ok(Left::Interrupted),
+            Err(fault) if is_over(&fault) => {
+                self.show_log(shown_bytes).await?;
+                follower.until(ended).await
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn keys(&self) -> DetachKeys {
+        self.args.detach_keys.clone()
+    }
+
+    fn attach(&self, stdin: bool) -> AttachStart {
+        AttachStart {
+            group: Some(self.group.clone()),
+            container: CONTAINER.to_owned(),
+            stdin,
+            size: terminal::size().filter(|_| self.args.tty).map(Into::into),
+        }
+    }
+
+    /// Sends a signal to the container by a session that is for nothing else.
+    async fn signal(&self, number: u32) {
+        use burstlet_proto::v1::{AttachRequest, attach_request::Request};
+        let requests = [Request::Start(self.attach(false)), Request::Signal(number)];
+        let requests = requests.map(|request| AttachRequest {
+            request: Some(request),
+        });
+        let open = futures_util::stream::pending();
+        let requests = futures_util::StreamExt::chain(tokio_stream::iter(requests), open);
+        match self.client.groups().attach(requests).await {
+            // Read to its end, so that the signal is not cut off behind the start.
+            Ok(answers) => drain(answers.into_inner()).await,
+            Err(fault) => eprintln!("burstctl: the signal did not arrive: {}", fault.message()),
+        }
+    }
+
+    async fn remove(&self) -> Result<()> {
+        let request = DeleteRequest {
+            group: Some(self.group.clone()),
+            grace_period_seconds: None,
+        };
+        match self.client.groups().delete(request).await {
+            Err(status) if status.code() != Code::NotFound => Err(status.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn drain<T>(mut answers: tonic::Streaming<T>) {
+    while let Ok(Some(_)) = answers.message().await {}
+}
+
+/// Tells why it does not run yet, to people only.
+fn tell(notice: &str) {
+    if !notice.is_empty() && io::stderr().is_terminal() {
+        eprintln!("burstctl: {notice}");
+    }
+}
+
+fn started(group: &ContainerGroup) -> Option<()> {
+    matches!(seen(group, CONTAINER), Seen::Running { .. }).then_some(())
+}
+
+fn started_or_broken(group: &ContainerGroup) -> Option<Seen> {
+    match seen(group, CONTAINER) {
+        Seen::Waiting(notice) => {
+            tell(&notice);
+            None
+        }
+        other => Some(other),
+    }
+}
+
+fn ended(group: &ContainerGroup) -> Option<Left> {
+    match seen(group, CONTAINER) {
+        Seen::Ended { exit, .. } => Some(Left::Ended(exit)),
+        Seen::Broken { message, exit } => Some(Left::Broken(message, exit)),
+        Seen::Waiting(_) | Seen::Running { .. } => None,
+    }
+}
+
+/// Whether the container ended before we could attach.
+fn is_over(fault: &anyhow::Error) -> bool {
+    fault
+        .downcast_ref::<tonic::Status>()
+        .is_some_and(|status| status.code() == Code::FailedPrecondition)
+}
