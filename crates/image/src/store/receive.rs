@@ -10,7 +10,7 @@ use tracing::warn;
 use super::flight::Flights;
 use super::progress::{LayerProgress, LayerStep};
 use super::record::LayerRecord;
-use super::{Inner, PullProgress, StoreError};
+use super::{ImageStore, Inner, PullProgress, StoreError};
 use crate::Layer;
 use crate::content;
 use crate::registry::{BlobTarget, RegistryHost, Repository};
@@ -173,6 +173,17 @@ impl ReceiveLayer {
 
     fn known(&self) -> Option<LayerRecord> {
         self.inner.state().layers.get(&self.diff_id).cloned()
+    }
+}
+
+impl ImageStore {
+    /// Waits until all that was pulled survives a power cut. Pulls do this in the background;
+    /// whoever ends the process cleanly asks for it once more.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn sync(&self) -> Result<(), StoreError> {
+        self.inner.sync_layers().await
     }
 }
 
