@@ -123,6 +123,11 @@ pub(crate) fn is_env_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'=')
 }
 
+/// The name of one file in a directory.
+pub(crate) fn is_file_name(text: &str) -> bool {
+    !matches!(text, "" | "." | "..") && !text.contains('/') && is_one_line(text)
+}
+
 /// Text that fits on one line of a log or header.
 pub(crate) fn is_one_line(text: &str) -> bool {
     !text.chars().any(char::is_control)

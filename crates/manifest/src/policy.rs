@@ -18,7 +18,7 @@ pub struct Policy {
     pub host_users: bool,
     /// `seccompProfile.type: Unconfined`.
     pub unconfined_seccomp: bool,
-    /// Names that `seccompProfile.localhostProfile` may have.
+    /// Names that `seccompProfile.localhostProfile` may have; `*` for every one.
     pub seccomp_profiles: BTreeSet<String>,
     /// Absolute paths; `hostPath` may name them and what is below them.
     pub host_paths: BTreeSet<String>,
@@ -50,6 +50,25 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Allows everything: for a definition that was accepted once, under rules that may have become
+    /// stricter since. What was accepted stays accepted.
+    #[must_use]
+    pub fn unrestricted() -> Self {
+        let all = |text: &str| BTreeSet::from([text.to_owned()]);
+        Self {
+            privileged: true,
+            host_network: true,
+            host_users: true,
+            unconfined_seccomp: true,
+            seccomp_profiles: all("*"),
+            host_paths: all("/"),
+            sysctls: all("*"),
+            capabilities: all("ALL"),
+            privilege_escalation_default: false,
+            unknown_fields: Level::Warned,
+        }
+    }
+
     /// What the policy opens and closes, one sentence for each point.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
@@ -81,6 +100,10 @@ impl Policy {
                 list(&self.capabilities)
             ),
         ]
+    }
+
+    pub(crate) fn allows_seccomp_profile(&self, name: &str) -> bool {
+        self.seccomp_profiles.contains(name) || self.seccomp_profiles.contains("*")
     }
 
     pub(crate) fn allows_host_path(&self, path: &str) -> bool {

@@ -3,8 +3,10 @@
 mod container;
 mod downward;
 mod env;
+mod files;
 mod group;
 mod metadata;
+mod mount;
 mod network;
 mod probe;
 mod resources;

@@ -7,7 +7,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use burstlet_manifest::matrix::rows;
-use burstlet_manifest::{Support, redact, to_pod, to_wire};
+use burstlet_manifest::{Policy, Support, redact, to_pod, to_wire};
 use common::{HOST, POD, WEB, permissive, translate_with, yaml};
 use serde_json::Value;
 
@@ -99,6 +99,15 @@ fn a_source_is_a_fixed_point() {
         let second = translate_with(&policy, &first.source).unwrap();
         assert_eq!(second.spec, first.spec);
         assert_eq!(second.source, first.source);
+    }
+}
+
+#[test]
+fn what_was_accepted_stays_accepted() {
+    for manifest in [yaml(WEB), yaml(HOST)] {
+        let accepted = translate_with(&permissive(), &manifest).unwrap();
+        let again = translate_with(&Policy::unrestricted(), &accepted.source).unwrap();
+        assert_eq!(again.spec, accepted.spec);
     }
 }
 

@@ -91,7 +91,7 @@ impl Cx<'_> {
 
     fn env_source(&mut self, node: &Node<'_>, own: &str, facts: &Facts<'_>) -> Option<EnvSource> {
         let sources = [
-            node.text("value").is_some(),
+            node.has("value"),
             node.has("secretValue"),
             node.has("valueFrom"),
         ];
