@@ -20,7 +20,6 @@
 pub mod bounds;
 mod check;
 mod document;
-mod expand;
 mod export;
 mod finding;
 mod hint;

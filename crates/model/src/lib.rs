@@ -6,6 +6,7 @@
 //! inward.
 
 mod error;
+pub mod expand;
 mod id;
 mod image_ref;
 mod quantity;

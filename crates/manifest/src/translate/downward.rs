@@ -8,9 +8,9 @@ use burstlet_model::spec::{EnvSource, ResourceList, Resources};
 
 use super::Cx;
 use super::metadata::Named;
-use crate::expand::verbatim;
 use crate::finding::{Rule, quote};
 use crate::node::Node;
+use burstlet_model::expand::verbatim;
 
 /// What fields may refer to.
 pub(super) struct Facts<'f> {

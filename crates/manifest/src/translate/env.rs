@@ -9,9 +9,9 @@ use super::Cx;
 use super::downward::Facts;
 use crate::bounds::{ENV_BYTES_MAX, ENV_VAR_BYTES_MAX, ENV_VARS_MAX};
 use crate::check;
-use crate::expand::{expand, verbatim};
 use crate::finding::{Rule, quote};
 use crate::node::Node;
+use burstlet_model::expand::{expand, verbatim};
 
 /// A container's variables, and what of them is known before the start.
 #[derive(Default)]

@@ -2,10 +2,8 @@
 //! and nothing is expanded twice.
 
 /// `text` with references replaced by what `lookup` knows, and the names that it does not know.
-pub(crate) fn expand<'v>(
-    text: &str,
-    lookup: impl Fn(&str) -> Option<&'v str>,
-) -> (String, Vec<String>) {
+#[must_use]
+pub fn expand<'v>(text: &str, lookup: impl Fn(&str) -> Option<&'v str>) -> (String, Vec<String>) {
     let mut expanded = String::with_capacity(text.len());
     let mut unknown = Vec::new();
     let mut rest = text;
@@ -34,7 +32,8 @@ pub(crate) fn expand<'v>(
 }
 
 /// Text that expands to `text` whatever is known.
-pub(crate) fn verbatim(text: &str) -> String {
+#[must_use]
+pub fn verbatim(text: &str) -> String {
     text.replace('$', "$$")
 }
 
