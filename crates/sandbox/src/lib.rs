@@ -20,6 +20,10 @@
 
 pub mod client;
 pub mod exits;
+#[cfg(feature = "launcher")]
+mod keeper;
+#[cfg(feature = "launcher")]
+pub mod launcher;
 pub mod logs;
 pub mod plan;
 pub mod protocol;

@@ -36,6 +36,7 @@ pub(crate) struct Packet {
 }
 
 /// A connected pair.
+#[cfg(any(test, feature = "launcher"))]
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SockFlag::SOCK_CLOEXEC;
     Ok(socket::socketpair(

@@ -1,0 +1,285 @@
+//! Making a container: from its plan to a starter that is under way.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use nix::fcntl::OFlag;
+use nix::unistd::{Gid, Uid, fchown, pipe2};
+use oci_spec::runtime::{Process, Spec};
+
+use super::bundle::{self, Bundle, Decided};
+use super::finish::Finish;
+use super::journal::Journal;
+use super::launch::{Begun, Subject, channel};
+use super::passed::Passed;
+use super::reactor::Reactor;
+use super::stage::{Stage, failed};
+use super::starter::{self, Entry, Job};
+use super::state::{CONTAINERS_MAX, Container, Keeper};
+use super::stdio::Streams;
+use crate::logs::Stream;
+use crate::plan::{ContainerPlan, FINAL_READS_MAX, LOWERS_MAX, MOUNTS_MAX, MountSource, Stdin};
+use crate::protocol::{ContainerPhase, Failure, FailureClass};
+use crate::sys::process::Filter;
+
+/// What came along with a plan.
+struct Belongings {
+    entry: Entry,
+    procs: Option<File>,
+    finals: Vec<(String, File)>,
+    filter: Option<Filter>,
+    trees: Vec<Option<OwnedFd>>,
+}
+
+/// The container's ends of its streams, and ours.
+struct Pipes {
+    theirs: starter::Streams,
+    outputs: Vec<(Stream, OwnedFd)>,
+    input: Option<OwnedFd>,
+}
+
+impl Keeper {
+    /// Makes the next container that waits, unless one is being made.
+    pub(super) fn next_run(&mut self) {
+        while !self.making() {
+            let Some((call, plan, passed)) = self.waiting_runs.pop_front() else {
+                return;
+            };
+            let (name, serial) = (plan.name.clone(), self.serial());
+            let id = format!("{name}-{serial}");
+            if let Err(failure) = self.run(call, *plan, passed, serial, &id) {
+                Stage::strike(&id);
+                if let Some((name, _)) = self.by_serial(serial) {
+                    self.containers.remove(&name);
+                }
+                self.answer(call, Err(failure));
+            }
+        }
+    }
+
+    fn run(
+        &mut self,
+        call: u64,
+        plan: ContainerPlan,
+        mut passed: Passed,
+        serial: u32,
+        id: &str,
+    ) -> Result<(), Failure> {
+        self.check_room(&plan)?;
+        let belongings = Belongings::take(&plan, &mut passed)?;
+        let bundle = self.prepare(&plan, id, &belongings)?;
+        let terminal = bundle.process.terminal() == Some(true);
+        let pipes = self.pipes(&plan, &bundle.process)?;
+        let seccomp = belongings.filter.is_some();
+        let expected =
+            self.facts
+                .of_first(&bundle.spec, &bundle.process, &self.namespaces, seccomp)?;
+        let journal = plan.log.as_ref().map(Journal::open).transpose();
+        let journal = journal.map_err(failed(format!("open the log of {}", plan.name)))?;
+        let mut streams = Streams::new(serial, journal);
+        self.connect(&mut streams, plan.stdin, pipes.outputs, pipes.input)
+            .map_err(failed("connect the container's streams".into()))?;
+        let (ours, theirs) = channel()?;
+        let Belongings {
+            entry,
+            procs,
+            finals,
+            filter,
+            ..
+        } = belongings;
+        let finish = Finish {
+            channel: theirs,
+            filter: filter.clone(),
+        };
+        let job = Job {
+            id: id.to_owned(),
+            bundle,
+            streams: pipes.theirs,
+            finish,
+        };
+        let maker = starter::start(job, &entry).map_err(failed("fork the starter".into()))?;
+        let container = Container {
+            serial,
+            attempt: plan.attempt,
+            phase: ContainerPhase::Creating,
+            pid: None,
+            created: None,
+            started: None,
+            exit: None,
+            ended: None,
+            drain_deadline: None,
+            linger_deadline: None,
+            id: id.to_owned(),
+            entry,
+            procs,
+            finals,
+            filter,
+            terminal,
+            stdin: plan.stdin,
+            streams,
+        };
+        self.containers.insert(plan.name.clone(), container);
+        let subject = Subject::Container(plan.name);
+        self.follow(Begun {
+            subject,
+            channel: ours,
+            maker,
+            call,
+            start: plan.start,
+            expected,
+        })
+    }
+
+    fn check_room(&self, plan: &ContainerPlan) -> Result<(), Failure> {
+        let limit = |what: &str, len: usize, max: usize| {
+            let message = format!("{len} {what} are more than {max}");
+            if len > max {
+                Err(Failure::new(FailureClass::Limit, message))
+            } else {
+                Ok(())
+            }
+        };
+        limit("containers", self.containers.len() + 1, CONTAINERS_MAX)?;
+        limit("layers", plan.rootfs.lowers.len(), LOWERS_MAX)?;
+        limit("mounts", plan.mounts.len(), MOUNTS_MAX)?;
+        limit("final reads", plan.final_reads.len(), FINAL_READS_MAX)?;
+        match self.containers.get(&plan.name) {
+            Some(container) if container.phase != ContainerPhase::Exited => {
+                let message = format!("container {} is {:?}", plan.name, container.phase);
+                Err(Failure::new(FailureClass::Exists, message.to_lowercase()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Mounts what the container will see and fills in its spec.
+    fn prepare(
+        &mut self,
+        plan: &ContainerPlan,
+        id: &str,
+        belongings: &Belongings,
+    ) -> Result<Bundle, Failure> {
+        let root = self.stage.mount_root(id, &plan.rootfs)?;
+        let mut mounts = Vec::with_capacity(plan.mounts.len());
+        for (index, (mount, tree)) in plan.mounts.iter().zip(&belongings.trees).enumerate() {
+            mounts.push((mount, self.stage.stage(id, index, mount, tree.as_ref())?));
+        }
+        let decided = Decided {
+            root: &root,
+            shared: self.namespaces.shared(),
+            own_network: self.namespaces.net.is_some(),
+            mounts,
+            seccomp: belongings.filter.is_some(),
+        };
+        bundle::prepare(Spec::clone(&plan.spec), &decided)
+    }
+
+    /// Makes the container's streams. Its ends belong to its user, so that it can open them again
+    /// as `/dev/stdout`.
+    fn pipes(&self, plan: &ContainerPlan, process: &Process) -> Result<Pipes, Failure> {
+        if process.terminal() == Some(true) {
+            let theirs = starter::Streams::Terminal;
+            return Ok(Pipes {
+                theirs,
+                outputs: Vec::new(),
+                input: None,
+            });
+        }
+        let user = process.user();
+        let host = |id: u32| self.plan.user.map_or(Some(id), |range| range.to_host(id));
+        let (uid, gid) = (
+            host(user.uid()).map(Uid::from_raw),
+            host(user.gid()).map(Gid::from_raw),
+        );
+        let pipe = || -> nix::Result<(OwnedFd, OwnedFd)> {
+            let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+            fchown(&reader, uid, gid)?;
+            Ok((reader, writer))
+        };
+        let step = || failed::<nix::Error>("make the container's pipes".into());
+        let (stdin, input) = match plan.stdin {
+            Stdin::Null => (
+                starter::null().map_err(failed("open /dev/null".into()))?,
+                None,
+            ),
+            Stdin::Open | Stdin::Once => {
+                let (reader, writer) = pipe().map_err(step())?;
+                (reader, Some(writer))
+            }
+        };
+        let (out_reader, stdout) = pipe().map_err(step())?;
+        let (err_reader, stderr) = pipe().map_err(step())?;
+        let outputs = vec![(Stream::Stdout, out_reader), (Stream::Stderr, err_reader)];
+        Ok(Pipes {
+            theirs: starter::Streams::Pipes([stdin, stdout, stderr]),
+            outputs,
+            input,
+        })
+    }
+
+    fn connect(
+        &mut self,
+        streams: &mut Streams,
+        stdin: Stdin,
+        outputs: Vec<(Stream, OwnedFd)>,
+        input: Option<OwnedFd>,
+    ) -> std::io::Result<()> {
+        for (stream, fd) in outputs {
+            streams.add_output(&mut self.reactor, stream, fd)?;
+        }
+        input.map_or(Ok(()), |fd| streams.set_input(&mut self.reactor, fd, stdin))
+    }
+}
+
+impl Container {
+    /// Takes the master of the container's terminal: its output, and the way to its input.
+    pub(super) fn take_terminal(
+        &mut self,
+        reactor: &mut Reactor,
+        master: OwnedFd,
+    ) -> Result<(), Failure> {
+        let step = || failed("take the container's terminal".into());
+        if self.stdin != Stdin::Null {
+            let input = master.try_clone().map_err(step())?;
+            self.streams
+                .set_input(reactor, input, self.stdin)
+                .map_err(step())?;
+        }
+        self.streams
+            .add_output(reactor, Stream::Stdout, master)
+            .map_err(step())
+    }
+}
+
+impl Belongings {
+    fn take(plan: &ContainerPlan, passed: &mut Passed) -> Result<Self, Failure> {
+        let cgroup = plan.cgroup.as_ref();
+        let entry = passed.entry(cgroup.map(|cgroup| &cgroup.entry))?;
+        let procs = cgroup.and_then(|cgroup| cgroup.procs.as_ref());
+        let procs = procs
+            .map(|procs| passed.outside(procs))
+            .transpose()?
+            .map(File::from);
+        let final_reads = plan.final_reads.iter();
+        let finals = final_reads
+            .map(|read| Ok((read.key.clone(), File::from(passed.outside(&read.file)?))))
+            .collect::<Result<_, Failure>>()?;
+        let filter = plan
+            .seccomp
+            .as_ref()
+            .map(|program| passed.filter(program))
+            .transpose()?;
+        let trees = plan.mounts.iter().map(|mount| match &mount.source {
+            MountSource::Tree { root, .. } => passed.outside(root).map(Some),
+            MountSource::Memory { .. } => Ok(None),
+        });
+        let trees = trees.collect::<Result<_, _>>()?;
+        Ok(Self {
+            entry,
+            procs,
+            finals,
+            filter,
+            trees,
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! What a process must be when everything is in place, for [`crate::verify`].
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{Process, Spec};
+
+use super::capabilities;
+use super::namespaces::{Namespaces, inode};
+use crate::plan::IdRange;
+use crate::protocol::{Failure, FailureClass};
+use crate::verify::{Expected, Namespace, read_namespaces};
+
+/// What is the same for all processes of a group.
+pub(super) struct GroupFacts {
+    /// The group's ids.
+    pub(super) ids: Option<IdRange>,
+    /// The namespaces of the keeper before it joined any: the launcher's.
+    pub(super) outside: BTreeMap<&'static str, u64>,
+}
+
+impl GroupFacts {
+    /// What a container's first process must be.
+    pub(super) fn of_first(
+        &self,
+        spec: &Spec,
+        process: &Process,
+        namespaces: &Namespaces,
+        seccomp: bool,
+    ) -> Result<Expected, Failure> {
+        let mut expected = self.of_process(process, seccomp)?;
+        for (name, outside) in &self.outside {
+            // Those that the group does not have of its own must be the host's, all others not.
+            let hosts = (*name == "user" && namespaces.user.is_none())
+                || (*name == "net" && namespaces.net.is_none());
+            let wanted = if hosts {
+                Namespace::Is(*outside)
+            } else {
+                Namespace::IsNot(*outside)
+            };
+            expected.namespaces.insert(name, wanted);
+        }
+        for (name, fd) in namespaces.shared() {
+            expected.namespaces.insert(
+                name,
+                Namespace::Is(inode(fd).map_err(|error| unreadable(&error))?),
+            );
+        }
+        expected.root_read_only =
+            Some(spec.root().as_ref().and_then(|r| r.readonly()) == Some(true));
+        expected.mounts = mount_points(spec);
+        Ok(expected)
+    }
+
+    /// What a process run later in the container of process `first` must be.
+    pub(super) fn of_joined(
+        &self,
+        process: &Process,
+        first: i32,
+        seccomp: bool,
+    ) -> Result<Expected, Failure> {
+        let mut expected = self.of_process(process, seccomp)?;
+        let dir = PathBuf::from(format!("/proc/{first}"));
+        let namespaces = read_namespaces(&dir).map_err(|error| unreadable(&error))?;
+        expected.namespaces = namespaces
+            .into_iter()
+            .map(|(name, inode)| (name, Namespace::Is(inode)))
+            .collect();
+        Ok(expected)
+    }
+
+    fn of_process(&self, process: &Process, seccomp: bool) -> Result<Expected, Failure> {
+        let host = |id: u32| match self.ids {
+            None => Ok(id),
+            Some(range) => range.to_host(id).ok_or_else(|| {
+                let message = format!("id {id} is beyond the group's {} ids", range.len);
+                Failure::new(FailureClass::Invalid, message)
+            }),
+        };
+        let user = process.user();
+        let groups = user.additional_gids().iter().flatten();
+        Ok(Expected {
+            uid: host(user.uid())?,
+            gid: host(user.gid())?,
+            groups: groups.map(|gid| host(*gid)).collect::<Result<_, _>>()?,
+            capabilities: capabilities::masks(process.capabilities().as_ref()),
+            no_new_privileges: process.no_new_privileges() == Some(true),
+            seccomp,
+            ids: self.ids,
+            ..Expected::default()
+        })
+    }
+}
+
+fn unreadable(error: &io::Error) -> Failure {
+    Failure::new(
+        FailureClass::Internal,
+        format!("read the namespaces to expect: {error}"),
+    )
+}
+
+/// Where something must be mounted: the spec's mounts, and of the paths to be masked or made
+/// read-only those that this kernel has.
+fn mount_points(spec: &Spec) -> Vec<PathBuf> {
+    let mounts = spec
+        .mounts()
+        .iter()
+        .flatten()
+        .map(|mount| mount.destination().clone());
+    let linux = spec.linux().as_ref();
+    let masked = linux
+        .and_then(|l| l.masked_paths().as_ref())
+        .into_iter()
+        .flatten();
+    let read_only = linux
+        .and_then(|l| l.readonly_paths().as_ref())
+        .into_iter()
+        .flatten();
+    let restricted = masked.chain(read_only).map(PathBuf::from).filter(|path| {
+        let of_kernel = ["/proc", "/sys"].iter().any(|dir| path.starts_with(dir));
+        of_kernel && Path::exists(path)
+    });
+    mounts.chain(restricted).collect()
+}

@@ -1,0 +1,239 @@
+//! The keeper's mounts: layers, root file systems and volumes, where only its containers see them.
+//!
+//! Everything is mounted below the stage, a small file system in the keeper's own mount namespace,
+//! so no mount can outlive the keeper, and nobody else's mounts make ours slower. Sources that lie
+//! elsewhere arrive as detached mounts.
+//!
+//! ```text
+//! /stage/l/<n>            a layer, with ids mapped for the group; mounted once per group
+//!       /v/<n>            a volume in memory
+//!       /c/<id>/root      a container's root file system
+//!       /c/<id>/m<n>      its further mounts, to be bound into it
+//!       /c/<id>/bundle    its OCI bundle
+//! ```
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use super::STAGE;
+use crate::plan::{IdRange, MountPlan, MountSource, RootfsPlan};
+use crate::protocol::{Failure, FailureClass};
+use crate::sys::mounts;
+
+/// How much the stage may hold: OCI bundles and empty directories.
+const STAGE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// The most bytes that the kernel takes as mount options.
+const MOUNT_OPTIONS_BYTES_MAX: usize = 4095;
+
+/// The keeper's stage.
+pub(super) struct Stage {
+    user: Option<(OwnedFd, IdRange)>,
+    layers: HashMap<PathBuf, PathBuf>,
+    memories: HashMap<String, PathBuf>,
+}
+
+/// Says which step failed, in an answer's terms.
+pub(super) fn failed<E: std::fmt::Display>(step: String) -> impl FnOnce(E) -> Failure {
+    move |error| Failure::new(FailureClass::Internal, format!("{step}: {error}"))
+}
+
+impl Stage {
+    /// Sets the stage up in this process's mount namespace. `user` is the user namespace that
+    /// layers are mapped by.
+    pub(super) fn set_up(user: Option<(OwnedFd, IdRange)>) -> io::Result<Self> {
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        let options = format!("mode=0755,size={STAGE_BYTES_MAX}");
+        mount(
+            Some("stage"),
+            STAGE,
+            Some("tmpfs"),
+            flags,
+            Some(options.as_str()),
+        )?;
+        for dir in ["l", "v", "c", "s"] {
+            fs::create_dir(Path::new(STAGE).join(dir))?;
+        }
+        Ok(Self {
+            user,
+            layers: HashMap::new(),
+            memories: HashMap::new(),
+        })
+    }
+
+    /// The directory of one start of a container.
+    pub(super) fn dir(id: &str) -> PathBuf {
+        Path::new(STAGE).join("c").join(id)
+    }
+
+    /// Mounts a root file system for the container `id`.
+    pub(super) fn mount_root(&mut self, id: &str, plan: &RootfsPlan) -> Result<PathBuf, Failure> {
+        let mut options = String::from("volatile,xino=off,lowerdir=");
+        for (index, lower) in plan.lowers.iter().enumerate() {
+            let layer = self.layer(lower)?;
+            let separator = if index == 0 { "" } else { ":" };
+            let _ = write!(options, "{separator}{}", layer.display());
+        }
+        for (key, path) in [("upperdir", &plan.upper), ("workdir", &plan.work)] {
+            let text = path
+                .to_str()
+                .filter(|text| !text.contains([',', ':', '\\']));
+            let text = text.ok_or_else(|| {
+                let message = format!("{} cannot be a {key}", path.display());
+                Failure::new(FailureClass::Invalid, message)
+            })?;
+            let _ = write!(options, ",{key}={text}");
+        }
+        if options.len() > MOUNT_OPTIONS_BYTES_MAX {
+            return Err(Failure::new(
+                FailureClass::Limit,
+                "the root file system has too many layers",
+            ));
+        }
+        forget_earlier_mount(&plan.work);
+        let target = Self::dir(id).join("root");
+        fs::create_dir_all(&target).map_err(failed("make the root's mount point".into()))?;
+        mount(
+            Some("overlay"),
+            &target,
+            Some("overlay"),
+            MsFlags::MS_NODEV,
+            Some(options.as_str()),
+        )
+        .map_err(failed(format!(
+            "mount the root file system over {}",
+            plan.upper.display()
+        )))?;
+        check_real_directories(&target)?;
+        Ok(target)
+    }
+
+    /// A layer with its ids mapped for the group; the same one is mounted once.
+    fn layer(&mut self, path: &Path) -> Result<&Path, Failure> {
+        if !self.layers.contains_key(path) {
+            let step = || failed::<io::Error>(format!("mount layer {}", path.display()));
+            let target = Path::new(STAGE)
+                .join("l")
+                .join(self.layers.len().to_string());
+            fs::create_dir(&target).map_err(step())?;
+            let tree = mounts::clone_tree(path).map_err(step())?;
+            self.attach(&tree, true, &target).map_err(step())?;
+            self.layers.insert(path.to_owned(), target);
+        }
+        self.layers
+            .get(path)
+            .map(PathBuf::as_path)
+            .ok_or_else(|| Failure::new(FailureClass::Internal, "a mounted layer is missing"))
+    }
+
+    fn attach(&self, tree: &OwnedFd, idmap: bool, target: &Path) -> io::Result<()> {
+        if let Some((user, _)) = self.user.as_ref().filter(|_| idmap) {
+            mounts::map_ids(tree.as_fd(), user.as_fd())?;
+        }
+        mounts::attach(tree.as_fd(), target)
+    }
+
+    /// Stages one further mount of the container `id`; `tree` is what came for it.
+    pub(super) fn stage(
+        &mut self,
+        id: &str,
+        index: usize,
+        plan: &MountPlan,
+        tree: Option<&OwnedFd>,
+    ) -> Result<PathBuf, Failure> {
+        match (&plan.source, tree) {
+            (
+                MountSource::Memory {
+                    volume,
+                    size_bytes,
+                    mode,
+                },
+                _,
+            ) => self.memory(volume, *size_bytes, *mode),
+            (MountSource::Tree { idmap, .. }, Some(tree)) => {
+                let step = || failed::<io::Error>(format!("mount {}", plan.destination.display()));
+                let target = Self::dir(id).join(format!("m{index}"));
+                make_like(tree, &target).map_err(step())?;
+                self.attach(tree, *idmap, &target).map_err(step())?;
+                Ok(target)
+            }
+            (MountSource::Tree { .. }, None) => {
+                let message = format!("no tree came for {}", plan.destination.display());
+                Err(Failure::new(FailureClass::Invalid, message))
+            }
+        }
+    }
+
+    fn memory(&mut self, volume: &str, size_bytes: u64, mode: u32) -> Result<PathBuf, Failure> {
+        if let Some(path) = self.memories.get(volume) {
+            return Ok(path.clone());
+        }
+        let step = || failed::<io::Error>(format!("make the memory volume {volume:?}"));
+        let target = Path::new(STAGE)
+            .join("v")
+            .join(self.memories.len().to_string());
+        fs::create_dir(&target).map_err(step())?;
+        let owner = self.user.as_ref().map_or(0, |(_, range)| range.host_base);
+        let options = format!("mode={mode:o},size={size_bytes},uid={owner},gid={owner}");
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+        mount(
+            Some("memory"),
+            &target,
+            Some("tmpfs"),
+            flags,
+            Some(options.as_str()),
+        )
+        .map_err(|errno| step()(errno.into()))?;
+        self.memories.insert(volume.to_owned(), target.clone());
+        Ok(target)
+    }
+
+    /// Takes down all that was mounted for the container `id`. What is still in use goes when it
+    /// no longer is.
+    pub(super) fn strike(id: &str) {
+        let dir = Self::dir(id);
+        let mounted = fs::read_dir(&dir).into_iter().flatten().flatten();
+        for entry in mounted.filter(|entry| entry.file_name() != "bundle") {
+            let _ = umount2(&entry.path(), MntFlags::MNT_DETACH);
+        }
+        let _ = fs::remove_dir_all(&dir);
+        let _ = fs::remove_dir_all(Path::new(STAGE).join("s").join(id));
+    }
+}
+
+/// A volatile overlay leaves a mark, so that nobody trusts its upper layer after a crash of the
+/// host. That layer serves one start only, so the mark of a start that failed means nothing.
+fn forget_earlier_mount(work: &Path) {
+    let _ = fs::remove_dir_all(work.join("work"));
+}
+
+/// A mount point is made of the kind of what will be mounted there.
+fn make_like(tree: &OwnedFd, target: &Path) -> io::Result<()> {
+    let stat = nix::sys::stat::fstat(tree)?;
+    if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+        fs::create_dir_all(target)
+    } else {
+        fs::File::create(target).map(drop)
+    }
+}
+
+/// An image may not put links where the runtime is about to mount: the top layer sees to that, and
+/// this makes sure that there was one.
+fn check_real_directories(root: &Path) -> Result<(), Failure> {
+    for name in ["dev", "proc", "sys"] {
+        let path = root.join(name);
+        let real = path
+            .symlink_metadata()
+            .is_ok_and(|metadata| metadata.is_dir());
+        if !real {
+            let message = format!("/{name} of the root file system is not a directory");
+            return Err(Failure::new(FailureClass::Verification, message));
+        }
+    }
+    Ok(())
+}
