@@ -253,14 +253,14 @@ impl<H: Host> GroupLoop<H> {
         let stage = self.seen.stage;
         self.seen.begin(spec, action, now);
         self.saver.changed();
-        if action.is_intent() && self.seen.stage != Stage::Removing {
+        if action.is_intent() {
             self.saver.urge();
         }
         if stage != self.seen.stage {
             self.stage_changed();
         }
-        let until = self.saver.needed_by(self.seen.stage);
-        self.effects.begin(spec, &self.seen, action, until);
+        let needed = self.saver.needed();
+        self.effects.begin(spec, &self.seen, action, needed);
     }
 
     fn stage_changed(&mut self) {
@@ -271,7 +271,10 @@ impl<H: Host> GroupLoop<H> {
                 info!(phase = phase.as_str(), "the group came to rest");
                 self.release();
             }
-            Stage::Removing => self.release(),
+            Stage::Removing => {
+                self.saver.close();
+                self.release();
+            }
             Stage::Gone => {}
         }
     }
@@ -320,13 +323,14 @@ impl<H: Host> GroupLoop<H> {
     /// Publishes the status if it changed, starts a save if one is due.
     fn tell(&mut self, spec: &GroupSpec) {
         self.effects.drop_stale(&self.seen);
+        self.effects.release(self.saver.settled());
         if self.seen.stage == Stage::Gone {
             return;
         }
         if matches!(*self.born.borrow(), Birth::Alive(_)) {
             self.publish(spec);
         }
-        if self.seen.stage != Stage::Removing && self.saver.is_due() {
+        if self.saver.is_due() {
             let record = self.record();
             self.saver.begin(&self.shared.host, record);
         }

@@ -144,7 +144,7 @@ proptest! {
         steps in prop::collection::vec((0..8u64, 0..1500u64, -1..2i32, any::<bool>()), 0..60)
     ) {
         let mut queue = queue(1000, usize::MAX);
-        let mut asked = std::collections::BTreeMap::new();
+        let mut asked = BTreeMap::new();
         for (n, milli, priority, enters) in steps {
             let name = uid(&n.to_string());
             if enters {

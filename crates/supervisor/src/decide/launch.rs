@@ -79,7 +79,7 @@ fn start(spec: &GroupSpec, seen: &Seen, now: BootTime, decision: &mut Decision) 
         let blocks = match container.kind {
             ContainerKind::Init => !has_run_main && !container.lets_pass(),
             ContainerKind::Sidecar => !has_run_main && !container.is_started(),
-            ContainerKind::Main => is_starting(container),
+            ContainerKind::Main => is_starting(container) || is_pulled_first(seen, container),
         };
         let may_start = match container.kind {
             ContainerKind::Init => open && blocks,
@@ -107,6 +107,16 @@ fn is_starting(container: &ContainerSeen) -> bool {
         Run::Running(running) => matches!(running.post_start, Step::Due | Step::Busy),
         Run::Waiting | Run::Ended(_) => false,
     }
+}
+
+/// Its image is being pulled and has not failed yet: those after it wait, so that the order of
+/// the specification does not depend on a race. A pull that failed holds nobody up.
+fn is_pulled_first(seen: &Seen, container: &ContainerSeen) -> bool {
+    let image = seen.images.get(container.image);
+    let pulled = image.is_some_and(|image| {
+        !matches!(image.state, ImageState::Here(_)) && image.retry.failures == 0
+    });
+    pulled && matches!(container.run, Run::Waiting)
 }
 
 fn start_one(

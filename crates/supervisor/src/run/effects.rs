@@ -1,5 +1,6 @@
 //! What the machine is asked to do: each effect is a task whose outcome wakes the loop.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,6 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tracing::{Instrument, Span, debug};
 
-use super::saver::Needed;
 use crate::decide::Action;
 use crate::groups::Shared;
 use crate::host::{GroupRef, Host, HostError, PullRequest, StartContainer};
@@ -24,8 +24,17 @@ pub(super) struct Effects<H> {
     shared: Arc<Shared<H>>,
     uid: GroupUid,
     tasks: JoinSet<Outcome>,
+    /// Waits, in order, until what it needs is saved.
+    held: Vec<Held>,
     /// What may be dropped when nobody waits for it any more.
     droppable: Vec<(Scope, AbortHandle)>,
+}
+
+/// An effect that must not begin before a version is settled.
+struct Held {
+    needed: u64,
+    scope: Option<Scope>,
+    effect: Pin<Box<dyn Future<Output = Outcome> + Send>>,
 }
 
 /// What an effect is for.
@@ -50,6 +59,7 @@ impl<H: Host> Effects<H> {
             shared,
             uid,
             tasks: JoinSet::new(),
+            held: Vec::new(),
             droppable: Vec::new(),
         }
     }
@@ -67,6 +77,8 @@ impl<H: Host> Effects<H> {
 
     /// Drops the hooks and probes of runs that are over and the pulls of launches that are over.
     pub(super) fn drop_stale(&mut self, seen: &Seen) {
+        let wanted = |held: &Held| held.scope.is_none_or(|scope| scope.is_wanted(seen));
+        self.held.retain(wanted);
         self.droppable.retain(|(scope, task)| {
             let wanted = scope.is_wanted(seen);
             if !wanted {
@@ -76,18 +88,31 @@ impl<H: Host> Effects<H> {
         });
     }
 
+    /// Begins what has waited for the version that is settled now.
+    pub(super) fn release(&mut self, settled: u64) {
+        let free: Vec<_> = self
+            .held
+            .extract_if(.., |held| held.needed <= settled)
+            .collect();
+        for Held { scope, effect, .. } in free {
+            self.spawn(scope, effect);
+        }
+    }
+
     /// Leaves everything as it is: the next agent finds what was begun.
     pub(super) fn abandon(&mut self) {
+        self.held.clear();
         self.tasks.abort_all();
     }
 
-    /// Carries out an action that needs the machine, once what it needs is saved.
+    /// Carries out an action that needs the machine. What must not begin before the version
+    /// `needed` is settled waits for [`Effects::release`].
     pub(super) fn begin(
         &mut self,
         spec: &Arc<GroupSpec>,
         seen: &Seen,
         action: &Action,
-        needed: Needed,
+        needed: u64,
     ) {
         match *action {
             Action::Adopt => self.adopt(spec),
@@ -120,15 +145,14 @@ impl<H: Host> Effects<H> {
         });
     }
 
-    fn pull(&mut self, spec: &Arc<GroupSpec>, seen: &Seen, image: usize, needed: Needed) {
+    fn pull(&mut self, spec: &Arc<GroupSpec>, seen: &Seen, image: usize, needed: u64) {
         let Some(wanted) = seen.images.get(image) else {
             return;
         };
         let (reference, policy) = (wanted.image.clone(), wanted.policy);
         let launch = seen.launch;
         let (shared, uid, spec) = self.parts(spec);
-        self.spawn(Some(Scope::Pull { launch, image }), async move {
-            needed.wait().await;
+        self.hold(needed, Some(Scope::Pull { launch, image }), async move {
             let request = PullRequest {
                 uid: &uid,
                 namespace: &spec.name.namespace,
@@ -145,10 +169,9 @@ impl<H: Host> Effects<H> {
         });
     }
 
-    fn create_sandbox(&mut self, spec: &Arc<GroupSpec>, needed: Needed) {
+    fn create_sandbox(&mut self, spec: &Arc<GroupSpec>, needed: u64) {
         let (shared, uid, spec) = self.parts(spec);
-        self.spawn(None, async move {
-            needed.wait().await;
+        self.hold(needed, None, async move {
             let group = GroupRef {
                 uid: &uid,
                 spec: &spec,
@@ -164,15 +187,14 @@ impl<H: Host> Effects<H> {
         spec: &Arc<GroupSpec>,
         seen: &Seen,
         (container, attempt): (usize, u32),
-        needed: Needed,
+        needed: u64,
     ) {
         let (Some(target), Some(image)) = (target(seen, container), manifest(seen, container))
         else {
             return;
         };
         let (shared, uid, spec) = self.parts(spec);
-        self.spawn(None, async move {
-            needed.wait().await;
+        self.hold(needed, None, async move {
             let group = GroupRef {
                 uid: &uid,
                 spec: &spec,
@@ -283,24 +305,35 @@ impl<H: Host> Effects<H> {
         });
     }
 
-    fn destroy_sandbox(&mut self, needed: Needed) {
+    fn destroy_sandbox(&mut self, needed: u64) {
         let (shared, uid) = (Arc::clone(&self.shared), self.uid.clone());
-        self.spawn(None, async move {
-            needed.wait().await;
+        self.hold(needed, None, async move {
             Outcome::Destroyed(shared.host.destroy_sandbox(&uid).await)
         });
     }
 
-    fn remove(&mut self, needed: Needed) {
+    fn remove(&mut self, needed: u64) {
         let (shared, uid) = (Arc::clone(&self.shared), self.uid.clone());
-        self.spawn(None, async move {
-            needed.wait().await;
+        self.hold(needed, None, async move {
             Outcome::Removed(shared.host.remove(&uid).await)
         });
     }
 
     fn parts(&self, spec: &Arc<GroupSpec>) -> (Arc<Shared<H>>, GroupUid, Arc<GroupSpec>) {
         (Arc::clone(&self.shared), self.uid.clone(), Arc::clone(spec))
+    }
+
+    fn hold(
+        &mut self,
+        needed: u64,
+        scope: Option<Scope>,
+        effect: impl Future<Output = Outcome> + Send + 'static,
+    ) {
+        self.held.push(Held {
+            needed,
+            scope,
+            effect: Box::pin(effect),
+        });
     }
 
     fn spawn(

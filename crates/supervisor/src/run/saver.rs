@@ -4,14 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
 use crate::host::{Host, HostError};
 use crate::record::GroupRecord;
-use crate::seen::Stage;
 
 /// How long a change that could be told again may wait for others.
 const SAVE_DELAY: Duration = Duration::from_millis(250);
@@ -30,13 +28,15 @@ pub(super) struct Saver {
     /// The version that is on disk.
     durable: u64,
     /// The version that is on disk or given up.
-    settled: watch::Sender<u64>,
+    settled: u64,
     /// The version last handed to the host.
     begun: u64,
     /// When the oldest change was made that is not saved.
     dirty_since: Option<Instant>,
     not_before: Option<Instant>,
     tries: u32,
+    /// Nothing is written any more.
+    closed: bool,
     tasks: JoinSet<Result<(), HostError>>,
 }
 
@@ -47,11 +47,12 @@ impl Saver {
             version: 1,
             urgent: 0,
             durable: u64::from(!is_new),
-            settled: watch::Sender::new(u64::from(!is_new)),
+            settled: u64::from(!is_new),
             begun: 0,
             dirty_since: None,
             not_before: None,
             tries: 0,
+            closed: false,
             tasks: JoinSet::new(),
         };
         if is_new {
@@ -76,24 +77,28 @@ impl Saver {
         self.version
     }
 
-    /// What must be settled before an effect of `stage` may begin. Removing waits for the save
-    /// that is under way, lest that brings the record back.
-    pub(super) fn needed_by(&self, stage: Stage) -> Needed {
-        Needed {
-            version: match stage {
-                Stage::Removing => self.begun,
-                _ => self.urgent,
-            },
-            settled: self.settled.subscribe(),
+    /// Writes no more: the group is being removed, and so is its record.
+    pub(super) const fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// The version that must be settled before an effect may begin: what is urgent, or, when the
+    /// record is to be removed, the write that is under way, lest that brings it back.
+    pub(super) const fn needed(&self) -> u64 {
+        match self.closed {
+            true => self.begun,
+            false => self.urgent,
         }
     }
 
-    pub(super) fn is_settled(&self) -> bool {
-        self.settled() >= self.urgent
+    /// Whether everything urgent is settled.
+    pub(super) const fn is_settled(&self) -> bool {
+        self.settled >= self.urgent
     }
 
-    pub(super) fn settled(&self) -> u64 {
-        *self.settled.borrow()
+    /// The version that is settled.
+    pub(super) const fn settled(&self) -> u64 {
+        self.settled
     }
 
     /// Whether a save should begin now.
@@ -103,7 +108,7 @@ impl Saver {
 
     /// How long until a save should begin.
     pub(super) fn wait(&self) -> Option<Duration> {
-        if !self.tasks.is_empty() || self.durable >= self.version {
+        if self.closed || !self.tasks.is_empty() || self.durable >= self.version {
             return None;
         }
         let at = match self.is_settled() {
@@ -139,7 +144,7 @@ impl Saver {
                 self.tries = 0;
                 self.not_before = None;
                 self.durable = self.begun;
-                self.settled.send_replace(self.begun);
+                self.settled = self.begun;
             }
             Err(failure) => {
                 self.dirty_since.get_or_insert_with(Instant::now);
@@ -152,7 +157,7 @@ impl Saver {
                     error!(error = %failure, "save the group's record; going on without");
                     self.tries = 0;
                     self.not_before = Some(Instant::now() + SAVE_PAUSE);
-                    self.settled.send_replace(self.begun);
+                    self.settled = self.begun;
                 }
             }
         }
@@ -171,26 +176,5 @@ impl Saver {
             host.save(&record).await?;
         }
         Ok(())
-    }
-}
-
-/// A version that an effect waits for.
-pub(super) struct Needed {
-    version: u64,
-    settled: watch::Receiver<u64>,
-}
-
-impl Needed {
-    /// Returns when it is settled. If the loop has gone the effect is dropped with it.
-    pub(super) async fn wait(mut self) {
-        let version = self.version;
-        if self
-            .settled
-            .wait_for(|settled| *settled >= version)
-            .await
-            .is_err()
-        {
-            std::future::pending::<()>().await;
-        }
     }
 }

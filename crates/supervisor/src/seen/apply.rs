@@ -314,9 +314,9 @@ impl Seen {
         if length.is_some_and(|length| length > spec.backoff.reset_after) {
             container.failures = 0;
         }
-        let finished = exit.finished_at;
-        container.run = Run::Ended(exit.clone());
-        let waits = restart_at(spec, container, &exit).is_some_and(|at| at > finished.boot);
+        let restart = restart_at(spec, container, &exit);
+        let waits = restart.is_some_and(|at| at > exit.finished_at.boot);
+        container.run = Run::Ended(exit);
         if waits && self.ending.is_none() {
             let name = container.name.clone();
             let text = format!(

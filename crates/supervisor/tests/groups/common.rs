@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use burstlet_model::spec::{GroupSpec, ResourceList};
 use burstlet_model::status::{ContainerState, Phase};
-use burstlet_model::{ContainerName, ErrorKind, GroupUid};
-use burstlet_supervisor::host::HostError;
+use burstlet_model::{ContainerName, ErrorKind, GroupUid, Stamp};
+use burstlet_supervisor::host::{Host, HostError};
 use burstlet_supervisor::{
     Capacity, Condition, Config, CreateRequest, GroupHandle, Groups, Refusal, Snapshot,
 };
-use burstlet_testkit::host::ScriptedHost;
+use burstlet_testkit::host::{Fault, ScriptedHost};
 use burstlet_testkit::spec;
 use tokio_util::sync::CancellationToken;
 
@@ -55,11 +55,33 @@ impl Agent {
         }
     }
 
+    pub(crate) fn now(&self) -> Stamp {
+        self.host.now()
+    }
+
     /// Shuts down in order and starts the next agent on the same machine.
     pub(crate) async fn again(self) -> Self {
+        Self::on(self.end().await, config())
+    }
+
+    /// Dies at once, with only what is on disk by now, and starts the next agent on the same
+    /// machine.
+    pub(crate) async fn killed(self) -> Self {
+        Self::on(self.die().await, config())
+    }
+
+    pub(crate) async fn end(self) -> ScriptedHost {
         self.shutdown.cancel();
         self.groups.stopped().await;
-        Self::on(self.host, config())
+        self.host
+    }
+
+    pub(crate) async fn die(self) -> ScriptedHost {
+        let none = error("Dead");
+        self.host.plan("save", u32::MAX, Fault::Fails(none));
+        let host = self.end().await;
+        host.heal();
+        host
     }
 
     pub(crate) async fn create(&self, spec: GroupSpec) -> GroupHandle {

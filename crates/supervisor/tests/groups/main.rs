@@ -1,5 +1,11 @@
 //! Groups on a scripted host, in paused time: the loop, its door and its memory.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod adopt;
 mod common;
+mod door;
 mod launch;
+mod probes;
+mod queue;
+mod restart;
+mod stop;

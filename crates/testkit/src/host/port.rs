@@ -209,7 +209,7 @@ impl Host for ScriptedHost {
         self.call(format!("logs {uid}/{}", request.container))
             .await?;
         let kept = self.lock().logs.get(request.container.as_str()).cloned();
-        Ok(streams::logs(kept.unwrap_or_default(), request))
+        Ok(streams::logs(kept.unwrap_or_default(), &request))
     }
 
     async fn exec(&self, uid: &GroupUid, request: ExecRequest) -> Result<ExecSession, HostError> {

@@ -19,7 +19,7 @@ const LOG_RECORDS: usize = 16;
 
 pub(super) fn logs(
     records: Vec<LogRecord>,
-    request: LogRequest,
+    request: &LogRequest,
 ) -> mpsc::Receiver<Result<LogRecord, HostError>> {
     let (sender, receiver) = mpsc::channel(LOG_RECORDS);
     let wanted = |record: &LogRecord| {
