@@ -277,7 +277,7 @@ async fn what_a_group_leases_stays_over_a_restart() {
         "it was used until now"
     );
     let pruned = store.prune(everything, now).await.unwrap();
-    assert_eq!(pruned.images, [image.id.clone()]);
+    assert_eq!(pruned.images, std::slice::from_ref(&image.id));
     assert!(pruned.disk_bytes > 0);
     let gone = store
         .lease(&group("g2"), std::slice::from_ref(&image.id), now)

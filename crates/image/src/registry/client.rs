@@ -194,8 +194,11 @@ pub(super) fn delay_of(problem: &Problem, attempts: &mut Attempts) -> Option<Dur
     attempts.next_delay(asked)
 }
 
-/// Notes that a host does not have what was asked for.
+/// Notes that a host does not give what was asked for.
 pub(super) fn failed(action: &str, session: &Session, problem: Problem) -> RegistryError {
+    if problem.is_outage() {
+        session.note_outage();
+    }
     let host = session.host().to_string();
     warn!(host, action, %problem, "a registry does not give what was asked for");
     RegistryError {

@@ -136,7 +136,7 @@ impl Problem {
         }
     }
 
-    /// Whether this says that the whole host is out of order, not just this request.
+    /// Whether the whole host is out of order or lies, so that others should be asked first.
     pub(super) const fn is_outage(&self) -> bool {
         matches!(
             self,
@@ -145,6 +145,8 @@ impl Problem {
                 | Self::Timeout(_)
                 | Self::Tls(_)
                 | Self::RateLimited(_)
+                | Self::Status { status: 500.., .. }
+                | Self::Content(ContentError::Digest { .. } | ContentError::Size { .. })
         )
     }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -17,7 +17,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::address::{AddressRefused, is_public};
 use super::error::Problem;
-use super::{RegistriesSettings, RegistryHost};
+use super::{RegistriesSettings, RegistryHost, RegistrySettings};
 
 /// How long a connection may take to stand.
 pub(super) const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -34,11 +34,17 @@ pub(super) struct DnsError {
 }
 
 /// Clients by what they trust and whom they may reach.
+///
+/// The system's authorities are many and seldom needed where registries are near, so they are
+/// read when the first connection with TLS is made.
 pub(super) struct Clients {
-    system: Pair,
-    by_ca: BTreeMap<PathBuf, Pair>,
+    plain: Pair,
+    authorities: BTreeMap<PathBuf, Vec<CertificateDer<'static>>>,
+    /// By the file of further authorities.
+    trusting: Mutex<BTreeMap<Option<PathBuf>, Pair>>,
 }
 
+#[derive(Clone)]
 struct Pair {
     /// Connects to any address: for hosts that the reference or the operator names.
     open: Client,
@@ -47,23 +53,21 @@ struct Pair {
 }
 
 impl Clients {
-    /// Reads the certificates of the system and of the operator.
+    /// Reads the certificates of the operator.
     pub(super) fn new(settings: &RegistriesSettings) -> Result<Self, Problem> {
-        let mut roots = RootCertStore::empty();
-        // A machine without certificates can still use plain registries and own authorities.
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
-        let mut by_ca = BTreeMap::new();
+        let mut authorities = BTreeMap::new();
         for path in settings
             .registries
             .values()
             .filter_map(|one| one.ca_file.as_ref())
         {
-            by_ca.insert(path.clone(), Pair::new(with_ca_file(roots.clone(), path)?)?);
+            authorities.insert(path.clone(), read_ca_file(path)?);
         }
+        let plain = Pair::new(RootCertStore::empty())?;
         Ok(Self {
-            system: Pair::new(roots)?,
-            by_ca,
+            plain,
+            authorities,
+            trusting: Mutex::default(),
         })
     }
 
@@ -74,21 +78,36 @@ impl Clients {
         registry: &RegistryHost,
         url: &Url,
         named: Named,
-    ) -> Result<&Client, Problem> {
+    ) -> Result<Client, Problem> {
         let own = settings.registries.get(registry);
-        let ca_file = own.and_then(|settings| settings.ca_file.as_ref());
         let listed = settings.lists(url);
-        let ca_file = listed
-            .and_then(|settings| settings.ca_file.as_ref())
-            .or(ca_file);
-        let pair = ca_file
-            .and_then(|path| self.by_ca.get(path))
-            .unwrap_or(&self.system);
+        let pair = if url.scheme() == "http" {
+            self.plain.clone()
+        } else {
+            let of = |settings: &RegistrySettings| settings.ca_file.clone();
+            self.trusting(listed.and_then(of).or_else(|| own.and_then(of)))?
+        };
         if named == Named::ByUser || listed.is_some() {
-            return Ok(&pair.open);
+            return Ok(pair.open);
         }
         check_literal(url)?;
-        Ok(&pair.public)
+        Ok(pair.public)
+    }
+
+    /// Clients that trust the system's authorities and those of `ca_file`.
+    fn trusting(&self, ca_file: Option<PathBuf>) -> Result<Pair, Problem> {
+        let mut trusting = self.trusting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pair) = trusting.get(&ca_file) {
+            return Ok(pair.clone());
+        }
+        let mut roots = RootCertStore::empty();
+        // A machine without certificates can still use its own authorities.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let further = ca_file.as_ref().and_then(|path| self.authorities.get(path));
+        roots.add_parsable_certificates(further.into_iter().flatten().cloned());
+        let pair = Pair::new(roots)?;
+        trusting.insert(ca_file, pair.clone());
+        Ok(pair)
     }
 }
 
@@ -133,21 +152,23 @@ fn build(tls: ClientConfig, public_only: bool) -> Result<Client, Problem> {
         .map_err(|error| Problem::Local("set up the HTTP client".to_owned(), Arc::new(error)))
 }
 
-fn with_ca_file(mut roots: RootCertStore, path: &Path) -> Result<RootCertStore, Problem> {
+fn read_ca_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
     let bad = |error: Arc<dyn std::error::Error + Send + Sync>| {
         Problem::Local(
             format!("read the certificates of {}", path.display()),
             error,
         )
     };
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| bad(Arc::new(error)))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| bad(Arc::new(error)))?;
-        roots
-            .add(certificate)
-            .map_err(|error| bad(Arc::new(error)))?;
+    let read = CertificateDer::pem_file_iter(path).map_err(|error| bad(Arc::new(error)))?;
+    let certificates = read
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| bad(Arc::new(error)))?;
+    // What cannot be an authority is told now, not at the first pull.
+    for certificate in &certificates {
+        let added = RootCertStore::empty().add(certificate.clone());
+        added.map_err(|error| bad(Arc::new(error)))?;
     }
-    Ok(roots)
+    Ok(certificates)
 }
 
 /// An address written in the URL never reaches the resolver.

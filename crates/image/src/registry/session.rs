@@ -91,6 +91,11 @@ impl Session {
         }
     }
 
+    /// Remembers that the host is of no use for a while.
+    pub(super) fn note_outage(&self) {
+        self.shared.health.failed(&self.host);
+    }
+
     /// Measures how fast the host answers anything at all.
     pub(super) async fn measure(&self, deadline: Duration) {
         let ask = Ask {
@@ -100,11 +105,9 @@ impl Session {
             from: 0,
         };
         let Ok(url) = self.url("/v2/") else { return };
-        if timeout(deadline, self.exchange(&url, &ask, None))
-            .await
-            .is_err()
-        {
-            self.shared.health.failed(&self.host);
+        match timeout(deadline, self.exchange(&url, &ask, None)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) | Err(_) => self.note_outage(),
         }
     }
 
@@ -166,7 +169,7 @@ impl Session {
                     .client(&self.shared.settings, &self.host, &url, named)?;
             // Whoever is redirected to is not the one that the credentials are for.
             let proof = proof.filter(|_| self.host.is_at(&url));
-            let response = self.send(client, &url, ask, proof).await?;
+            let response = self.send(&client, &url, ask, proof).await?;
             let Some(target) = redirect_target(&url, &response)? else {
                 return Ok(response);
             };
@@ -206,12 +209,8 @@ impl Session {
         let answer = answer
             .map_err(|_| Problem::Timeout(RESPONSE_DEADLINE))
             .and_then(|sent| sent.map_err(Problem::from));
-        if self.host.is_at(url) {
-            match &answer {
-                Ok(_) => self.shared.health.answered(&self.host, begun.elapsed()),
-                Err(problem) if problem.is_outage() => self.shared.health.failed(&self.host),
-                Err(_) => {}
-            }
+        if answer.is_ok() && self.host.is_at(url) {
+            self.shared.health.answered(&self.host, begun.elapsed());
         }
         answer
     }
