@@ -1,0 +1,60 @@
+//! The server, and what it remembers.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use burstlet_proto::v1::container_groups_server::ContainerGroupsServer;
+use burstlet_proto::v1::images_server::ImagesServer;
+use serde_json::Value;
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+use tokio_stream::wrappers::UnixListenerStream;
+
+/// A playing agent. Its groups do what their image is called: see [`super::groups`].
+#[derive(Clone)]
+pub(crate) struct Agent {
+    pub(crate) seen: Arc<Mutex<Seen>>,
+    /// The signal that a container got; 0 before.
+    pub(crate) signal: watch::Sender<u32>,
+    /// What a container read so far, and whether its input was closed.
+    pub(crate) input: watch::Sender<(Vec<u8>, bool)>,
+}
+
+/// What it was asked.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) manifest: Option<Value>,
+    pub(crate) deleted: Vec<String>,
+    pub(crate) imported: Vec<u8>,
+}
+
+impl Agent {
+    pub(crate) fn serve(socket: &Path) -> Self {
+        let agent = Self {
+            seen: Arc::default(),
+            signal: watch::Sender::new(0),
+            input: watch::Sender::new((Vec::new(), false)),
+        };
+        let listener = UnixListenerStream::new(UnixListener::bind(socket).unwrap());
+        let server = tonic::transport::Server::builder()
+            .add_service(ContainerGroupsServer::new(agent.clone()))
+            .add_service(ImagesServer::new(agent.clone()))
+            .serve_with_incoming(listener);
+        tokio::spawn(server);
+        agent
+    }
+
+    pub(crate) fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap()
+    }
+
+    /// The image of the group that was created.
+    pub(crate) fn image(&self) -> String {
+        let seen = self.seen();
+        let manifest = seen.manifest.as_ref().unwrap();
+        manifest["spec"]["containers"][0]["image"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+}
