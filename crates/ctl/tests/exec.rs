@@ -6,9 +6,9 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::time::Duration;
 
 use common::{Bench, done, piped};
+use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 #[tokio::test]
@@ -57,8 +57,15 @@ async fn docker_s_codes_for_what_cannot_run() {
 async fn a_signal_reaches_the_command() {
     let bench = Bench::new();
     let script = "trap 'exit 9' INT; echo ready; while :; do sleep 0.05; done";
-    let child = piped(bench.command(&["exec", "web", "sh", "-c", script]));
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut child = piped(bench.command(&["exec", "web", "sh", "-c", script]));
+    let mut ready = [0; 6];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut ready)
+        .await
+        .unwrap();
     let pid = child.id().unwrap().to_string();
     assert!(
         Command::new("kill")

@@ -4,8 +4,6 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::{Bench, done, groups, piped};
 use tokio::process::Command;
 
@@ -100,7 +98,13 @@ async fn input_goes_in_and_its_end_too() {
 async fn the_first_signal_goes_to_the_container() {
     let bench = Bench::new();
     let child = piped(bench.command(&["run", "--rm", "runs"]));
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    bench
+        .agent
+        .logs
+        .subscribe()
+        .wait_for(|count| *count > 0)
+        .await
+        .unwrap();
     signal(child.id(), "INT").await;
     let done = done(child).await;
     assert_eq!((done.code, *bench.agent.signal.borrow()), (Some(130), 2));
@@ -112,9 +116,21 @@ async fn the_second_signal_leaves_the_group_alone() {
     let bench = Bench::new();
     // A container that does not mind: the agent that plays it never tells it.
     let child = piped(bench.command(&["run", "--rm", "reads"]));
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    bench
+        .agent
+        .logs
+        .subscribe()
+        .wait_for(|count| *count > 0)
+        .await
+        .unwrap();
     signal(child.id(), "INT").await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    bench
+        .agent
+        .signal
+        .subscribe()
+        .wait_for(|signal| *signal != 0)
+        .await
+        .unwrap();
     signal(child.id(), "INT").await;
     let done = done(child).await;
     assert_eq!(done.code, Some(130));

@@ -135,6 +135,8 @@ impl ContainerGroups for Agent {
                 .map(|records| Ok(api::LogsResponse { records }));
             return Ok(Response::new(stream::iter(batches).boxed()));
         }
+        self.logs.send_modify(|count| *count += 1);
+        let follow = request.get_ref().follow;
         let agent = self.clone();
         let records = async move {
             let mut records = vec![
@@ -155,7 +157,7 @@ impl ContainerGroups for Agent {
                         &String::from_utf8(read).unwrap(),
                     ));
                 }
-                "runs" => {
+                "runs" if follow => {
                     agent
                         .signal
                         .subscribe()
@@ -195,9 +197,20 @@ impl ContainerGroups for Agent {
                 .await;
             while let Ok(Some(request)) = requests.message().await {
                 match request.request {
-                    Some(Asked::Signal(number)) => drop(agent.signal.send_replace(number)),
+                    Some(Asked::Signal(number)) => {
+                        agent.signal.send_replace(number);
+                    }
+                    // On a terminal this ends the container.
+                    Some(Asked::Stdin(bytes)) if bytes == b"x" => {
+                        let exit = attach_response::Response::Exit(api::ExecExit { code: 3 });
+                        let _ = send
+                            .send(Ok(api::AttachResponse {
+                                response: Some(exit),
+                            }))
+                            .await;
+                    }
                     Some(Asked::Stdin(bytes)) => {
-                        agent.input.send_modify(|input| input.0.extend(bytes))
+                        agent.input.send_modify(|input| input.0.extend(bytes));
                     }
                     Some(Asked::CloseStdin(_)) => agent.input.send_modify(|input| input.1 = true),
                     _ => {}

@@ -66,6 +66,12 @@ impl Bench {
     }
 }
 
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.agent.stop();
+    }
+}
+
 /// The command with pipes for its streams.
 pub(crate) fn piped(mut command: Command) -> Child {
     command
