@@ -46,6 +46,17 @@ const STEPS: &[Step] = &[
         args: &["test", "--workspace", "--lib", "--bins"],
         env: &[],
     },
+    // Tests that start our own programs and need no root; the others are hack/test's.
+    Step {
+        name: "tests of programs",
+        args: &[
+            "test",
+            "--package=burstlet-ctl",
+            "--package=xtask",
+            "--tests",
+        ],
+        env: &[],
+    },
     Step {
         name: "documentation tests",
         args: &["test", "--workspace", "--doc"],
