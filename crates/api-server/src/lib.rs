@@ -1,1 +1,34 @@
-//! The gRPC edge.
+//! The gRPC edge: package `burstlet.v1` over a unix socket or mutual TLS.
+//!
+//! ```text
+//! client ─► door (peer checked, connections counted) ─► service ─► convert ─► supervisor::Groups
+//!                                                          │                  Machine (images, node)
+//!                                                          └──◄── convert ◄──────────┘
+//! ```
+//!
+//! The services convert, call and convert back; they decide nothing. A definition is translated
+//! once, here, by the manifest crate; further in there are only valid values. Every stream is
+//! bounded, follows the pace of its client, and ends what it holds when the client is gone.
+//!
+//! This crate refuses to know how groups are run, where images are kept, and the kernel.
+
+mod api;
+mod convert;
+mod deadline;
+mod door;
+mod groups;
+mod images;
+mod machine;
+mod node;
+mod pages;
+mod selector;
+mod serve;
+mod services;
+mod status;
+mod streams;
+
+pub use api::{Api, Settings};
+pub use door::{Door, DoorError, Tls, bind_unix};
+pub use machine::{Machine, Progress, PullImage};
+pub use serve::{ServeError, serve};
+pub use status::ERROR_DOMAIN;

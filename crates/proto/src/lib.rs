@@ -21,5 +21,7 @@ pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/burstlet.v1.serde.rs"));
 }
 
+pub use pbjson_types::{Duration, Timestamp};
+
 /// The encoded file descriptors of the API and of what it imports, for reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/burstlet.v1.bin"));

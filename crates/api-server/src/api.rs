@@ -1,0 +1,119 @@
+use std::sync::Arc;
+
+use burstlet_manifest::{Context, Policy, Refused, Translation};
+use burstlet_model::spec::ResourceList;
+use burstlet_model::{GroupUid, Stamp};
+use burstlet_supervisor::Groups;
+use burstlet_supervisor::host::Host;
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
+
+use crate::machine::Machine;
+use crate::status;
+
+/// Streams that are open at once, over all connections: watches, logs, sessions, forwards.
+pub(crate) const STREAMS_MAX: usize = 4096;
+
+/// What the operator configured, as far as the edge must know it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What definitions may ask for.
+    pub policy: Policy,
+    /// What a container without limits may use at most.
+    pub allocatable: ResourceList,
+    /// The domain of the node's groups.
+    pub domain: String,
+    /// What the machine has.
+    pub total: ResourceList,
+    /// What of it is not given to groups.
+    pub reserved: ResourceList,
+    /// How many groups may wait for room.
+    pub queue_max: u32,
+}
+
+/// The services' state: all three are this. Cheap to clone.
+#[derive(Debug)]
+pub struct Api<H, M> {
+    shared: Arc<Shared<H, M>>,
+}
+
+#[derive(Debug)]
+struct Shared<H, M> {
+    groups: Groups<H>,
+    machine: M,
+    settings: Settings,
+    streams: Arc<Semaphore>,
+}
+
+impl<H, M> Clone for Api<H, M> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<H: Host, M: Machine> Api<H, M> {
+    /// The services over these groups and this machine.
+    pub fn new(groups: Groups<H>, machine: M, settings: Settings) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                groups,
+                machine,
+                settings,
+                streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            }),
+        }
+    }
+
+    pub(crate) fn groups(&self) -> &Groups<H> {
+        &self.shared.groups
+    }
+
+    pub(crate) fn machine(&self) -> &M {
+        &self.shared.machine
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    pub(crate) fn now(&self) -> Stamp {
+        self.groups().host().now()
+    }
+
+    /// Room for one more stream; it must be held as long as the stream lives.
+    pub(crate) fn stream_permit(&self) -> Result<OwnedSemaphorePermit, Status> {
+        Arc::clone(&self.shared.streams)
+            .try_acquire_owned()
+            .map_err(|_| status::too_many_streams(STREAMS_MAX))
+    }
+
+    pub(crate) fn translate(
+        &self,
+        manifest: &Value,
+        uid: &GroupUid,
+        name_suffix: &str,
+    ) -> Result<Translation, Refused> {
+        self.translate_by(&self.settings().policy, manifest, uid, name_suffix)
+    }
+
+    pub(crate) fn translate_by(
+        &self,
+        policy: &Policy,
+        manifest: &Value,
+        uid: &GroupUid,
+        name_suffix: &str,
+    ) -> Result<Translation, Refused> {
+        let settings = self.settings();
+        let context = Context {
+            policy,
+            uid,
+            name_suffix,
+            allocatable: settings.allocatable,
+            domain: &settings.domain,
+        };
+        burstlet_manifest::translate(manifest, &context)
+    }
+}

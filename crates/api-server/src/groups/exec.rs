@@ -1,0 +1,96 @@
+//! Exec: a command in a running container.
+
+use burstlet_proto::v1;
+use burstlet_proto::v1::exec_request::Request as Message;
+use burstlet_proto::v1::exec_response::Response as Reply;
+use burstlet_supervisor::host::Host;
+use burstlet_supervisor::stream::{ExecRequest, SessionControl};
+use futures_util::StreamExt;
+use tonic::{Status, Streaming};
+
+use super::resolve;
+use super::session::{self, Input, Output};
+use crate::api::Api;
+use crate::machine::Machine;
+use crate::status;
+use crate::streams::{self, Answers};
+
+/// The size of a terminal whose client does not tell its own.
+const TERMINAL_DEFAULT: v1::TerminalSize = v1::TerminalSize {
+    columns: 80,
+    rows: 24,
+};
+/// Bytes of a command and its arguments.
+const COMMAND_BYTES_MAX: usize = 512 << 10;
+
+/// Runs the command of the first message; the rest is its session.
+pub(crate) async fn exec<H: Host, M: Machine>(
+    api: &Api<H, M>,
+    mut requests: Streaming<v1::ExecRequest>,
+) -> Result<Answers<v1::ExecResponse>, Status> {
+    let first = requests.message().await?.and_then(|first| first.request);
+    let Some(Message::Start(start)) = first else {
+        return Err(status::no_start());
+    };
+    let handle = resolve::group(api.groups(), start.group.as_ref())?;
+    let request = ExecRequest {
+        container: resolve::container(&handle.snapshot(), &start.container)?,
+        command: command(start.command)?,
+        tty: start
+            .tty
+            .then(|| session::terminal_size(start.size.as_ref().unwrap_or(&TERMINAL_DEFAULT))),
+        stdin: start.stdin,
+    };
+    let permit = api.stream_permit()?;
+    let span = tracing::info_span!("exec", group = %handle.name(), container = %request.container);
+    let live = api
+        .groups()
+        .exec(handle.uid(), request)
+        .await
+        .map_err(|refusal| status::refusal(&refusal))?;
+    let input = requests.filter_map(async |message| input(message).transpose());
+    Ok(streams::task(permit, span, |answers| {
+        session::run(live, input, answers, output)
+    }))
+}
+
+fn command(command: Vec<String>) -> Result<Vec<String>, Status> {
+    let bytes: usize = command.iter().map(String::len).sum();
+    if command.first().is_none_or(String::is_empty) {
+        return Err(status::invalid("command", "a program is needed"));
+    }
+    if bytes > COMMAND_BYTES_MAX || command.iter().any(|word| word.contains('\0')) {
+        let message = format!("at most {COMMAND_BYTES_MAX} bytes without zero bytes are taken");
+        return Err(status::invalid("command", message));
+    }
+    Ok(command)
+}
+
+fn input(message: Result<v1::ExecRequest, Status>) -> Result<Option<Input>, Status> {
+    Ok(match message?.request {
+        None => None,
+        Some(Message::Start(_)) => return Err(status::invalid("start", "the session has begun")),
+        Some(Message::Stdin(bytes)) => Some(Input::Stdin(bytes)),
+        Some(Message::CloseStdin(_)) => Some(Input::CloseStdin),
+        Some(Message::Resize(size)) => {
+            let size = session::terminal_size(&size);
+            Some(Input::Control(SessionControl::Resize(size)))
+        }
+        Some(Message::Signal(number)) => {
+            let signal = session::signal(number)?;
+            Some(Input::Control(SessionControl::Signal(signal)))
+        }
+    })
+}
+
+fn output(output: Output) -> v1::ExecResponse {
+    let reply = match output {
+        Output::Started => Reply::Started(v1::ExecStarted {}),
+        Output::Stdout(bytes) => Reply::Stdout(bytes),
+        Output::Stderr(bytes) => Reply::Stderr(bytes),
+        Output::Exit(exit) => Reply::Exit(v1::ExecExit { code: exit.code }),
+    };
+    v1::ExecResponse {
+        response: Some(reply),
+    }
+}

@@ -1,0 +1,84 @@
+//! Get and List.
+
+use burstlet_model::status::Phase;
+use burstlet_proto::v1;
+use burstlet_supervisor::Snapshot;
+use burstlet_supervisor::host::Host;
+use tonic::Status;
+
+use super::resolve::{self, Scope};
+use crate::api::Api;
+use crate::machine::Machine;
+use crate::{convert, pages, status};
+
+/// One group.
+pub(crate) fn get<H: Host, M: Machine>(
+    api: &Api<H, M>,
+    request: &v1::GetRequest,
+) -> Result<v1::ContainerGroup, Status> {
+    let handle = resolve::group(api.groups(), request.group.as_ref())?;
+    convert::group(&handle.snapshot(), api.now())
+}
+
+/// A page of groups, in the order of their names.
+pub(crate) fn list<H: Host, M: Machine>(
+    api: &Api<H, M>,
+    request: &v1::ListRequest,
+) -> Result<v1::ListResponse, Status> {
+    let scope = Scope::new(
+        api.groups(),
+        &request.namespace,
+        &request.label_selector,
+        None,
+    )?;
+    let phases = phases(&request.phases)?;
+    let after = match request.page_token.as_str() {
+        "" => None,
+        token => match pages::parse_token(token) {
+            None => {
+                return Err(status::invalid(
+                    "page_token",
+                    "it is not from a page before",
+                ));
+            }
+            name => name,
+        },
+    };
+    let wanted = |snapshot: &Snapshot| {
+        let later = after.as_ref().is_none_or(|after| snapshot.name() > after);
+        later && (phases.is_empty() || phases.contains(&snapshot.status.phase))
+    };
+    let mut all = scope.select(api.groups().list().groups);
+    all.retain(|snapshot| wanted(snapshot));
+    let now = api.now();
+    // Converted one by one while the page has room: a page is small, the node may be full.
+    let mut broken = None;
+    let converted = all.iter().map_while(|snapshot| {
+        let group = convert::group(snapshot, now);
+        group.map_err(|status| broken = Some(status)).ok()
+    });
+    let (groups, more) = pages::page(converted, request.page_size);
+    if let Some(status) = broken {
+        return Err(status);
+    }
+    let last = groups.len().checked_sub(1).and_then(|last| all.get(last));
+    let next_page_token = match last {
+        Some(last) if more => pages::token(last.name()),
+        _ => String::new(),
+    };
+    Ok(v1::ListResponse {
+        groups,
+        next_page_token,
+    })
+}
+
+fn phases(words: &[String]) -> Result<Vec<Phase>, Status> {
+    let phase = |word: &String| {
+        let known = Phase::ALL.into_iter().find(|phase| phase.as_str() == word);
+        known.ok_or_else(|| {
+            let all = Phase::ALL.map(Phase::as_str).join(", ");
+            status::invalid("phases", format!("{word:?} is none of {all}"))
+        })
+    };
+    words.iter().map(phase).collect()
+}

@@ -1,0 +1,202 @@
+//! One live exec or attach between a client and a process.
+//!
+//! ```text
+//! client ─► input: stdin bytes, resize, signal ─► process
+//! client ◄─ output: stdout and stderr, each by its own copy ◄─ process
+//! client ◄─ exit, after the last byte of output
+//! ```
+//!
+//! The client's pace is the process's: nothing is kept but one read for each direction. The session
+//! ends with the process; if the client goes first, the session is dropped and with it an exec's
+//! process.
+
+use std::future::pending;
+use std::time::Duration;
+
+use burstlet_model::spec::Signal;
+use burstlet_supervisor::host::HostError;
+use burstlet_supervisor::stream::{
+    ExecSession, Reader, SessionControl, SessionExit, TerminalSize, Writer,
+};
+use futures_util::{Stream, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot, watch};
+use tonic::Status;
+
+use crate::status;
+use crate::streams::{self, Answer};
+
+/// Bytes of output in one message.
+const CHUNK_BYTES: usize = 32 << 10;
+/// After the process has ended, how long output that others still hold open may be silent.
+const SILENCE_AFTER_EXIT: Duration = Duration::from_millis(250);
+
+/// What a client sends.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    Stdin(Vec<u8>),
+    CloseStdin,
+    Control(SessionControl),
+}
+
+/// What a client is sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    Started,
+    Stdout(Vec<u8>),
+    Stderr(Vec<u8>),
+    Exit(SessionExit),
+}
+
+/// Runs a session to its end. An error among the input ends it, too.
+pub(super) async fn run<T: Send + 'static>(
+    session: ExecSession,
+    input: impl Stream<Item = Result<Input, Status>> + Send,
+    answers: Answer<T>,
+    wrap: fn(Output) -> T,
+) -> Result<(), Status> {
+    let ExecSession {
+        stdin,
+        stdout,
+        stderr,
+        control,
+        exit,
+    } = session;
+    let to_client = ToClient { answers, wrap };
+    to_client.send(Output::Started).await;
+    // Neither arm loses anything when it is dropped: the session is over then.
+    tokio::select! {
+        result = output(stdout, stderr, exit, &to_client) => result,
+        status = feed(stdin, control, input) => Err(status),
+    }
+}
+
+/// A terminal's size as the wire has it.
+pub(super) fn terminal_size(size: &burstlet_proto::v1::TerminalSize) -> TerminalSize {
+    TerminalSize {
+        columns: u16::try_from(size.columns).unwrap_or(u16::MAX),
+        rows: u16::try_from(size.rows).unwrap_or(u16::MAX),
+    }
+}
+
+/// A signal as the wire has it.
+pub(super) fn signal(number: u32) -> Result<Signal, Status> {
+    u8::try_from(number)
+        .ok()
+        .and_then(Signal::new)
+        .ok_or_else(|| status::invalid("signal", format!("{number} is not a signal")))
+}
+
+struct ToClient<T> {
+    answers: Answer<T>,
+    wrap: fn(Output) -> T,
+}
+
+impl<T> ToClient<T> {
+    /// If the client has gone, the task that we run in is about to be dropped.
+    async fn send(&self, output: Output) {
+        let _ = streams::send(&self.answers, (self.wrap)(output)).await;
+    }
+}
+
+/// Copies output until the process has ended and its output with it.
+async fn output<T>(
+    stdout: Option<Reader>,
+    stderr: Option<Reader>,
+    exit: oneshot::Receiver<Result<SessionExit, HostError>>,
+    to_client: &ToClient<T>,
+) -> Result<(), Status> {
+    let (ended, has_ended) = watch::channel(false);
+    let exit = async {
+        let exit = exit.await;
+        ended.send_replace(true);
+        exit
+    };
+    let (exit, (), ()) = tokio::join!(
+        exit,
+        copy(stdout, Output::Stdout, has_ended.clone(), to_client),
+        copy(stderr, Output::Stderr, has_ended.clone(), to_client),
+    );
+    match exit {
+        Ok(Ok(exit)) => {
+            to_client.send(Output::Exit(exit)).await;
+            Ok(())
+        }
+        Ok(Err(error)) => Err(status::host(&error)),
+        Err(_) => Err(status::session_lost()),
+    }
+}
+
+async fn copy<T>(
+    reader: Option<Reader>,
+    kind: fn(Vec<u8>) -> Output,
+    mut has_ended: watch::Receiver<bool>,
+    to_client: &ToClient<T>,
+) {
+    let Some(mut reader) = reader else {
+        return;
+    };
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        // Reading is cancel-safe; the silence counts from each read anew.
+        let read = tokio::select! {
+            biased;
+            read = reader.read(&mut chunk) => read,
+            () = silence(&mut has_ended) => return,
+        };
+        match read {
+            Ok(0) => return,
+            Ok(count) => {
+                let bytes = chunk.get(..count).unwrap_or_default().to_vec();
+                to_client.send(kind(bytes)).await;
+            }
+            // A terminal whose last holder is gone reads as EIO: its end.
+            Err(error) => {
+                tracing::debug!(%error, "the output has ended");
+                return;
+            }
+        }
+    }
+}
+
+async fn silence(has_ended: &mut watch::Receiver<bool>) {
+    if has_ended.wait_for(|ended| *ended).await.is_err() {
+        pending::<()>().await;
+    }
+    tokio::time::sleep(SILENCE_AFTER_EXIT).await;
+}
+
+/// Carries the client's input; comes back only with what ends the session.
+async fn feed(
+    mut stdin: Option<Writer>,
+    control: mpsc::Sender<SessionControl>,
+    input: impl Stream<Item = Result<Input, Status>>,
+) -> Status {
+    tokio::pin!(input);
+    while let Some(input) = input.next().await {
+        match input {
+            Ok(Input::Stdin(bytes)) => {
+                // A process that reads no more is no error: it goes on without.
+                if let Some(writer) = &mut stdin
+                    && write(writer, &bytes).await.is_err()
+                {
+                    stdin = None;
+                }
+            }
+            Ok(Input::CloseStdin) => stdin = None,
+            Ok(Input::Control(message)) => {
+                // A session that takes no more is ending; its exit is on the way.
+                let _ = control.send(message).await;
+            }
+            Err(status) => return status,
+        }
+    }
+    // The client has closed its side: that is the end of the input, not of the session.
+    drop(stdin);
+    pending().await
+}
+
+async fn write(writer: &mut Writer, bytes: &[u8]) -> std::io::Result<()> {
+    writer.write_all(bytes).await?;
+    writer.flush().await
+}

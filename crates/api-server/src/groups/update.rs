@@ -1,0 +1,97 @@
+//! Update: tags and annotations.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use burstlet_manifest::Policy;
+use burstlet_model::spec::GroupSpec;
+use burstlet_proto::v1;
+use burstlet_supervisor::host::Host;
+use burstlet_supervisor::record::Definition;
+use burstlet_supervisor::{Refusal, Snapshot};
+use serde_json::{Map, Value};
+use tonic::Status;
+
+use super::resolve;
+use crate::api::Api;
+use crate::machine::Machine;
+use crate::{convert, status};
+
+/// How often a change is tried again because the group changed in between.
+const TRIES_MAX: usize = 8;
+
+/// Changes tags and annotations.
+pub(crate) async fn update<H: Host, M: Machine>(
+    api: &Api<H, M>,
+    request: v1::UpdateRequest,
+) -> Result<v1::ContainerGroup, Status> {
+    let handle = resolve::group(api.groups(), request.group.as_ref())?;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let snapshot = handle.snapshot();
+        let definition = changed(api, &snapshot, &request)?;
+        let expected = Some(snapshot.resource_version);
+        match handle.update(definition, expected).await {
+            Ok(snapshot) => return convert::group(&snapshot, api.now()),
+            // Somebody else was faster: what was just read may be old.
+            Err(Refusal::Changed { .. }) if tries < TRIES_MAX => {}
+            Err(refusal) => return Err(status::refusal(&refusal)),
+        }
+    }
+}
+
+/// The definition with the request's changes. Only tags and annotations of the new translation
+/// count: what was made from an annotation (a variable, a file) stays as it was at creation.
+fn changed<H: Host, M: Machine>(
+    api: &Api<H, M>,
+    snapshot: &Snapshot,
+    request: &v1::UpdateRequest,
+) -> Result<Definition, Status> {
+    let mut source = convert::parse_source(&snapshot.definition.source)?;
+    if let Some(metadata) = source.get_mut("metadata").and_then(Value::as_object_mut) {
+        edit(metadata, "tags", &request.tags, &request.remove_tags);
+        edit(
+            metadata,
+            "annotations",
+            &request.annotations,
+            &request.remove_annotations,
+        );
+    }
+    let policy = Policy::unrestricted();
+    let translation = api
+        .translate_by(&policy, &source, &snapshot.uid, "")
+        .map_err(|refused| status::refused(&refused))?;
+    let spec = GroupSpec {
+        tags: translation.spec.tags,
+        annotations: translation.spec.annotations,
+        ..GroupSpec::clone(&snapshot.definition.spec)
+    };
+    Ok(Definition {
+        spec: Arc::new(spec),
+        source: translation.source.to_string().into(),
+    })
+}
+
+fn edit(
+    metadata: &mut Map<String, Value>,
+    name: &str,
+    set: &BTreeMap<String, String>,
+    remove: &[String],
+) {
+    if set.is_empty() && remove.is_empty() {
+        return;
+    }
+    let map = metadata
+        .entry(name)
+        .or_insert_with(|| Value::Object(Map::new()));
+    let Some(map) = map.as_object_mut() else {
+        return;
+    };
+    for key in remove {
+        map.remove(key);
+    }
+    for (key, value) in set {
+        map.insert(key.clone(), value.as_str().into());
+    }
+}

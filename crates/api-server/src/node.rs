@@ -1,0 +1,52 @@
+//! The verbs of `Node`.
+
+use burstlet_manifest::matrix::rows;
+use burstlet_model::spec::ResourceList;
+use burstlet_proto::v1;
+use burstlet_supervisor::host::Host;
+
+use crate::api::Api;
+use crate::machine::Machine;
+
+/// The field matrix and what the operator allows.
+pub(crate) fn capabilities<H: Host, M: Machine>(api: &Api<H, M>) -> v1::CapabilitiesResponse {
+    let fields = rows().into_iter().map(|row| v1::FieldSupport {
+        path: row.path,
+        support: row.field.support.as_str().to_owned(),
+        note: match row.field.way_out {
+            "" => row.field.note.to_owned(),
+            way_out => format!("{} ({way_out})", row.field.note),
+        },
+    });
+    v1::CapabilitiesResponse {
+        fields: fields.collect(),
+        policy: api.settings().policy.sentences(),
+    }
+}
+
+/// What the machine has, and what is taken of it.
+pub(crate) fn capacity<H: Host, M: Machine>(api: &Api<H, M>) -> v1::CapacityResponse {
+    let settings = api.settings();
+    let room = api.groups().room();
+    v1::CapacityResponse {
+        total: Some(amounts(settings.total)),
+        reserved: Some(amounts(settings.reserved)),
+        requested: Some(amounts(room.requested)),
+        allocatable: Some(amounts(room.allocatable)),
+        groups_running: count(room.admitted),
+        groups_queued: count(room.waiting),
+        queue_max: settings.queue_max,
+    }
+}
+
+fn amounts(list: ResourceList) -> v1::Amounts {
+    v1::Amounts {
+        cpu_milli: list.cpu.map_or(0, |cpu| cpu.0),
+        memory_bytes: list.memory.map_or(0, |bytes| bytes.0),
+        ephemeral_storage_bytes: list.ephemeral_storage.map_or(0, |bytes| bytes.0),
+    }
+}
+
+fn count(groups: usize) -> u32 {
+    u32::try_from(groups).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,56 @@
+//! Streams to clients: bounded, at the client's pace, and gone when the client is.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use futures_util::{Stream, StreamExt};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+use tracing::{Instrument, Span};
+
+/// Messages that wait for a slow client, for each stream.
+const FRAMES_MAX: usize = 4;
+
+/// A stream of answers.
+pub(crate) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+/// Where a task puts its answers; full means that the client is slow.
+pub(crate) type Answer<T> = mpsc::Sender<Result<T, Status>>;
+
+/// The client has gone: there is nobody to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gone;
+
+/// Sends one answer, when the client takes it.
+pub(crate) async fn send<T>(answers: &Answer<T>, answer: T) -> Result<(), Gone> {
+    answers.send(Ok(answer)).await.map_err(|_| Gone)
+}
+
+/// The answers that a task gives. The task is dropped, with all that it holds, when the client
+/// goes; an error that it returns is the last answer.
+pub(crate) fn task<T, F>(
+    permit: OwnedSemaphorePermit,
+    span: Span,
+    work: impl FnOnce(Answer<T>) -> F,
+) -> Answers<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<(), Status>> + Send + 'static,
+{
+    let (answers, received) = mpsc::channel(FRAMES_MAX);
+    let work = work(answers.clone());
+    let task = async move {
+        let _permit = permit;
+        tokio::select! {
+            () = answers.closed() => tracing::debug!("the client has gone"),
+            result = work => {
+                if let Err(status) = result {
+                    // If the client has gone there is nobody to tell.
+                    let _ = answers.send(Err(status)).await;
+                }
+            }
+        }
+    };
+    tokio::spawn(task.instrument(span));
+    ReceiverStream::new(received).boxed()
+}
