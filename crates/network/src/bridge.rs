@@ -1,4 +1,4 @@
-//! The built-in network: a bridge whose ports reach nothing but the host, which routes between
+//! The built-in network: a bridge on which groups send to nobody but the host, which routes between
 //! them by the ruleset.
 //!
 //! A group's address is a /32 with the bridge as its gateway, so every packet of a group passes
@@ -20,7 +20,7 @@ use burstlet_model::{GroupUid, Namespace, NetworkUsage};
 
 use crate::kernel::Kernel;
 use crate::lease::Lease;
-use crate::netlink::{nft, route};
+use crate::netlink::{conntrack, nft, route};
 use crate::plan::{Element, Mark, Owner, elements};
 use crate::ruleset::Ruleset;
 use crate::{BridgeConfig, Isolation, NetworkError, Policy, nft_tool};
@@ -96,6 +96,18 @@ impl Bridge {
         let forget =
             route::delete_neighbour(index, address).tolerating(std::io::ErrorKind::NotFound);
         removed.and(route::run(&mut kernel.route, &[forget]))
+    }
+
+    /// Forgets the connections of a group whose address goes back.
+    pub(crate) fn forget(
+        &self,
+        kernel: &mut Kernel,
+        address: Ipv4Addr,
+    ) -> Result<(), NetworkError> {
+        conntrack::forget(&mut kernel.nft, address).map_err(|source| NetworkError::Netlink {
+            doing: format!("forget the connections of {address}"),
+            source,
+        })
     }
 
     /// What has gone over the attached groups' links.

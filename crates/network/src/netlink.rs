@@ -4,6 +4,8 @@
 //! Netlink requests of the two families used here are carried out inside `send`, so all answers
 //! wait in the socket's buffer when it returns, and nothing here ever blocks or polls.
 
+mod attribute;
+pub(crate) mod conntrack;
 pub(crate) mod nft;
 pub(crate) mod route;
 

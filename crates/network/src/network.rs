@@ -191,8 +191,9 @@ impl Network {
     /// The rules could not be taken away, or the log could not be written; the lease holds then.
     pub async fn release(&self, uid: &GroupUid) -> Result<(), NetworkError> {
         self.detach(uid, None).await?;
-        if let Way::Bridge(way) = &self.0.way {
+        if let (Way::Bridge(way), Some(lease)) = (&self.0.way, self.lease_of(uid)) {
             way.published().remove(uid);
+            way.forget(lease).await?;
         }
         let uid = uid.clone();
         self.book(move |leases| leases.release(&uid, now())).await
@@ -416,6 +417,16 @@ impl BridgeWay {
         let bridge = Arc::clone(&self.bridge);
         self.kernel
             .run(move |kernel| bridge.reconcile(kernel, live))
+            .await
+    }
+
+    async fn forget(&self, lease: Lease) -> Result<(), NetworkError> {
+        let Some(address) = lease.address else {
+            return Ok(());
+        };
+        let bridge = Arc::clone(&self.bridge);
+        self.kernel
+            .run(move |kernel| bridge.forget(kernel, address))
             .await
     }
 

@@ -7,6 +7,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::attribute::{attribute, nested};
 use super::{Answer, Message, Netlink};
 use crate::plan::{Element, Owner, protocol_number};
 use crate::ruleset::Family;
@@ -88,7 +89,6 @@ const NFT_MSG_GETGEN: u16 = 16;
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_ACK: u16 = 0x4;
 const NLM_F_CREATE: u16 = 0x400;
-const NLA_F_NESTED: u16 = 0x8000;
 const NFPROTO_INET: libc::c_int = 1;
 
 const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
@@ -222,21 +222,6 @@ fn key_and_data(element: &Element) -> (Vec<u8>, Vec<u8>) {
 
 fn text(out: &mut Vec<u8>, kind: u16, text: &str) {
     attribute(out, kind, &[text.as_bytes(), &[0]].concat());
-}
-
-fn nested(out: &mut Vec<u8>, kind: u16, body: impl FnOnce(&mut Vec<u8>)) {
-    let mut value = Vec::new();
-    body(&mut value);
-    attribute(out, kind | NLA_F_NESTED, &value);
-}
-
-/// An attribute: length with header, kind, value, padding to a whole word.
-fn attribute(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    let length = (4 + value.len()) as u16;
-    out.extend(length.to_ne_bytes());
-    out.extend(kind.to_ne_bytes());
-    out.extend(value);
-    out.resize(out.len().next_multiple_of(4), 0);
 }
 
 #[cfg(test)]
