@@ -1,9 +1,8 @@
 //! The ruleset: static tables whose sets and maps carry what differs from group to group.
 //!
 //! ```text
-//!  group ── port ──┬ bridge/prerouting   only (port, MAC, IP) triples of `senders`, only to the
-//!                  │                     gateway's MAC; ports are isolated from each other, so
-//!                  │                     there is no other way
+//!  group ── port ──┬ bridge/prerouting   only (port, MAC, IP) triples of `senders`, and only to
+//!                  │                     the gateway's MAC, so that all is routed
 //!                  ├ inet/prerouting     nothing to loopback or many; published ports of the host → group
 //!                  ├ inet/input          to the host itself: name server, exceptions, else closed
 //!                  ├ inet/forward        leaving:  denied destinations, connection limit

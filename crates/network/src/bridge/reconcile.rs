@@ -113,5 +113,5 @@ impl Bridge {
 }
 
 fn is_right(link: &Link, bridge: u32) -> bool {
-    link.master == Some(bridge) && link.up && link.isolated
+    link.master == Some(bridge) && link.up
 }

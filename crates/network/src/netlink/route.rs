@@ -53,7 +53,6 @@ pub(crate) struct Link {
     pub(crate) mac: Vec<u8>,
     pub(crate) master: Option<u32>,
     pub(crate) up: bool,
-    pub(crate) isolated: bool,
     pub(crate) is_bridge: bool,
     pub(crate) traffic: Traffic,
 }
@@ -196,7 +195,11 @@ pub(crate) fn add_veth(veth: Veth<'_>, netns: BorrowedFd<'_>) -> Request {
     )
 }
 
-/// Makes a link a port that reaches the bridge itself only, and brings it up.
+/// Makes a link a port to which nothing is sent but what is meant for it, and brings it up.
+///
+/// The ports are not isolated from each other by the bridge, but by the ruleset: where
+/// `br_netfilter` is on, the kernel sends a packet that address translation has turned round on the
+/// same bridge from port to port, even to the one it came from, after it has passed the rules.
 pub(crate) fn set_port(index: u32, name: &str, alias: &str) -> Request {
     let mut message = up_message(index);
     message.attributes = vec![
@@ -204,10 +207,11 @@ pub(crate) fn set_port(index: u32, name: &str, alias: &str) -> Request {
         LinkAttribute::LinkInfo(vec![
             LinkInfo::PortKind(InfoPortKind::Bridge),
             LinkInfo::PortData(InfoPortData::BridgePort(vec![
-                InfoBridgePort::Isolated(true),
+                InfoBridgePort::HairpinMode(true),
                 InfoBridgePort::Learning(false),
                 InfoBridgePort::UnicastFlood(false),
                 InfoBridgePort::MulticastFlood(false),
+                InfoBridgePort::BroadcastFlood(false),
                 InfoBridgePort::Guard(true),
             ])),
         ]),
@@ -368,7 +372,9 @@ impl Link {
                 LinkAttribute::IfAlias(alias) => link.alias = alias,
                 LinkAttribute::Address(mac) => link.mac = mac,
                 LinkAttribute::Controller(master) => link.master = Some(master),
-                LinkAttribute::LinkInfo(infos) => link.learn(&infos),
+                LinkAttribute::LinkInfo(infos) => {
+                    link.is_bridge = infos.contains(&LinkInfo::Kind(InfoKind::Bridge));
+                }
                 LinkAttribute::Stats64(stats) => {
                     link.traffic = Traffic {
                         received: stats.rx_bytes,
@@ -381,18 +387,6 @@ impl Link {
             }
         }
         link
-    }
-
-    fn learn(&mut self, infos: &[LinkInfo]) {
-        for info in infos {
-            match info {
-                LinkInfo::Kind(kind) => self.is_bridge = *kind == InfoKind::Bridge,
-                LinkInfo::PortData(InfoPortData::BridgePort(port)) => {
-                    self.isolated = port.contains(&InfoBridgePort::Isolated(true));
-                }
-                _ => {}
-            }
-        }
     }
 }
 
