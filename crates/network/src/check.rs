@@ -4,11 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::sched::{CloneFlags, unshare};
+
 use crate::cni::preview;
 use crate::config::{BridgeConfig, Mode, NetworkConfig};
 use crate::netlink::{Netlink, route};
-use crate::nft_tool::PROGRAM;
+use crate::nft_tool::{self, PROGRAM};
 use crate::plan::Owner;
+use crate::ruleset::Ruleset;
 use crate::sysctl;
 
 /// One thing looked at.
@@ -31,7 +34,7 @@ pub fn check(config: &NetworkConfig) -> Vec<Finding> {
         Mode::Bridge(bridge) => {
             let owner = Owner::new(&config.owner);
             vec![
-                nft(),
+                nft(config, bridge),
                 forwarding(),
                 foreign_policy(),
                 bridge_name(bridge, &owner),
@@ -66,20 +69,35 @@ fn finding(what: &'static str, found: Result<String, String>, advice: &'static s
     }
 }
 
-/// The program, and the kernel's side of it.
-fn nft() -> Finding {
-    let found = match ask_nft(&["--version"]) {
-        Ok(version) => match ask_nft(&["list", "tables"]) {
-            Ok(_) => Ok(version),
-            Err(problem) => Err(format!("the kernel refuses nft: {problem}")),
-        },
-        Err(problem) => Err(problem),
+/// The program, and the kernel's side of it: all rules are loaded into a network namespace that is
+/// thrown away.
+fn nft(config: &NetworkConfig, bridge: &BridgeConfig) -> Finding {
+    let ruleset = Ruleset {
+        owner: Owner::new(&config.owner),
+        bridge: bridge.clone(),
+        policy: config.policy.clone(),
     };
+    let found = ask_nft(&["--version"]).and_then(|version| {
+        try_elsewhere(ruleset.load(&[]))?;
+        Ok(format!("{version}; the kernel takes all rules"))
+    });
     finding(
         "nft",
         found,
-        "install the package nftables; the kernel needs CONFIG_NF_TABLES with inet and bridge families",
+        "install the package nftables; the kernel needs nf_tables for inet and bridge, with nat, fib, ct and connlimit",
     )
+}
+
+/// Runs a transaction in a network namespace that ends with its thread.
+fn try_elsewhere(transaction: String) -> Result<(), String> {
+    let attempt = move || {
+        unshare(CloneFlags::CLONE_NEWNET)
+            .map_err(|error| format!("make a network namespace: {error}"))?;
+        nft_tool::run(&transaction).map_err(|error| error.to_string())
+    };
+    std::thread::spawn(attempt)
+        .join()
+        .unwrap_or_else(|_| Err("the attempt failed".to_owned()))
 }
 
 fn forwarding() -> Finding {
@@ -144,7 +162,7 @@ fn bridge_name(bridge: &BridgeConfig, owner: &Owner) -> Finding {
 /// Whether the host already reaches other machines within the subnet.
 fn subnet(bridge: &BridgeConfig) -> Finding {
     let subnet = bridge.subnet.trunc();
-    let found = read(Path::new("/proc/net/route"))
+    let found = read(Path::new("/proc/thread-self/net/route"))
         .map(|table| overlapping(&table, bridge))
         .and_then(|overlap| match overlap {
             None => Ok(format!("{subnet} is not in use")),
@@ -157,7 +175,7 @@ fn subnet(bridge: &BridgeConfig) -> Finding {
     )
 }
 
-/// The link of a route of `/proc/net/route` that overlaps the bridge's subnet, if any.
+/// The link of a route of the kernel's route table that overlaps the bridge's subnet, if any.
 fn overlapping(table: &str, bridge: &BridgeConfig) -> Option<String> {
     let subnet = bridge.subnet.trunc();
     table.lines().skip(1).find_map(|line| {

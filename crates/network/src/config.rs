@@ -8,12 +8,15 @@ use std::time::Duration;
 use burstlet_model::spec::Protocol;
 use ipnet::Ipv4Net;
 
+use crate::NetworkError;
+use crate::ipam::SUBNET_PREFIX_MAX;
+
 /// How long an address rests after its group has gone, before another group may get it.
 pub const QUARANTINE_DEFAULT: Duration = Duration::from_secs(60);
 
 /// How many tracked connections one group may have at a time before new ones are refused, so that
 /// one tenant cannot fill the host's connection table.
-pub const CONNECTIONS_PER_GROUP_MAX_DEFAULT: u32 = 16_384;
+pub const CONNECTIONS_PER_GROUP_MAX_DEFAULT: u32 = 8_192;
 
 /// The groups' network as the operator wants it.
 #[derive(Clone, Debug)]
@@ -147,5 +150,95 @@ impl Default for DnsConfig {
             upstreams: Vec::new(),
             domain: "burstlet.local".to_owned(),
         }
+    }
+}
+
+/// No network is wider than `10.0.0.0/8`.
+const SUBNET_PREFIX_MIN: u8 = 8;
+
+impl NetworkConfig {
+    /// Checks what the values' types leave open, without looking at the host.
+    ///
+    /// # Errors
+    /// A value cannot work; the text says which one and what would.
+    pub fn validate(&self) -> Result<(), NetworkError> {
+        let invalid = |text: String| Err(NetworkError::Config(text));
+        if self.owner.is_empty() || self.owner.len() > OWNER_BYTES_MAX {
+            return invalid(format!(
+                "the owner tag must have 1 to {OWNER_BYTES_MAX} bytes"
+            ));
+        }
+        let Mode::Bridge(BridgeConfig { name, subnet, .. }) = &self.mode else {
+            return Ok(());
+        };
+        if !is_link_name(name) {
+            return invalid(format!(
+                "{name:?} cannot be a bridge's name: 1 to 15 of a-z, A-Z, 0-9, '-', '_' and '.'"
+            ));
+        }
+        if !(SUBNET_PREFIX_MIN..=SUBNET_PREFIX_MAX).contains(&subnet.prefix_len()) {
+            return invalid(format!(
+                "subnet {subnet} must have a prefix of {SUBNET_PREFIX_MIN} to {SUBNET_PREFIX_MAX} bits"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Narrower than the kernel's rule, since the name goes into rules and paths.
+fn is_link_name(name: &str) -> bool {
+    let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    (1..=15).contains(&name.len()) && name.bytes().all(valid) && !matches!(name, "." | "..")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn check(owner: &str, bridge: &str, subnet: &str, valid: bool) {
+        let config = NetworkConfig {
+            owner: owner.to_owned(),
+            state_dir: "/nonexistent".into(),
+            mode: Mode::Bridge(BridgeConfig {
+                name: bridge.to_owned(),
+                subnet: subnet.parse().unwrap(),
+                mtu: None,
+            }),
+            policy: Policy::default(),
+            dns: DnsConfig::default(),
+            quarantine: QUARANTINE_DEFAULT,
+        };
+        assert_eq!(
+            config.validate().is_ok(),
+            valid,
+            "{owner:?} {bridge:?} {subnet}"
+        );
+    }
+
+    #[test]
+    fn values() {
+        check("burstlet", "burstlet0", "10.88.0.0/16", true);
+        check("b", "br-1.2_3", "10.0.0.0/8", true);
+        check("", "burstlet0", "10.88.0.0/16", false);
+        check(&"x".repeat(129), "burstlet0", "10.88.0.0/16", false);
+        for bridge in ["", "a-name-of-16-char", "a b", "..", ".", "a/b", "a\"", "ä"] {
+            check("b", bridge, "10.88.0.0/16", false);
+        }
+        for subnet in ["0.0.0.0/0", "10.0.0.0/7", "10.0.0.0/31", "10.0.0.1/32"] {
+            check("b", "burstlet0", subnet, false);
+        }
+        check("b", "burstlet0", "10.0.0.0/30", true);
+    }
+
+    #[test]
+    fn the_gateway_is_the_subnets_first_address() {
+        let subnet = "10.88.7.9/16".parse().unwrap();
+        let bridge = BridgeConfig {
+            name: String::new(),
+            subnet,
+            mtu: None,
+        };
+        assert_eq!(bridge.gateway(), Ipv4Addr::new(10, 88, 0, 1));
     }
 }

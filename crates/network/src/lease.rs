@@ -8,6 +8,7 @@ use burstlet_model::spec::Protocol;
 use burstlet_model::{GroupName, GroupUid};
 
 use crate::Isolation;
+use crate::plan::Mac;
 
 /// What a group asks of the network. It holds for the group's life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +88,12 @@ impl HostPort {
 }
 
 impl Lease {
+    /// The Ethernet address of the group's interface on the bridge.
+    #[must_use]
+    pub fn mac(&self) -> Option<Mac> {
+        self.address.map(Mac::of)
+    }
+
     pub(crate) fn answers(&self, request: &LeaseRequest) -> bool {
         self.uid == request.uid
             && self.group == request.group

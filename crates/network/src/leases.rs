@@ -41,7 +41,7 @@ pub(crate) enum Granted {
 struct Contradiction;
 
 /// Records beyond twice the living leases, before the log is written anew.
-const LOG_SLACK_RECORDS: usize = 1024;
+const LOG_SLACK_RECORDS: usize = 256;
 
 impl Leases {
     /// Reads the log in `dir`. With a subnet, leases have addresses from it.

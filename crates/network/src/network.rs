@@ -1,9 +1,10 @@
 //! The door to the crate: one handle that the agent keeps.
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv4Addr};
+mod bridge_way;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burstlet_model::{BootTime, GroupUid, Namespace, NetworkUsage};
@@ -11,17 +12,13 @@ use nix::time::{ClockId, clock_gettime};
 use tracing::warn;
 
 use crate::NetworkError;
-use crate::bridge::Bridge;
 use crate::cni::Cni;
-use crate::config::{BridgeConfig, Mode, NetworkConfig, OWNER_BYTES_MAX};
-use crate::dns::{Server, SharedNames, Upstreams};
+use crate::config::{Mode, NetworkConfig};
 use crate::files::NodeDns;
-use crate::ipam::SUBNET_PREFIX_MAX;
-use crate::kernel::KernelThread;
 use crate::lease::{Lease, LeaseRequest};
 use crate::leases::{Granted, Leases};
-use crate::plan::{Mac, Owner};
 use crate::publish::Published;
+use bridge_way::BridgeWay;
 
 /// The groups' network on this host. Cheap to clone; all clones are the same network.
 ///
@@ -43,16 +40,6 @@ enum Way {
     Bridge(Box<BridgeWay>),
     Cni(Cni),
     Host,
-}
-
-#[derive(Debug)]
-struct BridgeWay {
-    config: BridgeConfig,
-    bridge: Arc<Bridge>,
-    kernel: KernelThread,
-    names: SharedNames,
-    published: Mutex<HashMap<GroupUid, Published>>,
-    _dns: Server,
 }
 
 /// A group's network as it stands.
@@ -88,7 +75,7 @@ impl Network {
     /// The configuration cannot work, the leases on disk are damaged or do not fit it, or the
     /// kernel refuses.
     pub async fn open(config: NetworkConfig) -> Result<Self, NetworkError> {
-        validate(&config)?;
+        config.validate()?;
         let subnet = match &config.mode {
             Mode::Bridge(bridge) => Some((bridge.subnet.trunc(), config.quarantine)),
             Mode::Cni(_) | Mode::Host => None,
@@ -236,7 +223,7 @@ impl Network {
     }
 
     /// Undoes others' meddling with the rules and links of the attached groups, and removes nothing.
-    /// Called from time to time; when nothing has happened, it costs two questions to the kernel.
+    /// Called from time to time.
     ///
     /// # Errors
     /// The kernel refuses; isolation is restored before anything else.
@@ -316,175 +303,6 @@ impl Network {
             .await
             .map_err(|_| NetworkError::ThreadEnded)?
     }
-}
-
-impl BridgeWay {
-    async fn open(
-        config: &NetworkConfig,
-        bridge_config: &BridgeConfig,
-        leases: Vec<Lease>,
-    ) -> Result<Self, NetworkError> {
-        let owner = Owner::new(&config.owner);
-        let (policy, state_dir) = (config.policy.clone(), config.state_dir.clone());
-        let bridge = Arc::new(Bridge::new(owner, bridge_config.clone(), policy, state_dir));
-        let kernel = KernelThread::start()?;
-        let (opened, known) = (Arc::clone(&bridge), leases.clone());
-        kernel.run(move |kernel| opened.open(kernel, known)).await?;
-        let gateway = bridge_config.gateway();
-        let names = SharedNames::new(&config.dns.domain, bridge_config.subnet);
-        let upstreams = if config.dns.upstreams.is_empty() {
-            Upstreams::File {
-                path: HOST_RESOLV_CONF.into(),
-                but: gateway.into(),
-            }
-        } else {
-            Upstreams::Fixed(config.dns.upstreams.clone())
-        };
-        let way = Self {
-            config: bridge_config.clone(),
-            bridge,
-            kernel,
-            _dns: Server::start(gateway, names.clone(), upstreams).await?,
-            names,
-            published: Mutex::default(),
-        };
-        way.adopt(&leases).await;
-        Ok(way)
-    }
-
-    /// Takes names and ports of the host again for groups that have outlived the agent. A port
-    /// that another program has taken meanwhile is told, and does not keep the agent from starting.
-    async fn adopt(&self, leases: &[Lease]) {
-        for lease in leases {
-            let Some(address) = lease.address else {
-                continue;
-            };
-            self.names.insert(&lease.group, address);
-            match Published::open(&lease.ports, address).await {
-                Ok(published) => drop(self.published().insert(lease.uid.clone(), published)),
-                Err(error) => warn!(
-                    uid = %lease.uid,
-                    error = &error as &dyn std::error::Error,
-                    "a published port is served to outside clients only"
-                ),
-            }
-        }
-    }
-
-    async fn attach(
-        &self,
-        lease: Lease,
-        netns: BorrowedFd<'_>,
-        domain: &str,
-    ) -> Result<Attached, NetworkError> {
-        let netns = netns
-            .try_clone_to_owned()
-            .map_err(|source| NetworkError::Netns {
-                of: lease.uid.to_string(),
-                source,
-            })?;
-        let address = lease
-            .address
-            .ok_or_else(|| NetworkError::LeaseOfOtherMode(lease.uid.clone()))?;
-        let dns = self.node_dns(&lease.group.namespace, domain);
-        self.names.insert(&lease.group, address);
-        let bridge = Arc::clone(&self.bridge);
-        self.kernel
-            .run(move |kernel| bridge.attach(kernel, &lease, &netns))
-            .await?;
-        Ok(Attached {
-            addresses: vec![address.into()],
-            dns: Some(dns),
-        })
-    }
-
-    async fn detach(&self, uid: &GroupUid, address: Option<Ipv4Addr>) -> Result<(), NetworkError> {
-        if let Some(address) = address {
-            self.names.remove(address);
-        }
-        let (bridge, uid) = (Arc::clone(&self.bridge), uid.clone());
-        self.kernel
-            .run(move |kernel| bridge.detach(kernel, &uid))
-            .await
-    }
-
-    async fn reconcile(&self, live: BTreeMap<GroupUid, Lease>) -> Result<Reconciled, NetworkError> {
-        let named = live
-            .values()
-            .filter_map(|lease| Some((lease.group.clone(), lease.address?)))
-            .collect();
-        self.names.replace(named);
-        let bridge = Arc::clone(&self.bridge);
-        self.kernel
-            .run(move |kernel| bridge.reconcile(kernel, live))
-            .await
-    }
-
-    async fn forget(&self, lease: Lease) -> Result<(), NetworkError> {
-        let Some(address) = lease.address else {
-            return Ok(());
-        };
-        let bridge = Arc::clone(&self.bridge);
-        self.kernel
-            .run(move |kernel| bridge.forget(kernel, address))
-            .await
-    }
-
-    fn node_dns(&self, namespace: &Namespace, domain: &str) -> NodeDns {
-        NodeDns::of_bridge(self.config.gateway().into(), namespace, domain)
-    }
-
-    fn published(&self) -> MutexGuard<'_, HashMap<GroupUid, Published>> {
-        lock(&self.published)
-    }
-}
-
-impl Lease {
-    /// The Ethernet address of the group's interface on the bridge.
-    #[must_use]
-    pub fn mac(&self) -> Option<Mac> {
-        self.address.map(Mac::of)
-    }
-}
-
-const HOST_RESOLV_CONF: &str = "/etc/resolv.conf";
-
-/// What no file parser can see by itself.
-fn validate(config: &NetworkConfig) -> Result<(), NetworkError> {
-    let invalid = |text: String| Err(NetworkError::Config(text));
-    if config.owner.is_empty() || config.owner.len() > OWNER_BYTES_MAX {
-        return invalid(format!(
-            "the owner tag must have 1 to {OWNER_BYTES_MAX} bytes"
-        ));
-    }
-    if let Mode::Bridge(bridge) = &config.mode {
-        if !is_link_name(&bridge.name) {
-            return invalid(format!(
-                "{:?} cannot be a bridge's name: 1 to 15 of a-z, A-Z, 0-9, '-', '_' and '.'",
-                bridge.name
-            ));
-        }
-        let prefix = bridge.subnet.prefix_len();
-        if !(SUBNET_PREFIX_MIN..=SUBNET_PREFIX_MAX).contains(&prefix) {
-            return invalid(format!(
-                "subnet {} must have a prefix of {SUBNET_PREFIX_MIN} to {SUBNET_PREFIX_MAX} bits",
-                bridge.subnet
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// No network is wider than `10.0.0.0/8`.
-const SUBNET_PREFIX_MIN: u8 = 8;
-
-/// Narrower than the kernel's rule, since the name goes into rules and paths.
-fn is_link_name(name: &str) -> bool {
-    let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    (1..=15).contains(&name.len())
-        && name.bytes().all(valid)
-        && !Path::new(name).starts_with("..")
-        && name != "."
 }
 
 /// Time on the boot clock, which no one can set.

@@ -143,7 +143,7 @@ mod tests {
             cache.write(&uid, &entry).unwrap();
             assert_eq!(cache.read(&uid).unwrap().as_ref(), Some(&entry));
         }
-        assert_eq!(cache.list().unwrap(), [uid.clone()]);
+        assert_eq!(cache.list().unwrap(), std::slice::from_ref(&uid));
         std::fs::write(dir.path().join("cni/g-1.json"), "{").unwrap();
         assert!(cache.read(&uid).is_err());
         cache.remove(&uid).unwrap();

@@ -200,12 +200,18 @@ fn sample(dir: &Path) -> Vec<u8> {
     std::fs::read(dir.join("leases.log")).unwrap()
 }
 
-/// Wherever a crash cuts the log, it opens, and what was acknowledged before the cut is there.
+/// Wherever a crash cuts the log (between records, or within the last ones), it opens, and what was acknowledged before the cut is there.
 #[test]
 fn a_crash_at_each_byte() {
     let dir = tempfile::tempdir().unwrap();
     let whole = sample(dir.path());
-    for cut in 0..=whole.len() {
+    let last_two = whole
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .unwrap_or(0)
+        .saturating_sub(300);
+    let ends = (0..=last_two).filter(|at| *at == 0 || whole[at - 1] == b'\n');
+    for cut in ends.chain(last_two..=whole.len()) {
         std::fs::write(dir.path().join("leases.log"), &whole[..cut]).unwrap();
         let mut leases = open(dir.path(), "10.0.0.0/28").unwrap();
         let lines = whole[..cut].iter().filter(|byte| **byte == b'\n').count();
@@ -223,6 +229,8 @@ fn a_crash_at_each_byte() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// A changed byte is never taken for a lease: it is an error, or a torn tail at the very end.
     #[test]
     fn damage_is_noticed(at: prop::sample::Index, bit in 0u8..8) {

@@ -57,7 +57,7 @@ fn connections(netlink: &mut Netlink, side: Side, address: Ipv4Addr) -> io::Resu
     let mut body = NFGENMSG.to_vec();
     nested(&mut body, tuple, |out| {
         nested(out, CTA_TUPLE_IP, |out| {
-            attribute(out, CTA_IP_V4_SRC, &address.octets())
+            attribute(out, CTA_IP_V4_SRC, &address.octets());
         });
     });
     nested(&mut body, CTA_FILTER, |out| {

@@ -11,8 +11,9 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{
-    BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind,
-    InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, BridgeStpState, In6AddrGenMode, InfoBridge, InfoBridgePort,
+    InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo,
+    LinkMessage,
 };
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
@@ -128,10 +129,8 @@ pub(crate) fn links(netlink: &mut Netlink) -> Result<Vec<Link>, NetworkError> {
     for answer in netlink.exchange(&batch).map_err(failed)? {
         match answer.verdict() {
             Some(verdict) => verdict.map_err(failed)?,
-            None => {
-                let message = LinkMessage::parse(&answer.body[..]);
-                links.push(Link::of(message.map_err(|e| failed(io::Error::other(e)))?));
-            }
+            // A kind of link that the parser does not know is none of ours.
+            None => links.extend(LinkMessage::parse(&answer.body[..]).ok().map(Link::of)),
         }
     }
     Ok(links)
@@ -204,6 +203,10 @@ pub(crate) fn set_port(index: u32, name: &str, alias: &str) -> Request {
     let mut message = up_message(index);
     message.attributes = vec![
         LinkAttribute::IfAlias(alias.to_owned()),
+        // A port needs no address of its own.
+        LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(
+            In6AddrGenMode::None,
+        )])]),
         LinkAttribute::LinkInfo(vec![
             LinkInfo::PortKind(InfoPortKind::Bridge),
             LinkInfo::PortData(InfoPortData::BridgePort(vec![
