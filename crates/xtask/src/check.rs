@@ -1,5 +1,7 @@
 //! The one command that says whether a change may go in.
 
+mod steps;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -7,117 +9,43 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::tidy;
-
-/// The cargo commands, from the cheapest to the dearest.
-const STEPS: &[Step] = &[
-    Step {
-        name: "format",
-        args: &["fmt", "--all", "--", "--check"],
-        env: &[],
-    },
-    Step {
-        name: "lints",
-        args: &[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ],
-        env: &[],
-    },
-    // Features are on only for the binary that needs them, so the workspace pass misses this code.
-    Step {
-        name: "lints of the launcher",
-        args: &[
-            "clippy",
-            "--package=burstlet-sandbox",
-            "--features=launcher",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ],
-        env: &[],
-    },
-    Step {
-        name: "tests",
-        args: &["test", "--workspace", "--lib", "--bins"],
-        env: &[],
-    },
-    // Tests that start our own programs and need no root; the others are hack/test's.
-    Step {
-        name: "tests of programs",
-        args: &[
-            "test",
-            "--package=burstlet-ctl",
-            "--package=xtask",
-            "--tests",
-        ],
-        env: &[],
-    },
-    Step {
-        name: "documentation tests",
-        args: &["test", "--workspace", "--doc"],
-        env: &[],
-    },
-    Step {
-        name: "documentation",
-        args: &[
-            "doc",
-            "--workspace",
-            "--no-deps",
-            "--document-private-items",
-        ],
-        env: &[("RUSTDOCFLAGS", "-D warnings")],
-    },
-];
-
-/// Licences, bans and sources; the advisories change by the day and are looked at elsewhere.
-const DENY: Step = Step {
-    name: "licences, bans, sources",
-    args: &["deny", "check", "bans", "licenses", "sources"],
-    env: &[],
-};
-
-struct Step {
-    name: &'static str,
-    args: &'static [&'static str],
-    env: &'static [(&'static str, &'static str)],
-}
+use steps::{Scope, Step};
 
 /// Runs every step and stops at the first that fails.
-pub(crate) fn run(root: &Path) -> Result<()> {
+pub(crate) fn run(root: &Path, privileged: bool) -> Result<()> {
     tidy::run(root)?;
-    if has_cargo_deny(root)? {
-        DENY.run(root)?;
+    let scope = if privileged {
+        Scope::Everything
     } else {
-        eprintln!("== no cargo-deny here: licences are not checked (cargo install cargo-deny)");
+        Scope::WithoutRoot
+    };
+    let metadata = tidy::cargo_metadata(root)?;
+    for step in steps::steps(&metadata, scope, has_cargo_deny(root)?)? {
+        run_step(root, &step)?;
     }
-    STEPS.iter().try_for_each(|step| step.run(root))
+    Ok(())
 }
 
-impl Step {
-    fn run(&self, root: &Path) -> Result<()> {
-        eprintln!("== {}: cargo {}", self.name, self.args.join(" "));
-        let started = Instant::now();
-        let status = Command::new("cargo")
-            .args(self.args)
-            .envs(self.env.iter().copied())
-            .current_dir(root)
-            .status()
-            .with_context(|| format!("run cargo {}", self.args.join(" ")))?;
-        ensure!(status.success(), "{} failed ({status})", self.name);
-        eprintln!(
-            "== {}: good after {:.1} s",
-            self.name,
-            started.elapsed().as_secs_f64()
-        );
-        Ok(())
-    }
+fn run_step(root: &Path, step: &Step) -> Result<()> {
+    let command = step.args.join(" ");
+    eprintln!("== {}: cargo {command}", step.name);
+    let started = Instant::now();
+    let status = Command::new("cargo")
+        .args(&step.args)
+        .envs(step.env.iter().copied())
+        .current_dir(root)
+        .status()
+        .with_context(|| format!("run cargo {command}"))?;
+    ensure!(status.success(), "{} failed ({status})", step.name);
+    eprintln!(
+        "== {}: good after {:.1} s",
+        step.name,
+        started.elapsed().as_secs_f64()
+    );
+    Ok(())
 }
 
+/// The licences are looked at where the tool is; it takes minutes to build.
 fn has_cargo_deny(root: &Path) -> Result<bool> {
     let listed = Command::new("cargo")
         .arg("--list")
@@ -125,5 +53,9 @@ fn has_cargo_deny(root: &Path) -> Result<bool> {
         .output();
     let listed = listed.context("list cargo's commands")?;
     let text = String::from_utf8_lossy(&listed.stdout);
-    Ok(text.split_whitespace().any(|word| word == "deny"))
+    let found = text.split_whitespace().any(|word| word == "deny");
+    if !found {
+        eprintln!("== no cargo-deny here: licences are not checked (cargo install cargo-deny)");
+    }
+    Ok(found)
 }

@@ -18,8 +18,12 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Run every check that needs no root: format, lints, tidy, licences, tests, documentation
-    Check,
+    /// Run every check: format, lints, tidy, licences, tests, documentation
+    Check {
+        /// Also the tests that need root
+        #[arg(long)]
+        privileged: bool,
+    },
     /// Compare the tree with the project's rules: crate edges, file sizes, leftovers, unsafe code
     Tidy,
 }
@@ -37,7 +41,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     let root = root()?;
     match args.chore {
-        Chore::Check => check::run(&root),
+        Chore::Check { privileged } => check::run(&root, privileged),
         Chore::Tidy => tidy::run(&root),
     }
 }

@@ -62,7 +62,8 @@ fn read_tree(root: &Path) -> Result<Vec<File>> {
     Ok(files)
 }
 
-fn cargo_metadata(root: &Path) -> Result<serde_json::Value> {
+/// What cargo knows of the workspace.
+pub(crate) fn cargo_metadata(root: &Path) -> Result<serde_json::Value> {
     let args = ["metadata", "--format-version=1", "--no-deps"];
     let text = output(Command::new("cargo").args(args).current_dir(root))?;
     serde_json::from_str(&text).context("read cargo's metadata")
