@@ -137,3 +137,10 @@ fn adopt(seen: &Seen, now: BootTime, decision: &mut Decision) {
         None => decision.act(Action::Adopt),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod simulation;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;

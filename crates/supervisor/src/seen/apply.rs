@@ -158,6 +158,9 @@ impl Seen {
                 if let Some(exit) = early_exit {
                     self.exited(spec, (index, attempt), exit, now);
                 }
+                if self.sandbox.state == SandboxState::Lost {
+                    self.lose_processes(now);
+                }
             }
             Err(error) => self.not_started(spec, (index, attempt), &error, now),
         }
@@ -381,20 +384,20 @@ impl Seen {
 }
 
 impl ContainerSeen {
-    /// If it ran, it ended unseen, not after `at`.
+    /// If it ran, it ended unseen, not after `at`. What is being started is not known yet to have
+    /// run: its outcome comes.
     pub(super) fn lose(&mut self, at: Stamp) {
-        let started_at = match &self.run {
-            Run::Running(running) => Some(running.started.started),
-            Run::Starting { .. } => None,
-            Run::Waiting | Run::Ended(_) => return,
+        let Some(running) = self.running() else {
+            return;
         };
+        let started_at = running.started.started;
         self.run = Run::Ended(ExitStatus {
             code: UNKNOWN_CODE,
             signal: None,
             reason: LOST.to_owned(),
             message: "the container was gone before its end was written down".to_owned(),
-            started_at,
-            finished_at: at.max(started_at.unwrap_or(at)),
+            started_at: Some(started_at),
+            finished_at: at.max(started_at),
         });
     }
 }
