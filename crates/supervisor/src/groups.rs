@@ -79,6 +79,8 @@ struct Index {
 #[derive(Clone, Debug)]
 struct Entry {
     handle: GroupHandle,
+    /// The key in [`Index::by_request`].
+    request: Option<(Namespace, String)>,
     source: Arc<str>,
     birth: watch::Receiver<Birth>,
 }
@@ -254,13 +256,14 @@ impl<H: Host> Shared<H> {
         let handle = born.handle;
         let name = handle.name().clone();
         let uid = handle.uid().clone();
-        if let Some(request_id) = born.request_id {
-            let key = (name.namespace.clone(), request_id);
-            index.by_request.insert(key, uid.clone());
+        let request = born.request_id.map(|id| (name.namespace.clone(), id));
+        if let Some(request) = &request {
+            index.by_request.insert(request.clone(), uid.clone());
         }
         index.by_name.insert(name, uid.clone());
         let entry = Entry {
             handle,
+            request,
             source: born.source,
             birth: born.birth,
         };
@@ -271,9 +274,18 @@ impl<H: Host> Shared<H> {
     /// Takes a group out that is gone, or was never born.
     pub(crate) fn forget(&self, uid: &GroupUid) {
         let mut index = self.lock();
-        index.by_uid.remove(uid);
-        index.by_name.retain(|_, other| other != uid);
-        index.by_request.retain(|_, other| other != uid);
+        let Some(entry) = index.by_uid.remove(uid) else {
+            return;
+        };
+        index.by_name.remove(entry.handle.name());
+        if let Some(request) = &entry.request {
+            index.by_request.remove(request);
+        }
+    }
+
+    /// As many groups are being set up as may at once.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.launches.available_permits() == 0
     }
 
     /// The bound of waiting groups, for a refusal's text.

@@ -5,156 +5,38 @@
 //! that a request is answered at once whatever hangs. What must survive a crash is saved before
 //! its effect begins and before anybody is told; the rest is saved a little later, together.
 
+mod birth;
 mod commands;
 mod effects;
+mod publish;
 mod saver;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use burstlet_model::spec::GroupSpec;
-use burstlet_model::{BootTime, GroupUid, Stamp};
+use burstlet_model::{BootTime, Stamp};
 use tokio::sync::{mpsc, watch};
-use tracing::{Instrument, error, info, info_span};
+use tracing::{error, info};
 
 use crate::capacity::Place;
 use crate::decide;
-use crate::groups::{Birth, Born, CreateRequest, Shared};
-use crate::handle::{COMMANDS_MAX, Command, GroupHandle, Reply};
+use crate::groups::{Birth, Shared};
+use crate::handle::{Command, Reply};
 use crate::host::{Host, HostError, HostEvent};
-use crate::journal::ChangeKind;
-use crate::record::{Definition, GroupRecord};
-use crate::refusal::Refusal;
 use crate::room::Seat;
 use crate::seen::{Outcome, SandboxState, Seen, Stage};
 use crate::snapshot::Snapshot;
+use birth::Origin;
 use effects::Effects;
 use saver::Saver;
+
+pub(crate) use birth::{adopt, create};
 
 /// Rounds of judging after one wake; more would be a defect that must not stop the agent.
 const ROUNDS_MAX: usize = 64;
 /// The pause after such a defect.
 const PAUSE_AFTER_DEFECT: Duration = Duration::from_secs(1);
-
-/// A new group, whose seat says whether it has room.
-pub(crate) fn create<H: Host>(
-    shared: &Arc<Shared<H>>,
-    request: CreateRequest,
-    seat: Seat,
-) -> Born<impl Future<Output = ()> + Send + 'static> {
-    let created = shared.host.now();
-    let mut seen = Seen::new(&request.definition.spec, created);
-    seen.place = Some(seat.borrow().clone());
-    let origin = Origin {
-        uid: request.uid,
-        definition: request.definition,
-        request_id: request.request_id,
-        created,
-    };
-    born(shared, origin, seen, (Some(seat), Birth::Saving))
-}
-
-/// A group of an earlier agent.
-pub(crate) fn adopt<H: Host>(
-    shared: &Arc<Shared<H>>,
-    record: GroupRecord,
-) -> Born<impl Future<Output = ()> + Send + 'static> {
-    let mut seen = Seen::restore(&record, shared.host.now());
-    let spec = &record.definition.spec;
-    let seat = match seen.stage {
-        Stage::Queued => {
-            let seat = shared.room.reenter(&record.uid, spec);
-            seen.place = Some(seat.borrow().clone());
-            Some(seat)
-        }
-        Stage::Live => {
-            shared.room.hold(&record.uid, spec.requested());
-            shared.unadopted.send_modify(|left| *left += 1);
-            None
-        }
-        Stage::Resting(_) | Stage::Removing | Stage::Gone => None,
-    };
-    let snapshot = Snapshot {
-        uid: record.uid.clone(),
-        definition: record.definition.clone(),
-        status: seen.status(spec),
-        events: seen.events.to_shared(),
-        resource_version: 0,
-        request_id: record.request_id.clone(),
-    };
-    let snapshot = shared.journal.push(ChangeKind::Added, snapshot);
-    let origin = Origin {
-        uid: record.uid,
-        definition: record.definition,
-        request_id: record.request_id,
-        created: record.created,
-    };
-    born(shared, origin, seen, (seat, Birth::Alive(snapshot)))
-}
-
-/// What does not change about a group, and its definition.
-struct Origin {
-    uid: GroupUid,
-    definition: Definition,
-    request_id: Option<String>,
-    created: Stamp,
-}
-
-fn born<H: Host>(
-    shared: &Arc<Shared<H>>,
-    origin: Origin,
-    seen: Seen,
-    (seat, birth): (Option<Seat>, Birth),
-) -> Born<impl Future<Output = ()> + Send + 'static> {
-    let is_new = matches!(birth, Birth::Saving);
-    let first = match &birth {
-        Birth::Alive(snapshot) => Arc::clone(snapshot),
-        Birth::Saving | Birth::Failed(_) => Arc::new(Snapshot {
-            uid: origin.uid.clone(),
-            definition: origin.definition.clone(),
-            status: seen.status(&origin.definition.spec),
-            events: seen.events.to_shared(),
-            resource_version: 0,
-            request_id: origin.request_id.clone(),
-        }),
-    };
-    let (commands, asked) = mpsc::channel(COMMANDS_MAX);
-    let (published, snapshots) = watch::channel(first);
-    let (born, birth) = watch::channel(birth);
-    let handle = GroupHandle {
-        uid: origin.uid.clone(),
-        name: origin.definition.spec.name.clone(),
-        commands,
-        snapshots,
-        shutdown: shared.shutdown.clone(),
-    };
-    let source = Arc::clone(&origin.definition.source);
-    let request_id = origin.request_id.clone();
-    let span = info_span!("group", group = %origin.uid, name = %handle.name);
-    let group_loop = GroupLoop {
-        events: shared.host.events(&origin.uid),
-        effects: Effects::new(Arc::clone(shared), origin.uid.clone()),
-        saver: Saver::new(is_new),
-        acks: Vec::new(),
-        published_revision: seen.events.revision(),
-        unadopted: seen.sandbox.state == SandboxState::Unknown,
-        wake_at: None,
-        shared: Arc::clone(shared),
-        origin,
-        seen,
-        seat,
-        asked,
-        published,
-        born,
-    };
-    Born {
-        handle,
-        source,
-        request_id,
-        birth,
-        task: group_loop.run().instrument(span),
-    }
-}
 
 struct GroupLoop<H> {
     shared: Arc<Shared<H>>,
@@ -336,56 +218,6 @@ impl<H: Host> GroupLoop<H> {
         }
     }
 
-    fn publish(&mut self, spec: &GroupSpec) {
-        let status = self.seen.status(spec);
-        // That a group came to rest is told only once it is written down.
-        if status.phase.is_at_rest() && !self.saver.is_settled() {
-            return;
-        }
-        let revision = self.seen.events.revision();
-        let last = Arc::clone(&self.published.borrow());
-        let same_definition = Arc::ptr_eq(&last.definition.spec, &self.origin.definition.spec);
-        if same_definition && revision == self.published_revision && last.status == status {
-            return;
-        }
-        let events = match revision == self.published_revision {
-            true => Arc::clone(&last.events),
-            false => self.seen.events.to_shared(),
-        };
-        self.published_revision = revision;
-        let snapshot = self.shared.journal.push(
-            ChangeKind::Modified,
-            Snapshot {
-                uid: self.origin.uid.clone(),
-                definition: self.origin.definition.clone(),
-                status,
-                events,
-                resource_version: 0,
-                request_id: self.origin.request_id.clone(),
-            },
-        );
-        self.published.send_replace(snapshot);
-    }
-
-    fn record(&self) -> GroupRecord {
-        let mut status = self.seen.status(&self.origin.definition.spec);
-        let statuses = status
-            .init_containers
-            .iter_mut()
-            .chain(&mut status.containers);
-        for (container, attempt) in statuses.zip(self.seen.attempts()) {
-            container.restart_count = attempt;
-        }
-        GroupRecord {
-            uid: self.origin.uid.clone(),
-            definition: self.origin.definition.clone(),
-            request_id: self.origin.request_id.clone(),
-            created: self.origin.created,
-            status,
-            events: self.seen.events.to_shared().to_vec(),
-        }
-    }
-
     /// A save ended. Gives `false` if the group does not come to exist because of it.
     fn saved(&mut self, result: Result<(), HostError>) -> bool {
         if matches!(*self.born.borrow(), Birth::Saving) {
@@ -406,53 +238,6 @@ impl<H: Host> GroupLoop<H> {
             let _ = reply.send(Ok(Arc::clone(&self.published.borrow())));
         }
         true
-    }
-
-    fn be_born(&mut self) {
-        let first = Snapshot::clone(&self.published.borrow());
-        let spec = &self.origin.definition.spec;
-        self.published_revision = self.seen.events.revision();
-        let snapshot = self.shared.journal.push(
-            ChangeKind::Added,
-            Snapshot {
-                status: self.seen.status(spec),
-                events: self.seen.events.to_shared(),
-                ..first
-            },
-        );
-        self.published.send_replace(Arc::clone(&snapshot));
-        self.born.send_replace(Birth::Alive(snapshot));
-        info!("the group is created");
-    }
-
-    fn fail_birth(&mut self, source: &HostError) {
-        error!(error = %source, "the group could not be written down; it is not created");
-        self.release();
-        self.shared.forget(&self.origin.uid);
-        self.born.send_replace(Birth::Failed(Refusal::NotSaved {
-            group: self.origin.definition.spec.name.clone(),
-            source: source.clone(),
-        }));
-    }
-
-    /// Nothing is left of the group: its name is free again, and whoever follows it is told.
-    fn vanish(mut self) {
-        info!("the group is gone");
-        if self.unadopted {
-            self.count_adopted();
-        }
-        self.shared.forget(&self.origin.uid);
-        let last = Snapshot {
-            status: self.seen.status(&self.origin.definition.spec),
-            events: self.seen.events.to_shared(),
-            ..Snapshot::clone(&self.published.borrow())
-        };
-        let last = self.shared.journal.push(ChangeKind::Deleted, last);
-        for (_, reply) in self.acks.drain(..) {
-            // Whoever asked may have gone.
-            let _ = reply.send(Ok(Arc::clone(&last)));
-        }
-        self.published.send_replace(last);
     }
 
     /// The agent goes, the group stays: only the record is brought up to date.

@@ -111,24 +111,42 @@ impl World {
 
     fn check_start(&self, container: usize, attempt: u32) {
         assert!(!self.running.contains_key(&container), "two runs at once");
-        let starts = |a: &Action| matches!(a, Action::Start { container: c, .. } if *c == container);
+        let starts =
+            |a: &Action| matches!(a, Action::Start { container: c, .. } if *c == container);
         assert!(!self.under_way.iter().any(starts), "started twice");
-        assert!(self.attempts.get(&container) < Some(&attempt), "a run's number is used twice");
+        assert!(
+            self.attempts.get(&container) < Some(&attempt),
+            "a run's number is used twice"
+        );
         assert!(self.sandbox, "started without a sandbox");
         let inits = self.spec.init_containers.len();
-        let passed = self.seen.containers.iter().take(inits).all(ContainerSeen::lets_pass);
+        let passed = self
+            .seen
+            .containers
+            .iter()
+            .take(inits)
+            .all(ContainerSeen::lets_pass);
         let first = !self.seen.has_run_main();
-        assert!(container < inits || !first || passed, "main before init is done");
+        assert!(
+            container < inits || !first || passed,
+            "main before init is done"
+        );
     }
 
     fn check(&mut self, wake_at: Option<BootTime>) {
         let status = self.seen.status(&self.spec);
         let settled = self.phase.is_at_rest();
-        assert!(!settled || self.asked || status.phase == self.phase, "rest is not for good");
+        assert!(
+            !settled || self.asked || status.phase == self.phase,
+            "rest is not for good"
+        );
         self.phase = status.phase;
         self.asked = false;
         if status.phase.is_at_rest() {
-            assert!(self.running.is_empty() && !self.sandbox, "at rest with something left");
+            assert!(
+                self.running.is_empty() && !self.sandbox,
+                "at rest with something left"
+            );
             assert!(!status.ready);
         }
         let statuses = status.init_containers.iter().chain(&status.containers);
@@ -145,9 +163,15 @@ impl World {
             assert!(session.opened >= end && session.closed >= Some(session.opened));
             end = session.closed.unwrap();
         }
-        assert!(last.is_none_or(|session| session.opened >= end), "sessions overlap");
+        assert!(
+            last.is_none_or(|session| session.opened >= end),
+            "sessions overlap"
+        );
         if !self.running.is_empty() {
-            assert!(last.is_some_and(|s| s.closed.is_none()), "a process runs for free");
+            assert!(
+                last.is_some_and(|s| s.closed.is_none()),
+                "a process runs for free"
+            );
         }
         let idle = self.under_way.is_empty() && self.running.is_empty();
         if self.seen.stage == Stage::Live && idle {
@@ -287,6 +311,7 @@ impl World {
                 container,
                 attempt: attempt(&self.seen, container),
                 probe,
+                crowded: false,
                 result: Ok(match fails {
                     true => ProbeResult::Failure("dice".to_owned()),
                     false => ProbeResult::Success,

@@ -116,7 +116,15 @@ fn who_is_restarted() {
 fn a_restart_waits_from_the_end_and_the_first_does_not() {
     let spec = group("g", vec![container("main")]);
     let mut seen = launched(&spec);
-    for (attempt, wait) in [(0, 0), (1, 10), (2, 20), (3, 40), (4, 80), (5, 160), (6, 300)] {
+    for (attempt, wait) in [
+        (0, 0),
+        (1, 10),
+        (2, 20),
+        (3, 40),
+        (4, 80),
+        (5, 160),
+        (6, 300),
+    ] {
         let begin = u64::from(attempt) * 1000;
         run(&spec, &mut seen, 0, begin);
         end(&spec, &mut seen, 0, exit(0, begin, begin + 5));
@@ -153,6 +161,7 @@ fn main_containers_wait_for_init_containers_and_started_sidecars() {
         container,
         attempt: 0,
         probe: kind,
+        crowded: false,
         result: Ok(crate::host::ProbeResult::Success),
     };
     seen.apply(&spec, outcome, at(3));
@@ -175,7 +184,11 @@ fn main_containers_wait_for_init_containers_and_started_sidecars() {
 fn how_groups_end() {
     type Change = fn(&GroupSpec, &mut Seen);
     let table: [(&str, Change, Cause); 5] = [
-        ("all done", |spec, seen| end(spec, seen, 1, exit(0, 0, 1)), Cause::Completed),
+        (
+            "all done",
+            |spec, seen| end(spec, seen, 1, exit(0, 0, 1)),
+            Cause::Completed,
+        ),
         (
             "keeper gone",
             |spec, seen| seen.apply(spec, Outcome::KeeperLost, at(1)),
@@ -307,7 +320,11 @@ fn a_wish_for_less_does_not_replace_one_for_more() {
         seen.end(first.clone(), Duration::from_secs(10), at(1));
         seen.end(second.clone(), Duration::from_secs(20), at(2));
         assert_eq!(seen.phase(), phase, "{first:?} {second:?}");
-        assert_eq!(seen.ending.unwrap().deadline, at(11).boot, "grace only shrinks");
+        assert_eq!(
+            seen.ending.unwrap().deadline,
+            at(11).boot,
+            "grace only shrinks"
+        );
     }
 }
 

@@ -295,12 +295,15 @@ impl<H: Host> Effects<H> {
         self.spawn(Some(Scope::Run { container, attempt }), async move {
             // As above. The time spent waiting here is ours, not the container's.
             let _permit = shared.probes.acquire().await;
+            let crowded_before = shared.is_crowded();
             let attempted = shared.host.probe(&uid, &target.name, &action, within);
+            let result = bounded(within, "probe", attempted).await;
             Outcome::Probed {
                 container,
                 attempt,
                 probe,
-                result: bounded(within, "probe", attempted).await,
+                crowded: crowded_before || shared.is_crowded(),
+                result,
             }
         });
     }

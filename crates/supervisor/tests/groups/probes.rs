@@ -110,3 +110,30 @@ async fn who_ends_is_not_probed_to_death() {
     assert_eq!(agent.host.count("probe"), 1);
     assert_eq!(agent.host.count("kill"), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_nodes_own_load_kills_nobody_at_once() {
+    let agent = Agent::start();
+    let results = [Success, bad(), bad(), bad(), bad(), bad(), Success];
+    agent.host.probes("web", results);
+    let mut web = web();
+    let mut liveness = probe("alive");
+    liveness.failure_threshold = 1;
+    web.liveness_probe = Some(liveness);
+    let victim = agent.create(group("g", vec![web])).await;
+    wait(&victim, Condition::Ready).await;
+    agent.host.plan("create_sandbox", 8, Fault::Takes(secs(24)));
+    for n in 0..8 {
+        agent
+            .create(group(&format!("burst-{n}"), vec![container("db")]))
+            .await;
+    }
+    pass(secs(45)).await;
+    assert_eq!(
+        state(&victim, "web"),
+        "Running#0",
+        "four failed tries in a crowd"
+    );
+    pass(secs(20)).await;
+    assert_eq!(state(&victim, "web"), "Running#1", "one failed try without");
+}

@@ -1,0 +1,139 @@
+//! How a loop comes to be: for a new group, or for one of an earlier agent.
+
+use std::sync::Arc;
+
+use burstlet_model::{GroupUid, Stamp};
+use tokio::sync::{mpsc, watch};
+use tracing::{Instrument, info_span};
+
+use super::GroupLoop;
+use super::effects::Effects;
+use super::saver::Saver;
+use crate::groups::{Birth, Born, CreateRequest, Shared};
+use crate::handle::{COMMANDS_MAX, GroupHandle};
+use crate::host::Host;
+use crate::journal::ChangeKind;
+use crate::record::{Definition, GroupRecord};
+use crate::room::Seat;
+use crate::seen::{SandboxState, Seen, Stage};
+use crate::snapshot::Snapshot;
+
+/// A new group, whose seat says whether it has room.
+pub(crate) fn create<H: Host>(
+    shared: &Arc<Shared<H>>,
+    request: CreateRequest,
+    seat: Seat,
+) -> Born<impl Future<Output = ()> + Send + 'static> {
+    let created = shared.host.now();
+    let mut seen = Seen::new(&request.definition.spec, created);
+    seen.place = Some(seat.borrow().clone());
+    let origin = Origin {
+        uid: request.uid,
+        definition: request.definition,
+        request_id: request.request_id,
+        created,
+    };
+    born(shared, origin, seen, (Some(seat), Birth::Saving))
+}
+
+/// A group of an earlier agent.
+pub(crate) fn adopt<H: Host>(
+    shared: &Arc<Shared<H>>,
+    record: GroupRecord,
+) -> Born<impl Future<Output = ()> + Send + 'static> {
+    let mut seen = Seen::restore(&record, shared.host.now());
+    let spec = &record.definition.spec;
+    let seat = match seen.stage {
+        Stage::Queued => {
+            let seat = shared.room.reenter(&record.uid, spec);
+            seen.place = Some(seat.borrow().clone());
+            Some(seat)
+        }
+        Stage::Live => {
+            shared.room.hold(&record.uid, spec.requested());
+            shared.unadopted.send_modify(|left| *left += 1);
+            None
+        }
+        Stage::Resting(_) | Stage::Removing | Stage::Gone => None,
+    };
+    let snapshot = Snapshot {
+        uid: record.uid.clone(),
+        definition: record.definition.clone(),
+        status: seen.status(spec),
+        events: seen.events.to_shared(),
+        resource_version: 0,
+        request_id: record.request_id.clone(),
+    };
+    let snapshot = shared.journal.push(ChangeKind::Added, snapshot);
+    let origin = Origin {
+        uid: record.uid,
+        definition: record.definition,
+        request_id: record.request_id,
+        created: record.created,
+    };
+    born(shared, origin, seen, (seat, Birth::Alive(snapshot)))
+}
+
+/// What does not change about a group, and its definition.
+pub(super) struct Origin {
+    pub(super) uid: GroupUid,
+    pub(super) definition: Definition,
+    pub(super) request_id: Option<String>,
+    pub(super) created: Stamp,
+}
+
+fn born<H: Host>(
+    shared: &Arc<Shared<H>>,
+    origin: Origin,
+    seen: Seen,
+    (seat, birth): (Option<Seat>, Birth),
+) -> Born<impl Future<Output = ()> + Send + 'static> {
+    let is_new = matches!(birth, Birth::Saving);
+    let first = match &birth {
+        Birth::Alive(snapshot) => Arc::clone(snapshot),
+        Birth::Saving | Birth::Failed(_) => Arc::new(Snapshot {
+            uid: origin.uid.clone(),
+            definition: origin.definition.clone(),
+            status: seen.status(&origin.definition.spec),
+            events: seen.events.to_shared(),
+            resource_version: 0,
+            request_id: origin.request_id.clone(),
+        }),
+    };
+    let (commands, asked) = mpsc::channel(COMMANDS_MAX);
+    let (published, snapshots) = watch::channel(first);
+    let (born, birth) = watch::channel(birth);
+    let handle = GroupHandle {
+        uid: origin.uid.clone(),
+        name: origin.definition.spec.name.clone(),
+        commands,
+        snapshots,
+        shutdown: shared.shutdown.clone(),
+    };
+    let source = Arc::clone(&origin.definition.source);
+    let request_id = origin.request_id.clone();
+    let span = info_span!("group", group = %origin.uid, name = %handle.name);
+    let group_loop = GroupLoop {
+        events: shared.host.events(&origin.uid),
+        effects: Effects::new(Arc::clone(shared), origin.uid.clone()),
+        saver: Saver::new(is_new),
+        acks: Vec::new(),
+        published_revision: seen.events.revision(),
+        unadopted: seen.sandbox.state == SandboxState::Unknown,
+        wake_at: None,
+        shared: Arc::clone(shared),
+        origin,
+        seen,
+        seat,
+        asked,
+        published,
+        born,
+    };
+    Born {
+        handle,
+        source,
+        request_id,
+        birth,
+        task: group_loop.run().instrument(span),
+    }
+}

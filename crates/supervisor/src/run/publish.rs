@@ -1,0 +1,113 @@
+//! What others are told of the group: snapshots, changes, records; and its birth and its end.
+
+use std::sync::Arc;
+
+use burstlet_model::spec::GroupSpec;
+use tracing::{error, info};
+
+use super::GroupLoop;
+use crate::groups::Birth;
+use crate::host::{Host, HostError};
+use crate::journal::ChangeKind;
+use crate::record::GroupRecord;
+use crate::refusal::Refusal;
+use crate::snapshot::Snapshot;
+
+impl<H: Host> GroupLoop<H> {
+    pub(super) fn publish(&mut self, spec: &GroupSpec) {
+        let status = self.seen.status(spec);
+        // That a group came to rest is told only once it is written down.
+        if status.phase.is_at_rest() && !self.saver.is_settled() {
+            return;
+        }
+        let revision = self.seen.events.revision();
+        let last = Arc::clone(&self.published.borrow());
+        let same_definition = Arc::ptr_eq(&last.definition.spec, &self.origin.definition.spec);
+        if same_definition && revision == self.published_revision && last.status == status {
+            return;
+        }
+        let events = match revision == self.published_revision {
+            true => Arc::clone(&last.events),
+            false => self.seen.events.to_shared(),
+        };
+        self.published_revision = revision;
+        let snapshot = self.shared.journal.push(
+            ChangeKind::Modified,
+            Snapshot {
+                uid: self.origin.uid.clone(),
+                definition: self.origin.definition.clone(),
+                status,
+                events,
+                resource_version: 0,
+                request_id: self.origin.request_id.clone(),
+            },
+        );
+        self.published.send_replace(snapshot);
+    }
+
+    pub(super) fn record(&self) -> GroupRecord {
+        let mut status = self.seen.status(&self.origin.definition.spec);
+        let statuses = status
+            .init_containers
+            .iter_mut()
+            .chain(&mut status.containers);
+        for (container, attempt) in statuses.zip(self.seen.attempts()) {
+            container.restart_count = attempt;
+        }
+        GroupRecord {
+            uid: self.origin.uid.clone(),
+            definition: self.origin.definition.clone(),
+            request_id: self.origin.request_id.clone(),
+            created: self.origin.created,
+            status,
+            events: self.seen.events.to_shared().to_vec(),
+        }
+    }
+
+    pub(super) fn be_born(&mut self) {
+        let first = Snapshot::clone(&self.published.borrow());
+        let spec = &self.origin.definition.spec;
+        self.published_revision = self.seen.events.revision();
+        let snapshot = self.shared.journal.push(
+            ChangeKind::Added,
+            Snapshot {
+                status: self.seen.status(spec),
+                events: self.seen.events.to_shared(),
+                ..first
+            },
+        );
+        self.published.send_replace(Arc::clone(&snapshot));
+        self.born.send_replace(Birth::Alive(snapshot));
+        info!("the group is created");
+    }
+
+    pub(super) fn fail_birth(&mut self, source: &HostError) {
+        error!(error = %source, "the group could not be written down; it is not created");
+        self.release();
+        self.shared.forget(&self.origin.uid);
+        self.born.send_replace(Birth::Failed(Refusal::NotSaved {
+            group: self.origin.definition.spec.name.clone(),
+            source: source.clone(),
+        }));
+    }
+
+    /// Nothing is left of the group: its name is free again, and whoever follows it is told.
+    pub(super) fn vanish(mut self) {
+        info!("the group is gone");
+        if self.unadopted {
+            self.count_adopted();
+        }
+        self.shared.forget(&self.origin.uid);
+        let last = Snapshot {
+            status: self.seen.status(&self.origin.definition.spec),
+            events: self.seen.events.to_shared(),
+            ..Snapshot::clone(&self.published.borrow())
+        };
+        let last = self.shared.journal.push(ChangeKind::Deleted, last);
+        for (_, reply) in self.acks.drain(..) {
+            // Whoever asked may have gone.
+            let _ = reply.send(Ok(Arc::clone(&last)));
+        }
+        self.published.send_replace(last);
+    }
+}
