@@ -146,6 +146,18 @@ impl DocumentError {
     }
 }
 
+impl DocumentError {
+    /// Indexes stand above each other without end.
+    pub(crate) const fn nested_too_deep() -> Self {
+        let max = INDEX_DEPTH_MAX as u64;
+        Self::TooLarge {
+            what: "a nesting of indexes",
+            got: max + 1,
+            max,
+        }
+    }
+}
+
 impl Document {
     /// Reads a document that was sent as `media_type`; none where the sender gave no type, as in
     /// an archive.

@@ -67,14 +67,7 @@ impl Repository {
                 .map_err(|problem| self.at_origin(reference, problem))?;
             chain.push(fetched.digest.clone());
         }
-        Err(self.refuse(
-            reference,
-            DocumentError::TooLarge {
-                what: "a nesting of indexes",
-                got: INDEX_DEPTH_MAX as u64 + 1,
-                max: INDEX_DEPTH_MAX as u64,
-            },
-        ))
+        Err(self.refuse(reference, DocumentError::nested_too_deep()))
     }
 
     /// Whether this caller may see the manifest `digest`, asked without transferring it.

@@ -3,10 +3,11 @@ use std::sync::Arc;
 
 use burstlet_model::{Digest, ErrorKind};
 
-use crate::ConfigError;
 use crate::content::ContentError;
+use crate::import::ImportError;
 use crate::registry::RegistryError;
 use crate::unpack::UnpackError;
+use crate::{ConfigError, DocumentError};
 
 /// Why the store did not do what was asked. Cheap to clone: all who wait for one pull get it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -14,6 +15,15 @@ pub enum StoreError {
     /// A registry did not give the image.
     #[error(transparent)]
     Registry(#[from] Arc<RegistryError>),
+    /// An archive or layout does not have what it should.
+    #[error("import the image")]
+    Import(#[source] Arc<ImportError>),
+    /// An import's document is refused.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// Names were given for an import of several images, or of none.
+    #[error("names can be given to an import of one image only; this one has {0}")]
+    NamesForMany(usize),
     /// The image's configuration is refused.
     #[error("image {id} is refused")]
     Config {
@@ -81,6 +91,9 @@ impl StoreError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Registry(error) => error.kind(),
+            Self::Import(error) => error.kind(),
+            Self::Document(error) => error.kind(),
+            Self::NamesForMany(_) => ErrorKind::Invalid,
             Self::Config { source, .. } => source.kind(),
             Self::Unpack { source, .. } => source.kind(),
             Self::Content(error) => error.kind(),

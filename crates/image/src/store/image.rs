@@ -6,7 +6,6 @@ use burstlet_model::{Digest, ImageRef, Namespace, WallTime};
 
 use super::record::{ImageRecord, ReferenceRecord};
 use crate::ImageConfig;
-use crate::registry::RegistryHost;
 
 /// An image whose layers are all unpacked and verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,9 +87,9 @@ impl Image {
         self.used_at = self.used_at.max(known.used_at);
     }
 
-    /// Whether it was all received from `registry`.
-    pub(super) fn came_from(&self, registry: &RegistryHost) -> bool {
-        self.origins.contains(registry.as_str())
+    /// Whether it was all received from `origin`.
+    pub(super) fn came_from(&self, origin: &str) -> bool {
+        self.origins.contains(origin)
     }
 
     /// Whether `reference` names it by digest: the same repository, and a document that led to it.

@@ -1,26 +1,21 @@
 //! Pulling an image: one flight for all who ask for the same, and for each who asks the question
 //! whether they may have what is here already.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use burstlet_model::{Digest, GroupUid, ImageRef, Namespace, WallTime};
-use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::flight::{Flight, Flights};
-use super::image::{Access, Image, LayerDir};
-use super::receive::{ReceiveLayer, Received};
+use super::image::{Access, Image};
+use super::install::{Install, Landed};
+use super::source::Source;
 use super::{ImageStore, Inner, Pin, PullProgress, PullStats, StoreError};
-use crate::content::ContentStore;
-use crate::registry::{Credentials, RegistryCredentials, RegistryHost, Repository, Resolved};
-use crate::{ImageConfig, digest_of};
+use crate::digest_of;
+use crate::registry::{Credentials, RegistryCredentials, RegistryHost, Repository};
 
 pub use burstlet_model::spec::PullPolicy;
-
-/// Layers of one image that are worked on at once.
-const LAYERS_AT_ONCE_MAX: usize = 4;
 
 /// A wish for an image.
 pub struct PullRequest {
@@ -57,13 +52,6 @@ pub(super) struct PullKey {
     credentials: Digest,
 }
 
-/// A pull that is done; the image stays while this is held.
-#[derive(Clone)]
-pub(super) struct Landed {
-    pulled: Pulled,
-    _pin: Arc<Pin>,
-}
-
 pub(super) type PullFlights = Flights<PullKey, Result<Landed, StoreError>, PullProgress>;
 type PullFlight = Flight<Result<Landed, StoreError>, PullProgress>;
 
@@ -92,7 +80,7 @@ impl ImageStore {
     /// The image if it is here and the caller may use it without pulling.
     async fn present(&self, request: &PullRequest) -> Result<Option<Landed>, StoreError> {
         let (image, pin) = {
-            let state = &mut self.inner.state();
+            let mut state = self.inner.state();
             let Some(image) = state.by_reference(&request.reference) else {
                 return Ok(None);
             };
@@ -100,44 +88,43 @@ impl ImageStore {
             let pinned = vec![image.id.clone()];
             (
                 image,
-                Arc::new(Pin {
+                Pin {
                     inner: self.inner.clone(),
                     pinned,
-                }),
+                },
             )
         };
-        let layers = image.layers.len();
-        let landed = |image| Landed {
-            pulled: Pulled {
-                image,
-                stats: PullStats {
-                    layers,
-                    layers_present: layers,
-                    ..PullStats::default()
-                },
-            },
-            _pin: pin,
-        };
         if image.access.allows(&request.namespace) {
-            return Ok(Some(landed(image)));
+            return Ok(Some(Landed::present(image, pin)));
         }
         let repository = self.repository(request);
         if repository.may_see(&image.manifest_digest).await? {
-            let access = access_of(&repository, &request.namespace);
-            let image = self.inner.grant(&image.id, access).await?;
-            return Ok(Some(landed(image)));
+            let source = self.source(request, repository);
+            let image = self.inner.grant(&image.id, source.access()).await?;
+            return Ok(Some(Landed::present(image, pin)));
         }
         match request.policy {
             PullPolicy::Never => Err(StoreError::NotAllowed(request.reference.to_string())),
             // The registry says in its own words what is missing.
-            _ => Ok(None),
+            PullPolicy::Always | PullPolicy::IfNotPresent => Ok(None),
         }
     }
 
     fn repository(&self, request: &PullRequest) -> Repository {
+        let credentials = request.credentials.clone();
         self.inner
             .registries
-            .repository(&request.reference, request.credentials.clone())
+            .repository(&request.reference, credentials)
+    }
+
+    fn source(&self, request: &PullRequest, repository: Repository) -> Source {
+        let registry = RegistryHost::of(&request.reference);
+        Source::Registry {
+            repository,
+            reference: request.reference.clone(),
+            registry,
+            namespace: request.namespace.clone(),
+        }
     }
 
     fn join(&self, request: &PullRequest) -> Arc<PullFlight> {
@@ -146,20 +133,24 @@ impl ImageStore {
             namespace: request.namespace.clone(),
             credentials: fingerprint(&request.credentials),
         };
-        let pull = Pull {
+        let source = self.source(request, self.repository(request));
+        let install = Install {
             inner: self.inner.clone(),
-            repository: Arc::new(self.repository(request)),
-            reference: request.reference.clone(),
-            namespace: request.namespace.clone(),
+            source: Arc::new(source),
+            references: vec![request.reference.clone()],
             now: request.now,
+            begun: Instant::now(),
         };
         self.inner
             .pulls
-            .join(key, move |progress| pull.run(progress))
+            .join(key, move |progress| install.run(progress))
     }
 
     async fn finish(&self, request: &PullRequest, landed: Landed) -> Result<Pulled, StoreError> {
-        let Landed { mut pulled, _pin } = landed;
+        let Landed {
+            mut pulled,
+            pin: _pin,
+        } = landed;
         if let Some(uid) = &request.lease {
             self.lease(uid, std::slice::from_ref(&pulled.image.id), request.now)
                 .await?;
@@ -198,181 +189,7 @@ async fn follow(
     landed
 }
 
-/// One pull, in a task of its own.
-struct Pull {
-    inner: Arc<Inner>,
-    repository: Arc<Repository>,
-    reference: ImageRef,
-    namespace: Namespace,
-    now: WallTime,
-}
-
-impl Pull {
-    async fn run(self, progress: watch::Sender<PullProgress>) -> Result<Landed, StoreError> {
-        let begun = Instant::now();
-        let wanted = self.reference.manifest_reference();
-        let resolved = self
-            .repository
-            .resolve(wanted, &self.inner.platform)
-            .await?;
-        if let Some(landed) = self.known(&resolved).await? {
-            return Ok(landed);
-        }
-        let config_bytes = self
-            .repository
-            .small_blob(&resolved.manifest.config)
-            .await?;
-        let config = self.parse_config(&resolved, &config_bytes)?;
-        let id = resolved.manifest.config.digest.clone();
-        let pinned = config.diff_ids.iter().chain([&id]).cloned().collect();
-        let pin = Arc::new(Pin::new(&self.inner, pinned));
-        let resolving = begun.elapsed();
-        let received = self.receive_layers(&resolved, &config, progress).await?;
-        let stats = stats_of(&received, begun).with_resolving(resolving);
-        self.keep_documents(&resolved, config_bytes).await?;
-        let image = self.keep_image(&resolved, config).await?;
-        self.inner.sync_in_background();
-        Ok(Landed {
-            pulled: Pulled { image, stats },
-            _pin: pin,
-        })
-    }
-
-    fn parse_config(&self, resolved: &Resolved, bytes: &[u8]) -> Result<ImageConfig, StoreError> {
-        let refused = |source| StoreError::Config {
-            id: resolved.manifest.config.digest.clone(),
-            source,
-        };
-        let config = ImageConfig::parse(bytes, resolved.manifest.layers.len()).map_err(refused)?;
-        config
-            .check_platform(&self.inner.platform)
-            .map_err(refused)?;
-        Ok(config)
-    }
-
-    /// The image, if it is here and its registry sent all of it before.
-    async fn known(&self, resolved: &Resolved) -> Result<Option<Landed>, StoreError> {
-        let id = &resolved.manifest.config.digest;
-        let registry = RegistryHost::of(&self.reference);
-        let (pin, image) = {
-            let mut state = self.inner.state();
-            let Some(image) = state.images.get(id).cloned() else {
-                return Ok(None);
-            };
-            if !image.came_from(&registry) || !image.chain.contains(&resolved.digest) {
-                return Ok(None);
-            }
-            state.pin(id);
-            (
-                Pin {
-                    inner: self.inner.clone(),
-                    pinned: vec![id.clone()],
-                },
-                image,
-            )
-        };
-        let layers = image.layers.len();
-        let image = self.keep_image(resolved, image.config.clone()).await?;
-        let stats = PullStats {
-            layers,
-            layers_present: layers,
-            ..PullStats::default()
-        };
-        Ok(Some(Landed {
-            pulled: Pulled { image, stats },
-            _pin: Arc::new(pin),
-        }))
-    }
-
-    async fn receive_layers(
-        &self,
-        resolved: &Resolved,
-        config: &ImageConfig,
-        progress: watch::Sender<PullProgress>,
-    ) -> Result<Vec<Received>, StoreError> {
-        let layers = resolved.manifest.layers.iter().zip(&config.diff_ids);
-        let wanted = layers.map(|(layer, diff_id)| ReceiveLayer {
-            inner: self.inner.clone(),
-            repository: self.repository.clone(),
-            registry: RegistryHost::of(&self.reference),
-            layer: layer.clone(),
-            diff_id: diff_id.clone(),
-        });
-        let wanted: Vec<_> = wanted.collect();
-        progress.send_modify(|progress| {
-            progress.layers = wanted.iter().map(ReceiveLayer::progress).collect();
-        });
-        let progress = &progress;
-        let work = wanted
-            .into_iter()
-            .enumerate()
-            .map(|(at, layer)| layer.join(at, progress));
-        stream::iter(work)
-            .buffered(LAYERS_AT_ONCE_MAX)
-            .try_collect()
-            .await
-    }
-
-    async fn keep_documents(&self, resolved: &Resolved, config: Vec<u8>) -> Result<(), StoreError> {
-        let documents = [
-            (resolved.digest.clone(), resolved.bytes.clone()),
-            (resolved.manifest.config.digest.clone(), config),
-        ];
-        let content: ContentStore = self.inner.content.clone();
-        let keep = move |_: &Inner| {
-            let mut documents = documents.iter();
-            Ok(documents.try_for_each(|(digest, bytes)| content.put(digest, bytes))?)
-        };
-        self.inner.blocking(keep).await
-    }
-
-    /// Writes the image down: what is new of it, beside what was known.
-    async fn keep_image(
-        &self,
-        resolved: &Resolved,
-        config: ImageConfig,
-    ) -> Result<Arc<Image>, StoreError> {
-        let id = resolved.manifest.config.digest.clone();
-        let layers = resolved.manifest.layers.iter();
-        let packed: u64 = layers.map(|layer| layer.blob.size).sum();
-        let dirs = config.diff_ids.iter().map(|diff_id| LayerDir {
-            diff_id: diff_id.clone(),
-            path: self.inner.layers.path(diff_id),
-        });
-        let new = Image {
-            manifest_digest: resolved.digest.clone(),
-            chain: resolved.chain.iter().cloned().collect(),
-            references: BTreeMap::from([(self.reference.clone(), self.now)]),
-            layers: dirs.collect(),
-            size_bytes: packed + resolved.manifest.config.size + resolved.bytes.len() as u64,
-            pulled_at: self.now,
-            used_at: self.now,
-            access: access_of(&self.repository, &self.namespace),
-            origins: BTreeSet::from([RegistryHost::of(&self.reference).to_string()]),
-            config,
-            id,
-        };
-        self.inner.add(new).await
-    }
-}
-
 impl Inner {
-    /// Keeps an image, with what is known of it already.
-    pub(super) async fn add(self: &Arc<Self>, mut new: Image) -> Result<Arc<Image>, StoreError> {
-        let _writer = self.writer.lock().await;
-        let (image, changed) = {
-            let state = self.state();
-            if let Some(known) = state.images.get(&new.id) {
-                new.merge(known);
-            }
-            let image = Arc::new(new);
-            let changed = state.changed_by(&image);
-            (image, changed)
-        };
-        self.keep(changed).await?;
-        Ok(image)
-    }
-
     /// Lets more namespaces use an image.
     async fn grant(self: &Arc<Self>, id: &Digest, more: Access) -> Result<Arc<Image>, StoreError> {
         let _writer = self.writer.lock().await;
@@ -384,14 +201,6 @@ impl Inner {
         self.keep(vec![image.clone()]).await?;
         Ok(image)
     }
-}
-
-/// Who may use what was just had: everyone, unless it took this request's credentials.
-fn access_of(repository: &Repository, namespace: &Namespace) -> Access {
-    if repository.used_request_credentials() {
-        return Access::Namespaces(BTreeSet::from([namespace.clone()]));
-    }
-    Access::Everyone
 }
 
 /// Stands for the credentials where they themselves should not be kept.
@@ -408,25 +217,4 @@ fn fingerprint(credentials: &[RegistryCredentials]) -> Digest {
         }
     }
     digest_of(text.as_bytes())
-}
-
-fn stats_of(received: &[Received], begun: Instant) -> PullStats {
-    let last_byte = received.iter().filter_map(|layer| layer.received_at).max();
-    let present = received
-        .iter()
-        .filter(|layer| layer.received_at.is_none())
-        .count();
-    let received_at = last_byte.unwrap_or(begun);
-    PullStats {
-        received_bytes: received.iter().map(|layer| layer.received_bytes).sum(),
-        layers: received.len(),
-        layers_present: present,
-        receiving: received_at.duration_since(begun),
-        unpacking: if last_byte.is_some() {
-            received_at.elapsed()
-        } else {
-            Default::default()
-        },
-        ..PullStats::default()
-    }
 }

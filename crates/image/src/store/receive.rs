@@ -1,4 +1,4 @@
-//! One layer: from its registry into its directory.
+//! One layer: from its source into its directory.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use tracing::warn;
 use super::flight::Flights;
 use super::progress::{LayerProgress, LayerStep};
 use super::record::LayerRecord;
+use super::source::Source;
 use super::{ImageStore, Inner, PullProgress, StoreError};
 use crate::Layer;
 use crate::content;
-use crate::registry::{BlobTarget, RegistryHost, Repository};
 use crate::unpack::LayerBlob;
 
 /// What must be the same for two to share the work on a layer.
@@ -21,7 +21,7 @@ use crate::unpack::LayerBlob;
 pub(super) struct LayerKey {
     blob: Digest,
     diff_id: Digest,
-    registry: RegistryHost,
+    origin: String,
 }
 
 /// What one layer took.
@@ -38,8 +38,7 @@ pub(super) type LayerFlights = Flights<LayerKey, Result<Received, StoreError>, L
 #[derive(Clone)]
 pub(super) struct ReceiveLayer {
     pub(super) inner: Arc<Inner>,
-    pub(super) repository: Arc<Repository>,
-    pub(super) registry: RegistryHost,
+    pub(super) source: Arc<Source>,
     pub(super) layer: Layer,
     pub(super) diff_id: Digest,
 }
@@ -63,7 +62,7 @@ impl ReceiveLayer {
         let key = LayerKey {
             blob: self.layer.blob.digest.clone(),
             diff_id: self.diff_id.clone(),
-            registry: self.registry.clone(),
+            origin: self.source.origin().to_owned(),
         };
         let (inner, blob) = (self.inner.clone(), key.blob.to_string());
         let flight = inner
@@ -104,7 +103,7 @@ impl ReceiveLayer {
         Ok(received)
     }
 
-    /// Whether the layer is here, and this registry sent these very bytes before.
+    /// Whether the layer is here, and this source sent these very bytes before.
     fn is_present(&self) -> bool {
         self.inner
             .state()
@@ -112,7 +111,7 @@ impl ReceiveLayer {
             .get(&self.diff_id)
             .is_some_and(|known| {
                 known.blobs.contains(self.layer.blob.digest.as_str())
-                    && known.origins.contains(self.registry.as_str())
+                    && known.origins.contains(self.source.origin())
             })
     }
 
@@ -124,11 +123,10 @@ impl ReceiveLayer {
         let _permit = self.inner.downloads.acquire().await.map_err(aborted)?;
         progress.send_modify(|progress| progress.step = LayerStep::Receiving);
         let report = |received| progress.send_modify(|shown| shown.received_bytes = received);
-        let target = BlobTarget {
-            store: &self.inner.content,
-            report: &report,
-        };
-        let blob = self.repository.blob(&self.layer.blob, target).await?;
+        let blob = self
+            .source
+            .layer_blob(&self.inner, &self.layer.blob, &report)
+            .await?;
         let received_bytes = self.layer.blob.size;
         Ok((
             blob,
@@ -161,7 +159,7 @@ impl ReceiveLayer {
             ..LayerRecord::default()
         });
         record.blobs.insert(self.layer.blob.digest.to_string());
-        record.origins.insert(self.registry.to_string());
+        record.origins.insert(self.source.origin().to_owned());
         let diff_id = self.diff_id.clone();
         let commit = move |inner: &Inner| {
             inner.layers.commit(&diff_id, stage, &mut record)?;

@@ -20,7 +20,7 @@ use burstlet_image::registry::{
 };
 use burstlet_image::{Descriptor, DocumentError, INDEX_DEPTH_MAX, Platform, digest_of};
 use burstlet_model::{ErrorKind, Secret};
-use burstlet_testkit::image::{Blob, BuiltImage, Entry, ImageBuilder};
+use burstlet_testkit::image::{Blob, BuiltImage, Entry, ImageBuilder, Packing};
 use fake::{Fake, Reply, Request, Then};
 use serde_json::json;
 use tokio::time::Instant;
@@ -80,8 +80,9 @@ fn image() -> BuiltImage {
         state ^= state << 17;
         state as u8
     };
-    let content: Vec<u8> = std::iter::repeat_with(next).take(3_500_000).collect();
+    let content: Vec<u8> = std::iter::repeat_with(next).take(1_500_000).collect();
     ImageBuilder::default()
+        .packing(Packing::None)
         .layer(vec![Entry::file("data", content)])
         .build()
         .unwrap()

@@ -60,7 +60,7 @@ impl TokenServer {
                 // A client that breaks off is the client's affair.
                 if let Ok(true) = stream
                     .map_err(anyhow::Error::from)
-                    .and_then(|s| answer(s, &signer))
+                    .and_then(|stream| answer(&stream, &signer))
                 {
                     count.fetch_add(1, Ordering::SeqCst);
                 }
@@ -100,7 +100,7 @@ impl Drop for TokenServer {
 }
 
 /// Answers one request; whether a token was given.
-fn answer(stream: TcpStream, signer: &Signer) -> Result<bool> {
+fn answer(mut stream: &TcpStream, signer: &Signer) -> Result<bool> {
     stream.set_read_timeout(Some(READ_DEADLINE))?;
     let mut lines = BufReader::new(stream.try_clone()?.take(HEADER_BYTES_MAX)).lines();
     let request = lines.next().context("no request line")??;
@@ -135,7 +135,7 @@ fn answer(stream: TcpStream, signer: &Signer) -> Result<bool> {
     let body = body.to_string();
     let length = body.len();
     write!(
-        &stream,
+        stream,
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )?;
     Ok(granted)
