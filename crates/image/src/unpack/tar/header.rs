@@ -52,7 +52,9 @@ impl Header {
     }
 
     pub(crate) fn type_flag(&self) -> u8 {
-        self.raw.entry_type().as_byte()
+        // As written: to the crate, V7's NUL is the same as '0'.
+        let [flag] = self.raw.as_old().linkflag;
+        flag
     }
 
     pub(crate) fn size(&self) -> Result<u64, HeaderRule> {
