@@ -103,3 +103,49 @@ fn attributes(path: &Path) -> String {
 fn shown(text: &OsStr) -> String {
     text.as_bytes().escape_ascii().to_string()
 }
+
+/// The names of a tree and what each is, without owners and times: `a/` for a directory (`a/!` for
+/// an opaque one), `a=text` for a file, `a->target`, `a|` for a fifo, `-a` for a whiteout, and
+/// `a==b` for another name of `b`. Modes are shown where they are neither 0755 of a directory nor
+/// 0644 of a file.
+pub(crate) fn shape_of(root: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    collect(root, Path::new(""), &mut names);
+    names.sort();
+    let mut first_names = BTreeMap::new();
+    let mut shape = Vec::new();
+    for name in names {
+        let path = root.join(&name);
+        let found = fs::symlink_metadata(&path).unwrap();
+        let name = shown(name.as_os_str());
+        let first = first_names
+            .entry(found.ino())
+            .or_insert_with(|| name.clone());
+        let (kind, mode) = (found.mode() & 0o170_000, found.mode() & 0o7777);
+        let line = match kind {
+            _ if *first != name => format!("{name}=={first}"),
+            0o040_000 if attributes(&path).contains("trusted.overlay.opaque=y") => {
+                format!("{name}/!")
+            }
+            0o040_000 => format!("{name}/"),
+            0o120_000 => format!(
+                "{name}->{}",
+                shown(fs::read_link(&path).unwrap().as_os_str())
+            ),
+            0o100_000 => format!("{name}={}", fs::read(&path).unwrap().escape_ascii()),
+            0o010_000 => format!("{name}|"),
+            0o020_000 if found.rdev() == 0 => format!("-{name}"),
+            _ => format!("{name} is a node {kind:o}"),
+        };
+        let ordinary = matches!(
+            (kind, mode),
+            (0o040_000, 0o755) | (0o100_000 | 0o010_000, 0o644) | (0o120_000 | 0o020_000, _)
+        );
+        shape.push(if ordinary {
+            line
+        } else {
+            format!("{line} {mode:o}")
+        });
+    }
+    shape
+}

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub(crate) mod archive;
+pub(crate) mod hostile;
 pub(crate) mod listing;
 
 use std::fs::File;
