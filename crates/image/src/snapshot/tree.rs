@@ -10,7 +10,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::tree::{is_whiteout, kind, stat};
-use crate::unpack::OPAQUE_ATTRIBUTE;
+use crate::unpack::{BARE_ROOT_ATTRIBUTE, OPAQUE_ATTRIBUTE};
 
 /// Symbolic links followed for one name, as many as the kernel follows.
 const LINKS_MAX: u32 = 40;
@@ -79,6 +79,17 @@ pub(super) struct Found {
     pub(super) gid: u32,
 }
 
+impl Found {
+    fn of(directory: &OwnedFd) -> Result<Self, Errno> {
+        let found = rustix::fs::fstat(directory)?;
+        Ok(Self {
+            mode: found.st_mode & 0o7777,
+            uid: found.st_uid,
+            gid: found.st_gid,
+        })
+    }
+}
+
 /// One directory of the tree: those of the layers that are merged into it, top first.
 #[derive(Debug)]
 struct Merged(Vec<OwnedFd>);
@@ -106,7 +117,7 @@ impl ImageTree {
             };
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let layer = rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?;
-            let opaque = is_opaque(&layer).map_err(failed)?;
+            let opaque = has_mark(&layer, OPAQUE_ATTRIBUTE).map_err(failed)?;
             paths.push(path.clone());
             root.push(layer);
             if opaque {
@@ -160,13 +171,19 @@ impl ImageTree {
         Ok(Some(bytes))
     }
 
-    /// How the root looks.
+    /// How the root looks: as the uppermost layer has it that says anything about it.
     pub(super) fn root(&self) -> Result<Found, ImageTreeError> {
-        Ok(self.directory(b"")?.unwrap_or(Found {
+        let failed = |errno| lookup_failed(b"/", errno);
+        for layer in &self.root.0 {
+            if !has_mark(layer, BARE_ROOT_ATTRIBUTE).map_err(failed)? {
+                return Found::of(layer).map_err(failed);
+            }
+        }
+        Ok(Found {
             mode: 0o755,
             uid: 0,
             gid: 0,
-        }))
+        })
     }
 
     /// How the directory at `name` looks; `None` where there is none, or something else.
@@ -177,9 +194,9 @@ impl ImageTree {
         let Some(top) = merged.0.first() else {
             return Ok(None);
         };
-        let found = rustix::fs::fstat(top).map_err(|errno| lookup_failed(name, errno))?;
-        let (mode, uid, gid) = (found.st_mode & 0o7777, found.st_uid, found.st_gid);
-        Ok(Some(Found { mode, uid, gid }))
+        Found::of(top)
+            .map(Some)
+            .map_err(|errno| lookup_failed(name, errno))
     }
 
     fn lookup(&self, name: &[u8]) -> Result<Place, ImageTreeError> {
@@ -253,7 +270,7 @@ impl Merged {
                     let flags =
                         OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                     let directory = rustix::fs::openat(layer, name, flags, Mode::empty())?;
-                    let opaque = is_opaque(&directory)?;
+                    let opaque = has_mark(&directory, OPAQUE_ATTRIBUTE)?;
                     directories.push(directory);
                     if opaque {
                         break;
@@ -282,9 +299,9 @@ fn again(directory: &OwnedFd) -> Result<OwnedFd, Errno> {
     rustix::io::fcntl_dupfd_cloexec(directory, 0)
 }
 
-fn is_opaque(directory: &OwnedFd) -> Result<bool, Errno> {
+fn has_mark(directory: &OwnedFd, attribute: &str) -> Result<bool, Errno> {
     let mut value = [0; 1];
-    match rustix::fs::fgetxattr(directory, OPAQUE_ATTRIBUTE, &mut value) {
+    match rustix::fs::fgetxattr(directory, attribute, &mut value) {
         Ok(length) => Ok(value.get(..length) == Some(b"y")),
         Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(false),
         Err(errno) => Err(errno),

@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 
 use super::error::UnpackError;
 use super::protocol::{
-    GO, HELLO, HexPath, JOB_BYTES_MAX, Job, Outcome, PROTOCOL_VERSION, REPORT_BYTES_MAX, Report,
+    GO, HELLO, JOB_BYTES_MAX, Job, Marks, Outcome, PROTOCOL_VERSION, REPORT_BYTES_MAX, Report,
     line, parse,
 };
 use super::{ID_MAX, LayerBlob, Unpacked, UnpackerConfig};
@@ -25,6 +25,8 @@ use crate::tree::Tree;
 const SAID_BYTES_MAX: u64 = 2048;
 /// The attribute by which overlayfs knows an opaque directory.
 pub(crate) const OPAQUE_ATTRIBUTE: &str = "trusted.overlay.opaque";
+/// The attribute of a layer that does not say how the image's root looks.
+pub(crate) const BARE_ROOT_ATTRIBUTE: &str = "trusted.burstlet.bare-root";
 
 /// Unpacks layers, each in a process of its own.
 #[derive(Clone, Debug)]
@@ -70,8 +72,8 @@ impl Unpacker {
         process.kill().await;
         match report.outcome {
             Outcome::Refused(fault) => Err(UnpackError::Layer(fault)),
-            Outcome::Done { unpacked, opaque } => {
-                mark_opaque(root, opaque).await?;
+            Outcome::Done { unpacked, marks } => {
+                mark(root, marks).await?;
                 Ok(unpacked)
             }
         }
@@ -211,29 +213,29 @@ async fn map_ids(pid: u32) -> io::Result<()> {
 
 /// Sets what only the initial user namespace may set. The paths come from the unpacker, so they
 /// are resolved within the layer's root like any other name; a lie can only hide the layers below.
-async fn mark_opaque(root: OwnedFd, paths: Vec<HexPath>) -> Result<(), UnpackError> {
-    if paths.is_empty() {
-        return Ok(());
-    }
+async fn mark(root: OwnedFd, marks: Marks) -> Result<(), UnpackError> {
     let marking = tokio::task::spawn_blocking(move || {
         let tree = Tree::new(root);
-        for HexPath(path) in paths {
-            let marked = tree.open_directory(&path).and_then(|directory| {
-                rustix::fs::fsetxattr(
-                    directory.as_fd(),
-                    OPAQUE_ATTRIBUTE,
-                    b"y",
-                    XattrFlags::empty(),
-                )
-            });
-            marked.map_err(|errno| UnpackError::Opaque {
-                path: path.escape_ascii().to_string(),
-                source: errno.into(),
-            })?;
+        if marks.bare_root {
+            set(&tree, b"", BARE_ROOT_ATTRIBUTE)?;
         }
-        Ok(())
+        marks
+            .opaque
+            .iter()
+            .try_for_each(|path| set(&tree, &path.0, OPAQUE_ATTRIBUTE))
     });
     marking.await.map_err(|error| UnpackError::Channel {
         source: io::Error::other(error),
     })?
+}
+
+fn set(tree: &Tree, path: &[u8], attribute: &'static str) -> Result<(), UnpackError> {
+    let marked = tree.open_directory(path).and_then(|directory| {
+        rustix::fs::fsetxattr(directory.as_fd(), attribute, b"y", XattrFlags::empty())
+    });
+    marked.map_err(|errno| UnpackError::Mark {
+        path: path.escape_ascii().to_string(),
+        attribute,
+        source: errno.into(),
+    })
 }

@@ -11,7 +11,7 @@ use std::thread;
 use sha2::{Digest as _, Sha256};
 
 use super::fault::{LayerFault, Limit};
-use super::limits::{RATIO_FLOOR_BYTES, ZSTD_WINDOW_LOG_MAX};
+use super::limits::{UnpackLimits, ZSTD_WINDOW_LOG_MAX};
 use crate::LayerPacking;
 
 /// What is read and handed over at once.
@@ -31,8 +31,12 @@ pub(crate) struct LayerStream {
 }
 
 impl LayerStream {
-    /// Starts to decompress `blob`, which may grow `ratio_max`-fold at most.
-    pub(crate) fn start(blob: File, packing: LayerPacking, ratio_max: u64) -> io::Result<Self> {
+    /// Starts to decompress `blob`, which may not grow more than `limits` allow.
+    pub(crate) fn start(
+        blob: File,
+        packing: LayerPacking,
+        limits: UnpackLimits,
+    ) -> io::Result<Self> {
         let (send, chunks) = sync_channel(CHUNKS_MAX);
         let (used, unused) = sync_channel(CHUNKS_MAX + 2);
         let read = Arc::new(AtomicU64::new(0));
@@ -50,7 +54,7 @@ impl LayerStream {
                     send,
                     unused,
                     read,
-                    ratio_max,
+                    limits,
                 };
                 match packing {
                     LayerPacking::None => pump.run(source),
@@ -120,7 +124,7 @@ struct Pump {
     send: SyncSender<Chunk>,
     unused: Receiver<Vec<u8>>,
     read: Arc<AtomicU64>,
-    ratio_max: u64,
+    limits: UnpackLimits,
 }
 
 impl Pump {
@@ -130,12 +134,12 @@ impl Pump {
             let mut chunk = self.unused.try_recv().unwrap_or_default();
             let filled = fill(&mut decoder, &mut chunk);
             out += chunk.len() as u64;
-            let bombed = out > RATIO_FLOOR_BYTES
-                && out / self.read.load(Ordering::Relaxed).max(1) > self.ratio_max;
+            let bombed = out > self.limits.ratio_floor_bytes
+                && out / self.read.load(Ordering::Relaxed).max(1) > self.limits.ratio;
             if bombed {
                 let fault = LayerFault::TooLarge {
                     limit: Limit::Ratio,
-                    max: self.ratio_max,
+                    max: self.limits.ratio,
                 };
                 return self.fail(io::Error::other(fault));
             }

@@ -63,11 +63,13 @@ pub enum UnpackError {
         /// How long it had.
         deadline: Duration,
     },
-    /// A directory that hides those below could not be marked.
-    #[error("mark the directory {path} as opaque")]
-    Opaque {
+    /// A directory could not be marked.
+    #[error("set {attribute} on the layer's directory {path:?}")]
+    Mark {
         /// The escaped path within the layer.
         path: String,
+        /// The mark.
+        attribute: &'static str,
         /// Why.
         source: io::Error,
     },
@@ -86,7 +88,7 @@ impl UnpackError {
             | Self::Channel { .. }
             | Self::Died { .. }
             | Self::Report { .. }
-            | Self::Opaque { .. } => ErrorKind::Internal,
+            | Self::Mark { .. } => ErrorKind::Internal,
         }
     }
 }

@@ -18,7 +18,7 @@ pub const EXTENSION_BYTES_MAX: u64 = 1 << 20;
 /// Components of one name.
 pub const DEPTH_MAX: u64 = 512;
 /// Bytes out per byte in, looked at once [`RATIO_FLOOR_BYTES`] have come out.
-pub const RATIO_MAX: u64 = 400;
+pub const RATIO_MAX: u64 = 200;
 /// Below this output size no ratio is too high: a small image may well hold a file of zeros.
 pub const RATIO_FLOOR_BYTES: u64 = 256 << 20;
 /// Padding after the end marker; GNU tar writes up to its blocking factor.
@@ -46,6 +46,8 @@ pub struct UnpackLimits {
     pub depth: u64,
     /// See [`RATIO_MAX`].
     pub ratio: u64,
+    /// See [`RATIO_FLOOR_BYTES`].
+    pub ratio_floor_bytes: u64,
 }
 
 impl Default for UnpackLimits {
@@ -57,6 +59,7 @@ impl Default for UnpackLimits {
             header_bytes: HEADER_BYTES_MAX,
             depth: DEPTH_MAX,
             ratio: RATIO_MAX,
+            ratio_floor_bytes: RATIO_FLOOR_BYTES,
         }
     }
 }

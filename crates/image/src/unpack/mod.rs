@@ -54,8 +54,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::LayerPacking;
 
-pub(crate) use client::OPAQUE_ATTRIBUTE;
 pub use client::Unpacker;
+pub(crate) use client::{BARE_ROOT_ATTRIBUTE, OPAQUE_ATTRIBUTE};
 pub use error::UnpackError;
 pub use fault::{EntryRule, HeaderRule, LayerFault, Limit, NameRule};
 pub use limits::{

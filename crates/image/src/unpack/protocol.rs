@@ -57,13 +57,19 @@ pub(crate) struct Report {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
     /// The layer is in the directory.
-    Done {
-        unpacked: Unpacked,
-        /// Paths of the directories that hide those of the layers below.
-        opaque: Vec<HexPath>,
-    },
+    Done { unpacked: Unpacked, marks: Marks },
     /// The layer is refused; what the directory holds is rubbish.
     Refused(LayerFault),
+}
+
+/// What the agent is to note on the layer's directories, since a user namespace may not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Marks {
+    /// Paths of the directories that hide those of the layers below.
+    pub(crate) opaque: Vec<HexPath>,
+    /// No entry says how the root looks, so a layer below does.
+    pub(crate) bare_root: bool,
 }
 
 /// A path as JSON can carry it, whatever its bytes.
@@ -112,16 +118,20 @@ mod tests {
         };
         let back: Report = parse(&line(&report).unwrap()).unwrap();
         assert!(matches!(back.outcome, Outcome::Refused(f) if f == fault));
-        let paths = vec![HexPath(b"a/\xff\0".to_vec()), HexPath(Vec::new())];
+        let opaque = vec![HexPath(b"a/\xff\0".to_vec()), HexPath(Vec::new())];
+        let sent = Marks {
+            opaque,
+            bare_root: true,
+        };
         let report = Report {
             version: 1,
             outcome: Outcome::Done {
                 unpacked: Unpacked::default(),
-                opaque: paths.clone(),
+                marks: sent.clone(),
             },
         };
         let back: Report = parse(&line(&report).unwrap()).unwrap();
-        assert!(matches!(back.outcome, Outcome::Done { opaque, .. } if opaque == paths));
+        assert!(matches!(back.outcome, Outcome::Done { marks, .. } if marks == sent));
     }
 
     #[test]

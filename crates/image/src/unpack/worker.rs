@@ -13,7 +13,7 @@ use super::decode::LayerStream;
 use super::fault::LayerFault;
 use super::limits::Budget;
 use super::protocol::{
-    GO, HELLO, HexPath, JOB_BYTES_MAX, Job, Outcome, PROTOCOL_VERSION, Report, line, parse,
+    GO, HELLO, JOB_BYTES_MAX, Job, Marks, Outcome, PROTOCOL_VERSION, Report, line, parse,
 };
 use super::tar::Reader;
 use super::{Unpacked, seccomp};
@@ -69,7 +69,7 @@ fn work() -> io::Result<ExitCode> {
         return Err(io::Error::other("the agent speaks another version"));
     }
     let outcome = match unpack(&job, &channel) {
-        Ok((unpacked, opaque)) => Outcome::Done { unpacked, opaque },
+        Ok((unpacked, marks)) => Outcome::Done { unpacked, marks },
         Err(fault) => Outcome::Refused(fault),
     };
     channel.write_all(&line(&Report {
@@ -79,7 +79,7 @@ fn work() -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn unpack(job: &Job, channel: &File) -> Result<(Unpacked, Vec<HexPath>), LayerFault> {
+fn unpack(job: &Job, channel: &File) -> Result<(Unpacked, Marks), LayerFault> {
     let root = shut_in(job.limits.logical_bytes)?;
     seccomp::install().map_err(|error| failed("limit the system calls", error))?;
     let watched = channel
@@ -87,7 +87,7 @@ fn unpack(job: &Job, channel: &File) -> Result<(Unpacked, Vec<HexPath>), LayerFa
         .map_err(|error| failed("watch the agent", error))?;
     end_with(watched).map_err(|error| failed("watch the agent", error))?;
     let blob = duplicate(io::stdin()).map_err(|error| failed("open the blob", error))?;
-    let stream = LayerStream::start(blob, job.packing, job.limits.ratio)
+    let stream = LayerStream::start(blob, job.packing, job.limits)
         .map_err(|error| failed("start to decompress", error))?;
     let mut reader = Reader::new(stream);
     let applier = Applier::new(root, Budget::new(job.limits), job.devices);

@@ -58,7 +58,7 @@ pub(crate) fn pack(layer: &[u8], packing: LayerPacking) -> Vec<u8> {
     match packing {
         LayerPacking::None => layer.to_vec(),
         LayerPacking::Gzip => {
-            let level = flate2::Compression::fast();
+            let level = flate2::Compression::best();
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
             encoder.write_all(layer).unwrap();
             encoder.finish().unwrap()

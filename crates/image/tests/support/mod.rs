@@ -6,6 +6,7 @@
 pub(crate) mod archive;
 pub(crate) mod hostile;
 pub(crate) mod listing;
+pub(crate) mod overlay;
 
 use std::fs::File;
 use std::io::{Seek, Write};

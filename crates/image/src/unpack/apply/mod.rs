@@ -25,7 +25,7 @@ use self::place::Place;
 use super::fault::{EntryRule, LayerFault};
 use super::limits::Budget;
 use super::name::{EntryName, Meaning, PATH_BYTES_MAX};
-use super::protocol::HexPath;
+use super::protocol::Marks;
 use super::tar::{Entry, EntryKind, Reader, Timestamp};
 use super::{DevicePolicy, ID_MAX, Unpacked};
 use crate::tree::{IMPLICIT_MODE, Made, ParentError, Tree, is_whiteout, kind, stat};
@@ -36,6 +36,7 @@ pub(crate) struct Applier {
     budget: Budget,
     devices: DevicePolicy,
     directories: Directories,
+    bare_root: bool,
     unpacked: Unpacked,
 }
 
@@ -48,15 +49,16 @@ impl Applier {
             budget,
             devices,
             directories,
+            bare_root: true,
             unpacked,
         }
     }
 
-    /// Unpacks the whole stream; returns the paths of the opaque directories as well.
+    /// Unpacks the whole stream; returns what the agent is to mark as well.
     pub(crate) fn run<R: BufRead>(
         mut self,
         reader: &mut Reader<R>,
-    ) -> Result<(Unpacked, Vec<HexPath>), LayerFault> {
+    ) -> Result<(Unpacked, Marks), LayerFault> {
         self.describe_root()?;
         while let Some(entry) = reader.next(&mut self.budget)? {
             self.entry(&entry, reader)?;
@@ -64,7 +66,14 @@ impl Applier {
         self.unpacked.entries = self.budget.entries;
         self.unpacked.logical_bytes = self.budget.logical_bytes;
         self.unpacked.disk_bytes = self.budget.disk_bytes;
-        Ok((self.unpacked, self.directories.finish(&self.tree)?))
+        let opaque = self.directories.finish(&self.tree)?;
+        Ok((
+            self.unpacked,
+            Marks {
+                opaque,
+                bare_root: self.bare_root,
+            },
+        ))
     }
 
     fn entry<R: BufRead>(
@@ -110,6 +119,7 @@ impl Applier {
         if entry.kind != EntryKind::Directory {
             return Err(LayerFault::entry(&entry.name, EntryRule::RootNotADirectory));
         }
+        self.bare_root = false;
         let root = self.open(b"")?;
         self.unpacked.attributes_left_out += describe(root.as_fd(), entry)?;
         self.directories.time(b"", &root, entry.mtime)
