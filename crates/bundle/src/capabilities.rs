@@ -1,0 +1,135 @@
+//! The capabilities of a container's processes.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities};
+
+use crate::{BundleError, Inputs};
+
+/// What a container has if nobody says otherwise: what common images need to set up and drop to
+/// their own user, over their own files and processes. Nothing that makes raw packets, device
+/// nodes or a root of one's own.
+pub const DEFAULT_CAPABILITIES: [&str; 9] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "NET_BIND_SERVICE",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+];
+
+const ALL: &str = "ALL";
+
+/// Every capability of Linux.
+const EVERY: [Capability; 41] = [
+    Capability::AuditControl,
+    Capability::AuditRead,
+    Capability::AuditWrite,
+    Capability::BlockSuspend,
+    Capability::Bpf,
+    Capability::CheckpointRestore,
+    Capability::Chown,
+    Capability::DacOverride,
+    Capability::DacReadSearch,
+    Capability::Fowner,
+    Capability::Fsetid,
+    Capability::IpcLock,
+    Capability::IpcOwner,
+    Capability::Kill,
+    Capability::Lease,
+    Capability::LinuxImmutable,
+    Capability::MacAdmin,
+    Capability::MacOverride,
+    Capability::Mknod,
+    Capability::NetAdmin,
+    Capability::NetBindService,
+    Capability::NetBroadcast,
+    Capability::NetRaw,
+    Capability::Perfmon,
+    Capability::Setfcap,
+    Capability::Setgid,
+    Capability::Setpcap,
+    Capability::Setuid,
+    Capability::SysAdmin,
+    Capability::SysBoot,
+    Capability::SysChroot,
+    Capability::SysModule,
+    Capability::SysNice,
+    Capability::SysPacct,
+    Capability::SysPtrace,
+    Capability::SysRawio,
+    Capability::SysResource,
+    Capability::SysTime,
+    Capability::SysTtyConfig,
+    Capability::Syslog,
+    Capability::WakeAlarm,
+];
+
+/// The sets of a container's processes. Inheritable and ambient are empty: what is in them would
+/// pass to programs that an unprivileged user starts.
+pub(crate) fn sets(inputs: &Inputs<'_>) -> Result<LinuxCapabilities, BundleError> {
+    let allowed = allowed(inputs)?;
+    let mut sets = LinuxCapabilities::default();
+    sets.set_bounding(Some(allowed.clone()))
+        .set_effective(Some(allowed.clone()))
+        .set_permitted(Some(allowed))
+        .set_inheritable(Some(Capabilities::new()))
+        .set_ambient(Some(Capabilities::new()));
+    Ok(sets)
+}
+
+/// What the container may have, by Kubernetes' order: `ALL` first, added, then dropped ones.
+fn allowed(inputs: &Inputs<'_>) -> Result<Capabilities, BundleError> {
+    let security = &inputs.container.security;
+    if security.privileged {
+        return Ok(EVERY.into_iter().collect());
+    }
+    let named = |names: &BTreeSet<String>, field: &str| -> Result<Capabilities, BundleError> {
+        let names = names.iter().filter(|name| *name != ALL);
+        names
+            .map(|name| {
+                parse(name).ok_or_else(|| BundleError::Capability {
+                    path: inputs.path(&format!("securityContext.capabilities.{field}")),
+                    name: name.clone(),
+                })
+            })
+            .collect()
+    };
+    let added = named(&security.capabilities.add, "add")?;
+    let dropped = named(&security.capabilities.drop, "drop")?;
+    let mut allowed: Capabilities = if security.capabilities.drop.contains(ALL) {
+        Capabilities::new()
+    } else if security.capabilities.add.contains(ALL) {
+        EVERY.into_iter().collect()
+    } else {
+        DEFAULT_CAPABILITIES.into_iter().filter_map(parse).collect()
+    };
+    allowed.extend(added);
+    allowed.retain(|capability| !dropped.contains(capability));
+    Ok(allowed)
+}
+
+fn parse(name: &str) -> Option<Capability> {
+    Capability::from_str(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_capability_is_in_the_list_once() {
+        let names: BTreeSet<String> = EVERY.iter().map(ToString::to_string).collect();
+        assert_eq!(names.len(), 41);
+        assert!(names.iter().all(|name| parse(name).is_some()));
+        assert!(
+            DEFAULT_CAPABILITIES
+                .iter()
+                .all(|name| names.contains(*name))
+        );
+    }
+}
