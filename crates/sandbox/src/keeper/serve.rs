@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 
 use burstlet_model::{BootTime, ContainerName};
 use nix::sys::epoll::EpollFlags;
-use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::control::Control;
@@ -15,7 +14,7 @@ use super::state::{Keeper, RUNS_WAITING_MAX};
 use super::stdio::{ATTACHMENTS_MAX, Attachment};
 use crate::protocol::{ContainerPhase, Event, Failure, FailureClass, Reply, Request, decode_call};
 use crate::sys::passing::{self, Packet};
-use crate::sys::{clock, terminal};
+use crate::sys::{clock, process, terminal};
 
 /// How a request is answered: now, later by whoever was given its number, or with a failure.
 type Outcome = Result<Option<(Reply, Vec<OwnedFd>)>, Failure>;
@@ -284,9 +283,12 @@ impl Keeper {
     fn signal(&mut self, pid: Option<Pid>, signo: i32, whom: &str) -> Outcome {
         let gone = || Failure::new(FailureClass::WrongState, format!("{whom} does not run"));
         let pid = pid.ok_or_else(gone)?;
-        let signal = Signal::try_from(signo)
-            .map_err(|_| Failure::new(FailureClass::Invalid, format!("{signo} is no signal")))?;
-        kill(pid, signal).map_err(|errno| internal("signal", &errno))?;
+        process::send_signal(pid, signo).map_err(|error| match error.raw_os_error() {
+            Some(libc::EINVAL) => {
+                Failure::new(FailureClass::Invalid, format!("{signo} is no signal"))
+            }
+            _ => internal("signal", &error),
+        })?;
         done()
     }
 }

@@ -10,6 +10,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::Pid;
 
+/// The longest form of the kernel's `sigaction`: handler, flags, restorer, mask.
+const KERNEL_SIGACTION_WORDS: usize = 4;
+/// The highest signal number.
+const SIGNO_MAX: libc::c_int = 64;
 /// libc has this flag in a type too small for it.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
@@ -91,21 +95,43 @@ pub(crate) fn close_fds(first: u32, last: u32, on_exec: bool) -> io::Result<()> 
 }
 
 /// Gives the calling process the signal state that a program expects to be born with: nothing
-/// blocked, and `SIGPIPE` deadly.
+/// blocked and nothing ignored, whatever the launcher was started from.
 pub(crate) fn reset_signals() -> io::Result<()> {
-    set_sigpipe(SigHandler::SigDfl)?;
+    let default = [0_u64; KERNEL_SIGACTION_WORDS];
+    let mask_bytes = size_of::<u64>();
+    for signo in 1..=SIGNO_MAX {
+        // SAFETY: the array is at least as long as the kernel's `sigaction`, in which zeros say the
+        // default action, which runs no code of ours; nothing is written back. The C library's call
+        // would leave out the signals that it keeps to itself. The two signals whose action cannot
+        // be changed are refused without harm.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signo,
+                default.as_ptr(),
+                0_usize,
+                mask_bytes,
+            )
+        };
+    }
     Ok(SigSet::empty().thread_set_mask()?)
 }
 
 /// Lets a write to a closed pipe be an error and not the end.
 pub(crate) fn ignore_sigpipe() -> io::Result<()> {
-    set_sigpipe(SigHandler::SigIgn)
+    let action = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    // SAFETY: ignoring a signal runs no code of ours.
+    unsafe { sigaction(Signal::SIGPIPE, &action) }?;
+    Ok(())
 }
 
-fn set_sigpipe(handler: SigHandler) -> io::Result<()> {
-    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
-    // SAFETY: neither the default action nor ignoring runs code of ours.
-    unsafe { sigaction(Signal::SIGPIPE, &action) }?;
+/// Sends a signal, a real-time one too. The caller must know that the number is still the
+/// process's, as the parent of an unreaped child does.
+pub(crate) fn send_signal(pid: Pid, signo: i32) -> io::Result<()> {
+    // SAFETY: the call takes two integers.
+    if unsafe { libc::kill(pid.as_raw(), signo) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
     Ok(())
 }
 

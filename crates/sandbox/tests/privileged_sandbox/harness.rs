@@ -2,18 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use burstlet_model::{ContainerName, GroupUid};
 use burstlet_sandbox::client::{
-    Connected, KeeperEvent, Launcher, LauncherConfig, prepare_top_layer,
+    Connected, ExecExit, KeeperEvent, Launcher, LauncherConfig, StdioFds, prepare_top_layer,
 };
 use burstlet_sandbox::plan::{
-    ContainerPlan, GroupPlan, IdRange, LogTarget, NetworkNamespace, Outside, RootfsPlan, Stdin,
+    ContainerPlan, ExecPlan, GroupPlan, IdRange, LogTarget, NetworkNamespace, Outside, RootfsPlan,
+    Stdin,
 };
 use burstlet_sandbox::protocol::Exit;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use oci_spec::runtime::{
     Capabilities, Capability, LinuxBuilder, LinuxCapabilitiesBuilder, MountBuilder, Process,
     ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
@@ -38,6 +44,24 @@ pub(crate) fn allow_all() -> Outside {
 pub(crate) struct Node {
     dir: tempfile::TempDir,
     pub(crate) launcher: Launcher,
+    groups: Mutex<Vec<GroupUid>>,
+}
+
+/// A test that failed must not leave its processes behind either.
+impl Drop for Node {
+    fn drop(&mut self) {
+        let groups = self.groups.lock().unwrap();
+        let marker = self.dir.path().display().to_string();
+        let ours = |command: &str| {
+            command.contains(&marker)
+                || groups
+                    .iter()
+                    .any(|uid| command.contains(&format!("burstlet-keeper {uid}")))
+        };
+        for (pid, _) in processes().into_iter().filter(|(_, command)| ours(command)) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
 }
 
 /// One group with its connection.
@@ -61,7 +85,11 @@ impl Node {
             state_dir: node_dir("state"),
             join: Vec::new(),
         });
-        let node = Self { dir, launcher };
+        let node = Self {
+            dir,
+            launcher,
+            groups: Mutex::default(),
+        };
         prepare_top_layer(&node.state().join("layers/top")).unwrap();
         make_busybox_layer(&node.state().join("layers/busybox"));
         node
@@ -71,11 +99,12 @@ impl Node {
         self.dir.path().join("state")
     }
 
-    /// A group's plan; `name` makes the uid.
+    /// A group's plan; `name` makes the uid, which is unlike those of other runs of this test.
     pub(crate) fn group_plan(&self, name: &str) -> GroupPlan {
-        let uid = GroupUid::new(name).unwrap();
+        let uid = GroupUid::new(format!("{name}-{}", std::process::id())).unwrap();
+        self.groups.lock().unwrap().push(uid.clone());
         GroupPlan {
-            dir: self.state().join("groups").join(name),
+            dir: self.state().join("groups").join(uid.as_str()),
             uid,
             hostname: "web".into(),
             domainname: None,
@@ -138,7 +167,7 @@ impl Node {
         assert!(!mounts.contains(&marker), "mounts are left: {mounts}");
         for group in &groups {
             let title = format!("burstlet-keeper {}", group.uid);
-            wait_until(|| !commands().iter().any(|c| c.contains(&title))).await;
+            wait_until(|| !runs(&title)).await;
         }
         assert!(
             self.launcher.groups().unwrap().is_empty(),
@@ -147,11 +176,29 @@ impl Node {
     }
 }
 
-/// The command lines of all processes.
-pub(crate) fn commands() -> Vec<String> {
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    let read = |path: PathBuf| fs::read_to_string(path.join("cmdline")).ok();
-    processes.filter_map(|p| read(p.path())).collect()
+/// All processes with their command lines.
+pub(crate) fn processes() -> Vec<(i32, String)> {
+    let entry = |entry: fs::DirEntry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        Some((
+            pid,
+            fs::read_to_string(entry.path().join("cmdline"))
+                .ok()?
+                .replace('\0', " "),
+        ))
+    };
+    fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(entry)
+        .collect()
+}
+
+/// Whether a process has this in its command line.
+pub(crate) fn runs(text: &str) -> bool {
+    processes()
+        .iter()
+        .any(|(_, command)| command.contains(text))
 }
 
 /// Waits until something is so, and fails if it does not become so.
@@ -198,6 +245,20 @@ impl Group {
         (exit, self.log_of(&name))
     }
 
+    /// Runs a process in a container and gives how it ended and what it wrote.
+    pub(crate) async fn exec(&self, container: &str, args: &[&str]) -> (ExecExit, String) {
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        let streams = StdioFds {
+            stdout: Some(writer.try_clone().unwrap()),
+            stderr: Some(writer),
+            ..StdioFds::default()
+        };
+        let plan = exec_plan("exec", container, process(args));
+        let handle = within(self.link.keeper.exec(plan, streams)).await.unwrap();
+        let output = read_all(reader).await;
+        (within(handle.wait()).await.unwrap(), output)
+    }
+
     /// What a container wrote, without stamps.
     pub(crate) fn log_of(&self, name: &str) -> String {
         let dir = self.dir.join("c").join(name).join("log");
@@ -207,6 +268,16 @@ impl Group {
             .map(|line| content(line).unwrap() + "\n")
             .collect()
     }
+}
+
+/// Reads all that comes out of a pipe.
+pub(crate) async fn read_all(fd: OwnedFd) -> String {
+    let read = move || {
+        let mut text = String::new();
+        fs::File::from(fd).read_to_string(&mut text).unwrap();
+        text
+    };
+    within(tokio::task::spawn_blocking(read)).await.unwrap()
 }
 
 fn make_busybox_layer(layer: &Path) {
@@ -224,6 +295,15 @@ fn make_busybox_layer(layer: &Path) {
     fs::write(bin.join("not-executable"), "x").unwrap();
     fs::write(layer.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\n").unwrap();
     fs::set_permissions(layer.join("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
+}
+
+/// A process to run in a container, with a pipe for its output.
+pub(crate) fn exec_plan(id: &str, container: &str, process: Process) -> ExecPlan {
+    ExecPlan {
+        id: id.into(),
+        container: ContainerName::new(container).unwrap(),
+        process,
+    }
 }
 
 /// The capabilities of a container by default.

@@ -2,4 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
+mod isolation;
 mod run;
+mod streams;
+mod survival;
