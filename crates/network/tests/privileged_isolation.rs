@@ -4,7 +4,11 @@
 
 mod support;
 
+use std::fs::File;
+use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use burstlet_model::spec::Protocol;
@@ -77,6 +81,40 @@ fn privileged_a_group_has_what_it_needs_and_no_more() {
             GATEWAY,
             "the host reaches it"
         );
+    });
+}
+
+/// Groups have user namespaces of their own, which own their network namespaces.
+#[test]
+fn privileged_a_group_in_a_user_namespace() {
+    on_a_host(|| async {
+        let host = Host::new();
+        let network = host.open().await;
+        let mut holder = Command::new("unshare")
+            .args(["--user", "--net", "sh", "-c", "echo ready; exec sleep 60"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = [0; 6];
+        holder
+            .stdout
+            .take()
+            .unwrap()
+            .read_exact(&mut ready)
+            .unwrap();
+        let netns = OwnedFd::from(File::open(format!("/proc/{}/ns/net", holder.id())).unwrap());
+        let lease = network.lease(request("shop", "a")).await.unwrap();
+        let attached = network.attach(&lease.uid, netns.as_fd()).await;
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        attached.unwrap();
+        let group = Group {
+            uid: lease.uid,
+            netns,
+            address: lease.address.unwrap(),
+        };
+        group.serve_tcp(80);
+        assert_eq!(connect((group.address, 80).into()).unwrap(), GATEWAY);
     });
 }
 
