@@ -187,6 +187,7 @@ impl Ruleset {
             self.publish_chains(),
             self.input_chain(),
             self.forward_chains(),
+            REFUSE_CHAIN.to_owned(),
             self.postrouting_chain(),
         ]
         .concat();
@@ -262,8 +263,7 @@ impl Ruleset {
         )
     }
 
-    /// Between groups and the world, and between groups. What is refused is told so, since a client
-    /// that waits in vain is hard to debug; TCP by a reset, since the kernel limits ICMP's rate.
+    /// Between groups and the world, and between groups.
     fn forward_chains(&self) -> String {
         let bridge = &self.bridge.name;
         let subnet = self.bridge.subnet.trunc();
@@ -285,11 +285,6 @@ impl Ruleset {
   }}
   chain connection_limit {{
     ct state new add @connections {{ ip saddr ct count over {limit} }} jump refuse
-  }}
-  chain refuse {{
-    counter name denied
-    meta l4proto tcp reject with tcp reset
-    reject with icmpx admin-prohibited
   }}
   chain entering {{
     ct state established,related accept
@@ -323,6 +318,15 @@ impl Ruleset {
         )
     }
 }
+
+/// What is refused is told so, since a client that waits in vain is hard to debug; TCP by a reset,
+/// since the kernel limits ICMP's rate.
+const REFUSE_CHAIN: &str = r"  chain refuse {
+    counter name denied
+    meta l4proto tcp reject with tcp reset
+    reject with icmpx admin-prohibited
+  }
+";
 
 /// Addresses that the kernel counts connections for at one time: a whole /16.
 const CONNECTIONS_SET_SIZE: u32 = 65_536;

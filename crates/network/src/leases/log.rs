@@ -1,7 +1,7 @@
 //! The lease log's file: append and sync, cut what a crash tore, write anew when it has grown.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use tracing::warn;
@@ -30,18 +30,7 @@ impl Log {
     pub(crate) fn open(dir: &Path) -> Result<(Self, Vec<Record>), NetworkError> {
         let path = dir.join(FILE_NAME);
         std::fs::create_dir_all(dir).map_err(NetworkError::file("make directory", dir))?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(NetworkError::file("open lease log", &path))?;
-        let mut bytes = Vec::new();
-        std::io::Read::by_ref(&mut file)
-            .take(LOG_BYTES_MAX)
-            .read_to_end(&mut bytes)
-            .map_err(NetworkError::file("read lease log", &path))?;
+        let (file, bytes) = read(&path).map_err(NetworkError::file("read lease log", &path))?;
         let whole = bytes
             .iter()
             .rposition(|byte| *byte == b'\n')
@@ -129,11 +118,27 @@ impl Log {
     }
 
     /// Puts the end of the file where the last whole record ends.
-    fn cut(&mut self) -> std::io::Result<()> {
+    fn cut(&mut self) -> io::Result<()> {
         self.file.set_len(self.length)?;
         self.file.seek(SeekFrom::Start(self.length))?;
         self.file.sync_all()
     }
+}
+
+/// Opens or makes the file, and reads all of it.
+fn read(path: &Path) -> io::Result<(File, Vec<u8>)> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    if file.metadata()?.len() > LOG_BYTES_MAX {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok((file, bytes))
 }
 
 /// The records, or the number of the first damaged line.

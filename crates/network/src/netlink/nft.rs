@@ -184,11 +184,9 @@ fn key_and_data(element: &Element) -> (Vec<u8>, Vec<u8>) {
     let word = |port: u16| [port.to_be_bytes(), [0, 0]].concat();
     match element {
         Element::Sender { port, mac, address } => {
-            let mut key = port.as_bytes().to_vec();
-            key.resize(IFNAME_BYTES, 0);
-            key.extend(mac.0);
-            key.extend([0, 0]);
-            key.extend(address.octets());
+            let mut name = port.as_bytes().to_vec();
+            name.resize(IFNAME_BYTES, 0);
+            let key = [&name[..], &mac.0, &[0, 0], &address.octets()].concat();
             (key, Vec::new())
         }
         Element::MarkOf { address, mark } => (ip(*address), mark.0.to_ne_bytes().to_vec()),
