@@ -35,9 +35,9 @@ pub enum Desired {
 pub enum Phase {
     /// Waits for room on the machine.
     Queued,
-    /// Is being set up; no main container has run yet.
+    /// Is being set up: some main container has not run yet.
     Pending,
-    /// At least one main container runs, starts or will be restarted.
+    /// Every main container has run, and at least one runs, starts or will be restarted.
     Running,
     /// Is being stopped by request.
     Stopping,
@@ -108,7 +108,7 @@ pub struct GroupStatus {
     pub queue_position: Option<u32>,
     /// Its address; stays for life.
     pub ip: Option<IpAddr>,
-    /// The first process has been started at least once and all init containers are done.
+    /// All init containers are done and all sidecars started, or a main container has run.
     pub initialized: bool,
     /// Every main container and sidecar is ready.
     pub ready: bool,

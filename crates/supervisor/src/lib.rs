@@ -3,6 +3,15 @@
 //! [`Groups`] is every group of the node. Each group belongs to one task; everybody else holds a
 //! [`GroupHandle`]: a bounded channel of commands and the latest [`Snapshot`]. What the machine
 //! must do is asked of one trait, [`host::Host`].
+//!
+//! ```text
+//! command ─┐                      ┌─► effects (tasks on the Host) ─┐
+//! exit ────┼─► seen ─► decide ────┤                                ├─► seen ...
+//! outcome ─┘   (pure)  (pure)     └─► record, snapshot, journal    ┘
+//! ```
+//!
+//! Read `decide` to learn what a group does, `run` to learn when, `seen` to learn from what. This
+//! crate knows no kernel, no wire and no file; it reads no clock but the host's.
 
 mod backoff;
 mod capacity;

@@ -56,21 +56,15 @@ pub(crate) fn adopt<H: Host>(
         }
         Stage::Resting(_) | Stage::Removing | Stage::Gone => None,
     };
-    let snapshot = Snapshot {
-        uid: record.uid.clone(),
-        definition: record.definition.clone(),
-        status: seen.status(spec),
-        events: seen.events.to_shared(),
-        resource_version: 0,
-        request_id: record.request_id.clone(),
-    };
-    let snapshot = shared.journal.push(ChangeKind::Added, snapshot);
     let origin = Origin {
         uid: record.uid,
         definition: record.definition,
         request_id: record.request_id,
         created: record.created,
     };
+    let snapshot = shared
+        .journal
+        .push(ChangeKind::Added, origin.snapshot(&seen));
     born(shared, origin, seen, (seat, Birth::Alive(snapshot)))
 }
 
@@ -82,6 +76,20 @@ pub(super) struct Origin {
     pub(super) created: Stamp,
 }
 
+impl Origin {
+    /// The group as it is seen, without a version yet.
+    pub(super) fn snapshot(&self, seen: &Seen) -> Snapshot {
+        Snapshot {
+            uid: self.uid.clone(),
+            definition: self.definition.clone(),
+            status: seen.status(&self.definition.spec),
+            events: seen.events.to_shared(),
+            resource_version: 0,
+            request_id: self.request_id.clone(),
+        }
+    }
+}
+
 fn born<H: Host>(
     shared: &Arc<Shared<H>>,
     origin: Origin,
@@ -91,14 +99,7 @@ fn born<H: Host>(
     let is_new = matches!(birth, Birth::Saving);
     let first = match &birth {
         Birth::Alive(snapshot) => Arc::clone(snapshot),
-        Birth::Saving | Birth::Failed(_) => Arc::new(Snapshot {
-            uid: origin.uid.clone(),
-            definition: origin.definition.clone(),
-            status: seen.status(&origin.definition.spec),
-            events: seen.events.to_shared(),
-            resource_version: 0,
-            request_id: origin.request_id.clone(),
-        }),
+        Birth::Saving | Birth::Failed(_) => Arc::new(origin.snapshot(&seen)),
     };
     let (commands, asked) = mpsc::channel(COMMANDS_MAX);
     let (published, snapshots) = watch::channel(first);

@@ -65,17 +65,9 @@ impl<H: Host> GroupLoop<H> {
     }
 
     pub(super) fn be_born(&mut self) {
-        let first = Snapshot::clone(&self.published.borrow());
-        let spec = &self.origin.definition.spec;
         self.published_revision = self.seen.events.revision();
-        let snapshot = self.shared.journal.push(
-            ChangeKind::Added,
-            Snapshot {
-                status: self.seen.status(spec),
-                events: self.seen.events.to_shared(),
-                ..first
-            },
-        );
+        let first = self.origin.snapshot(&self.seen);
+        let snapshot = self.shared.journal.push(ChangeKind::Added, first);
         self.published.send_replace(Arc::clone(&snapshot));
         self.born.send_replace(Birth::Alive(snapshot));
         info!("the group is created");
@@ -98,11 +90,7 @@ impl<H: Host> GroupLoop<H> {
             self.count_adopted();
         }
         self.shared.forget(&self.origin.uid);
-        let last = Snapshot {
-            status: self.seen.status(&self.origin.definition.spec),
-            events: self.seen.events.to_shared(),
-            ..Snapshot::clone(&self.published.borrow())
-        };
+        let last = self.origin.snapshot(&self.seen);
         let last = self.shared.journal.push(ChangeKind::Deleted, last);
         for (_, reply) in self.acks.drain(..) {
             // Whoever asked may have gone.

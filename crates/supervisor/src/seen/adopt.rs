@@ -62,6 +62,8 @@ impl Seen {
             (Desired::Running, "Restarting") => Some(Cause::Restart),
             (Desired::Running, "DeadlineExceeded") => Some(Cause::DeadlineExceeded),
             (Desired::Running, "KeeperLost") => Some(Cause::KeeperLost),
+            // What was being tidied up after an end that the containers tell of.
+            (Desired::Running, "FailedKillPod" | "AdoptFailed") => None,
             (Desired::Running, reason) if !launched && !reason.is_empty() => {
                 Some(Cause::Unrunnable(Trouble {
                     reason: reason.to_owned(),
@@ -90,35 +92,7 @@ impl Seen {
         container.user = status.user.clone();
         container.digest = status.image_digest.clone();
         container.failures = status.restart_count.min(FAILURES_MAX);
-        let of_this_launch = |at: Stamp| opened.is_some_and(|opened| at >= opened);
-        container.run = match &status.state {
-            ContainerState::Running { started_at, pid } => {
-                container.ran = true;
-                let started = Started {
-                    pid: *pid,
-                    created: *started_at,
-                    started: *started_at,
-                    user: status.user.clone().unwrap_or_default(),
-                    stop_signal: stop_signal(spec, index),
-                };
-                let running = Running::restored(spec, index, started, status);
-                Run::Running(Box::new(running))
-            }
-            ContainerState::Terminated(exit) => {
-                container.ran = of_this_launch(exit.finished_at);
-                Run::Ended(exit.clone())
-            }
-            ContainerState::Waiting { .. } => match container.last_exit.take() {
-                Some(exit) if of_this_launch(exit.finished_at) => {
-                    container.ran = true;
-                    Run::Ended(exit)
-                }
-                other => {
-                    container.last_exit = other;
-                    Run::Waiting
-                }
-            },
-        };
+        container.restore_run(spec, index, status, opened);
         let never = matches!(container.run, Run::Waiting)
             && container.last_exit.is_none()
             && status.restart_count == 0;
@@ -256,9 +230,51 @@ impl Seen {
     }
 }
 
+impl ContainerSeen {
+    /// What its run was when the record was written; a run of an earlier launch is history.
+    fn restore_run(
+        &mut self,
+        spec: &GroupSpec,
+        index: usize,
+        status: &ContainerStatus,
+        opened: Option<Stamp>,
+    ) {
+        let of_this_launch = |at: Stamp| opened.is_some_and(|opened| at >= opened);
+        self.run = match &status.state {
+            ContainerState::Running { started_at, pid } => {
+                self.ran = true;
+                let started = Started {
+                    pid: *pid,
+                    created: *started_at,
+                    started: *started_at,
+                    user: status.user.clone().unwrap_or_default(),
+                    stop_signal: stop_signal(spec, index),
+                };
+                let running = Running::restored(spec, index, started, status);
+                Run::Running(Box::new(running))
+            }
+            ContainerState::Terminated(exit) => {
+                self.ran = of_this_launch(exit.finished_at);
+                Run::Ended(exit.clone())
+            }
+            ContainerState::Waiting { .. } => match self.last_exit.take() {
+                Some(exit) if of_this_launch(exit.finished_at) => {
+                    self.ran = true;
+                    Run::Ended(exit)
+                }
+                other => {
+                    self.last_exit = other;
+                    Run::Waiting
+                }
+            },
+        };
+    }
+}
+
 impl Running {
-    /// A process that an earlier agent started: what was done is not done again, and it stays as
-    /// ready as it was until a probe says otherwise.
+    /// A process that an earlier agent started: what is known to be done is not done again (a
+    /// postStart hook runs at least once), and it stays as ready as it was until a probe says
+    /// otherwise.
     fn restored(
         spec: &GroupSpec,
         index: usize,

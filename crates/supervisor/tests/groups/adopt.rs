@@ -232,3 +232,23 @@ async fn events_and_request_ids_survive() {
     let group = taken_over(&agent).await;
     assert_eq!(events(&group), before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_could_not_be_tidied_up_keeps_its_verdict() {
+    let agent = Agent::start();
+    agent.host.script("job", [RunScript::ends(secs(5), 0)]);
+    agent
+        .host
+        .plan("destroy_sandbox", 3, Fault::Fails(error("Busy")));
+    let mut spec = group("g", vec![container("job")]);
+    spec.restart_policy = RestartPolicy::Never;
+    let group = agent.create(spec).await;
+    pass(secs(7)).await;
+    assert_eq!(group.snapshot().status.reason, "FailedKillPod");
+    let agent = agent.killed().await;
+    let group = taken_over(&agent).await;
+    let done = wait(&group, Condition::Finished).await;
+    assert_eq!(done.status.phase, Phase::Succeeded);
+    assert_eq!(done.status.metered_s(agent.now()), 5);
+    assert_eq!(agent.host.count("start"), 1);
+}
