@@ -256,3 +256,38 @@ impl<C: Connected> Connected for Guarded<C> {
         self.client.connect_info()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    async fn guarded() -> (Guarded<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
+        let room = Arc::new(Semaphore::new(1));
+        let (client, peer) = duplex(64);
+        let permit = room.acquire_owned().await.unwrap();
+        (Guarded::new(client, permit), peer)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_silent_are_cut() {
+        let (mut client, mut peer) = guarded().await;
+        peer.write_all(b"PRI * HTTP").await.unwrap();
+        let mut bytes = [0; 64];
+        assert_eq!(client.read(&mut bytes).await.unwrap(), 10);
+        let error = client.read(&mut bytes).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_spoken_may_be_silent() {
+        let (mut client, mut peer) = guarded().await;
+        peer.write_all(&[0; FIRST_WORDS_BYTES]).await.unwrap();
+        let mut bytes = [0; 64];
+        client.read(&mut bytes).await.unwrap();
+        let patient = tokio::time::timeout(FIRST_WORDS_MAX * 100, client.read(&mut bytes));
+        assert!(patient.await.is_err());
+    }
+}

@@ -92,12 +92,11 @@ async fn transmit(
                 Some(Message::Start(_)) => {
                     return status::invalid("start", "the connection stands");
                 }
-                // A port that takes no more may still have something to say.
-                Some(Message::Data(bytes)) => {
-                    if to_port.write_all(&bytes).await.is_err() {
-                        break;
-                    }
-                }
+                Some(Message::Data(bytes)) => match to_port.write_all(&bytes).await {
+                    Ok(()) => {}
+                    // A port that takes no more may still have something to say.
+                    Err(_) => break,
+                },
                 Some(Message::Close(_)) => break,
             },
             Ok(None) => break,

@@ -1,0 +1,547 @@
+//! The life of groups over the wire.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use burstlet_proto::v1;
+use burstlet_proto::v1::wait_request::Condition;
+use burstlet_proto::v1::watch_response::Type;
+use common::{Edge, fields, group, manifest, plain, reason};
+use tonic::{Code, Request};
+use tonic_types::StatusExt;
+
+fn create(text: &str, request_id: &str) -> v1::CreateRequest {
+    v1::CreateRequest {
+        definition: Some(manifest(text)),
+        request_id: request_id.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn lives() {
+    let mut edge = Edge::start().await;
+    let running = edge.run("web").await;
+    let metadata = running.metadata.unwrap();
+    assert_eq!(
+        (metadata.namespace.as_str(), metadata.name.as_str()),
+        ("default", "web")
+    );
+    assert_eq!(running.spec.unwrap().containers[0].image, "busybox:1");
+    assert_eq!(running.status.unwrap().phase, "Running");
+
+    let stop = v1::StopRequest {
+        group: group("web"),
+        grace_period_seconds: Some(1),
+    };
+    edge.groups.stop(stop).await.unwrap();
+    let stopped = edge.wait("web", Condition::Stopped).await.status.unwrap();
+    assert_eq!(
+        (stopped.phase.as_str(), stopped.desired.as_str()),
+        ("Stopped", "Stopped")
+    );
+    assert_eq!(stopped.sessions.len(), 1);
+
+    let start = v1::StartRequest {
+        group: group("web"),
+    };
+    edge.groups.start(start).await.unwrap();
+    edge.wait("web", Condition::Running).await;
+    let restart = v1::RestartRequest {
+        group: group("web"),
+        container: "main".to_owned(),
+    };
+    edge.groups.restart(restart).await.unwrap();
+
+    let by_uid = Some(v1::GroupRef {
+        uid: metadata.uid.clone(),
+        ..v1::GroupRef::default()
+    });
+    let delete = v1::DeleteRequest {
+        group: by_uid.clone(),
+        grace_period_seconds: Some(0),
+    };
+    let deleting = edge.groups.delete(delete).await.unwrap().into_inner();
+    assert_eq!(deleting.status.unwrap().desired, "Deleted");
+    let wait = v1::WaitRequest {
+        group: by_uid.clone(),
+        condition: Condition::Deleted.into(),
+        timeout: None,
+    };
+    // It may be gone already.
+    if let Err(status) = edge.groups.wait(wait).await {
+        assert_eq!(status.code(), Code::NotFound);
+    }
+    let error = edge
+        .groups
+        .get(v1::GetRequest { group: by_uid })
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.code(), reason(&error).as_str()),
+        (Code::NotFound, "GroupNotFound")
+    );
+    let details = error.get_error_details();
+    assert_eq!(details.resource_info().unwrap().resource_name, metadata.uid);
+    assert!(edge.host.is_clean());
+}
+
+#[tokio::test]
+async fn creates_once() {
+    let mut edge = Edge::start().await;
+    let mut text = plain("web");
+    let first = edge
+        .groups
+        .create(create(&text, "r1"))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(!first.already_existed);
+    let again = edge
+        .groups
+        .create(create(&text, "r1"))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(again.already_existed);
+    assert_eq!(
+        again.group.unwrap().metadata.unwrap().uid,
+        first.group.unwrap().metadata.unwrap().uid
+    );
+    let error = edge.groups.create(create(&text, "r2")).await.unwrap_err();
+    assert_eq!(
+        (error.code(), reason(&error).as_str()),
+        (Code::AlreadyExists, "NameTaken")
+    );
+    text = text.replace("busybox:1", "busybox:2");
+    let error = edge.groups.create(create(&text, "r1")).await.unwrap_err();
+    assert_eq!(
+        (error.code(), reason(&error).as_str()),
+        (Code::AlreadyExists, "RequestIdReused")
+    );
+
+    let generated = plain("g").replace("\"name\": \"g\"", "\"generateName\": \"job-\"");
+    let name = |response: v1::CreateResponse| response.group.unwrap().metadata.unwrap().name;
+    let one = edge
+        .groups
+        .create(create(&generated, "r3"))
+        .await
+        .unwrap()
+        .into_inner();
+    let same = edge
+        .groups
+        .create(create(&generated, "r3"))
+        .await
+        .unwrap()
+        .into_inner();
+    let other = edge
+        .groups
+        .create(create(&generated, ""))
+        .await
+        .unwrap()
+        .into_inner();
+    let (one, same, other) = (name(one), name(same), name(other));
+    assert!(one.starts_with("job-") && one.len() == 9, "{one}");
+    assert_eq!(one, same);
+    assert_ne!(one, other);
+}
+
+#[tokio::test]
+async fn refuses_with_every_field() {
+    let mut edge = Edge::start().await;
+    let bad = r#"{"apiVersion": "burstlet.dev/v1", "kind": "ContainerGroup",
+        "metadata": {"name": "web"},
+        "spec": {"hostPID": true, "containers": [{"name": "c", "imgae": "i"}]}}"#;
+    let error = edge.groups.create(create(bad, "")).await.unwrap_err();
+    assert_eq!(
+        (error.code(), reason(&error).as_str()),
+        (Code::InvalidArgument, "DefinitionRefused")
+    );
+    let expected = [
+        "spec.containers[0].imgae",
+        "spec.hostPID",
+        "spec.containers[0].image",
+    ];
+    assert_eq!(fields(&error), expected);
+
+    let validate = v1::ValidateRequest {
+        definition: Some(manifest(bad)),
+    };
+    let verdict = edge.groups.validate(validate).await.unwrap().into_inner();
+    assert!(!verdict.valid);
+    let paths: Vec<_> = verdict.findings.iter().map(|f| f.path.as_str()).collect();
+    assert_eq!(paths, expected);
+    assert_eq!(verdict.findings[0].way_out, "did you mean image?");
+
+    for (request, field) in [
+        (v1::CreateRequest::default(), "definition"),
+        (create(&plain("x"), "a b"), "request_id"),
+    ] {
+        let error = edge.groups.create(request).await.unwrap_err();
+        assert_eq!(fields(&error), [field]);
+    }
+    let error = edge.groups.create(create("{", "")).await.unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+    let error = edge
+        .groups
+        .create(create(&"x".repeat(5 << 20), ""))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Code::OutOfRange);
+}
+
+#[tokio::test]
+async fn a_message_is_as_good_as_a_manifest() {
+    let mut edge = Edge::start().await;
+    let message: v1::ContainerGroup = serde_json::from_str(
+        r#"{"metadata": {"name": "web"}, "spec": {
+            "containers": [{"name": "main", "image": "busybox:1",
+                "ports": [{"name": "http", "containerPort": 80}],
+                "livenessProbe": {"httpGet": {"port": "http"}, "periodSeconds": 7},
+                "env": [{"name": "KEY", "secretValue": "s3cret"}]}],
+            "volumes": [{"name": "v", "secret": {"data": {"k": "czNjcmV0"}}}]}}"#,
+    )
+    .unwrap();
+    let request = v1::CreateRequest {
+        definition: Some(v1::Definition {
+            form: Some(v1::definition::Form::Group(message)),
+        }),
+        request_id: String::new(),
+    };
+    let created = edge.groups.create(request).await.unwrap().into_inner();
+    let shown = serde_json::to_string(&created).unwrap();
+    assert!(
+        !shown.contains("s3cret") && !shown.contains("czNjcmV0"),
+        "{shown}"
+    );
+    let container = &created.group.unwrap().spec.unwrap().containers[0];
+    assert_eq!(
+        container.liveness_probe.as_ref().unwrap().period_seconds,
+        Some(7)
+    );
+
+    let export = |format: v1::export_request::Format| v1::ExportRequest {
+        group: group("web"),
+        format: format.into(),
+    };
+    let as_group = export(v1::export_request::Format::Group);
+    let exported = edge.groups.export(as_group).await.unwrap().into_inner();
+    assert!(exported.manifest.contains("\"kind\":\"ContainerGroup\""));
+    assert!(!exported.manifest.contains("s3cret"));
+    assert_eq!(exported.notes.len(), 1);
+    let as_pod = export(v1::export_request::Format::Pod);
+    let pod = edge.groups.export(as_pod).await.unwrap().into_inner();
+    assert!(pod.manifest.contains("\"kind\":\"Pod\""));
+    assert_eq!(pod.notes.len(), 2);
+}
+
+#[tokio::test]
+async fn lists_pages() {
+    let mut edge = Edge::start().await;
+    for name in ["c", "a", "b"] {
+        edge.run(name).await;
+    }
+    let mut request = v1::ListRequest {
+        page_size: 2,
+        ..v1::ListRequest::default()
+    };
+    let mut pages = Vec::new();
+    loop {
+        let page = edge
+            .groups
+            .list(request.clone())
+            .await
+            .unwrap()
+            .into_inner();
+        let names = page.groups.into_iter().map(|g| g.metadata.unwrap().name);
+        pages.push(names.collect::<Vec<_>>());
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(pages, [vec!["a", "b"], vec!["c"]]);
+    for (request, count) in [
+        (
+            v1::ListRequest {
+                label_selector: "app in (a,c)".to_owned(),
+                ..v1::ListRequest::default()
+            },
+            2,
+        ),
+        (
+            v1::ListRequest {
+                namespace: "other".to_owned(),
+                ..v1::ListRequest::default()
+            },
+            0,
+        ),
+        (
+            v1::ListRequest {
+                phases: vec!["Running".to_owned()],
+                ..v1::ListRequest::default()
+            },
+            3,
+        ),
+        (
+            v1::ListRequest {
+                phases: vec!["Failed".to_owned()],
+                ..v1::ListRequest::default()
+            },
+            0,
+        ),
+    ] {
+        let page = edge.groups.list(request).await.unwrap().into_inner();
+        assert_eq!(page.groups.len(), count);
+    }
+    for (request, field) in [
+        (
+            v1::ListRequest {
+                label_selector: "a b".to_owned(),
+                ..v1::ListRequest::default()
+            },
+            "label_selector",
+        ),
+        (
+            v1::ListRequest {
+                namespace: "A".to_owned(),
+                ..v1::ListRequest::default()
+            },
+            "namespace",
+        ),
+        (
+            v1::ListRequest {
+                phases: vec!["Odd".to_owned()],
+                ..v1::ListRequest::default()
+            },
+            "phases",
+        ),
+        (
+            v1::ListRequest {
+                page_token: "x".to_owned(),
+                ..v1::ListRequest::default()
+            },
+            "page_token",
+        ),
+    ] {
+        let error = edge.groups.list(request).await.unwrap_err();
+        assert_eq!(fields(&error), [field]);
+    }
+}
+
+#[tokio::test]
+async fn updates_tags_and_annotations() {
+    let mut edge = Edge::start().await;
+    edge.run("web").await;
+    let mut request = v1::UpdateRequest {
+        group: group("web"),
+        tags: [("team".to_owned(), "blue".to_owned())].into(),
+        annotations: [("note".to_owned(), "x".to_owned())].into(),
+        ..v1::UpdateRequest::default()
+    };
+    let metadata = edge
+        .groups
+        .update(request.clone())
+        .await
+        .unwrap()
+        .into_inner()
+        .metadata;
+    assert_eq!(metadata.unwrap().tags["team"], "blue");
+    request.tags.clear();
+    request.remove_tags = vec!["team".to_owned()];
+    let metadata = edge
+        .groups
+        .update(request.clone())
+        .await
+        .unwrap()
+        .into_inner()
+        .metadata;
+    let metadata = metadata.unwrap();
+    assert!(metadata.tags.is_empty());
+    assert_eq!(metadata.annotations["note"], "x");
+    request.tags = [("a".to_owned(), "b\nc".to_owned())].into();
+    let error = edge.groups.update(request).await.unwrap_err();
+    assert_eq!(fields(&error), ["metadata.tags[\"a\"]"]);
+    // What is written down is what is shown.
+    let records = edge.host.records();
+    assert!(records[0].definition.source.contains("\"note\":\"x\""));
+}
+
+#[tokio::test]
+async fn waits_no_longer_than_asked() {
+    let mut edge = Edge::start().await;
+    edge.run("web").await;
+    let wait = |condition: Condition, millis: i32| v1::WaitRequest {
+        group: group("web"),
+        condition: condition.into(),
+        timeout: Some(burstlet_proto::Duration {
+            seconds: 0,
+            nanos: millis * 1_000_000,
+        }),
+    };
+    let error = edge
+        .groups
+        .wait(wait(Condition::Finished, 50))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.code(), reason(&error).as_str()),
+        (Code::DeadlineExceeded, "NotInTime")
+    );
+    let mut request = Request::new(wait(Condition::Stopped, 900));
+    request.set_timeout(std::time::Duration::from_millis(300));
+    let error = edge.groups.wait(request).await.unwrap_err();
+    assert_eq!(
+        (error.code(), reason(&error).as_str()),
+        (Code::DeadlineExceeded, "NotInTime")
+    );
+    let error = edge
+        .groups
+        .wait(wait(Condition::Unspecified, 50))
+        .await
+        .unwrap_err();
+    assert_eq!(fields(&error), ["condition"]);
+}
+
+#[tokio::test]
+async fn says_why_not() {
+    let mut edge = Edge::start().await;
+    edge.run("web").await;
+    let stop = v1::StopRequest {
+        group: group("web"),
+        grace_period_seconds: Some(0),
+    };
+    edge.groups.stop(stop).await.unwrap();
+    edge.wait("web", Condition::Stopped).await;
+    let restart = v1::RestartRequest {
+        group: group("web"),
+        container: "main".to_owned(),
+    };
+    let error = edge.groups.restart(restart).await.unwrap_err();
+    assert_eq!(
+        (error.code(), reason(&error).as_str()),
+        (Code::FailedPrecondition, "WrongPhase")
+    );
+    for (reference, code) in [
+        (None, Code::InvalidArgument),
+        (Some(v1::GroupRef::default()), Code::InvalidArgument),
+        (group("nobody"), Code::NotFound),
+        (group("../etc"), Code::NotFound),
+        (
+            Some(v1::GroupRef {
+                uid: "A".to_owned(),
+                ..v1::GroupRef::default()
+            }),
+            Code::NotFound,
+        ),
+    ] {
+        let error = edge
+            .groups
+            .get(v1::GetRequest { group: reference })
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), code);
+    }
+}
+
+#[tokio::test]
+async fn watches() {
+    let mut edge = Edge::start().await;
+    edge.run("web").await;
+    let all = v1::WatchRequest {
+        label_selector: "app=web".to_owned(),
+        ..v1::WatchRequest::default()
+    };
+    let one = v1::WatchRequest {
+        group: group("web"),
+        ..v1::WatchRequest::default()
+    };
+    let mut all = edge.groups.watch(all).await.unwrap().into_inner();
+    let mut one = edge.groups.watch(one).await.unwrap().into_inner();
+    for watch in [&mut all, &mut one] {
+        assert_eq!(
+            watch.message().await.unwrap().unwrap().r#type(),
+            Type::Added
+        );
+        assert_eq!(
+            watch.message().await.unwrap().unwrap().r#type(),
+            Type::Synced
+        );
+    }
+    edge.run("other").await;
+    let delete = v1::DeleteRequest {
+        group: group("web"),
+        grace_period_seconds: Some(0),
+    };
+    edge.groups.delete(delete).await.unwrap();
+    for watch in [&mut all, &mut one] {
+        loop {
+            let change = watch.message().await.unwrap().unwrap();
+            assert_eq!(
+                change
+                    .group
+                    .as_ref()
+                    .unwrap()
+                    .metadata
+                    .as_ref()
+                    .unwrap()
+                    .name,
+                "web"
+            );
+            match change.r#type() {
+                Type::Modified => {}
+                Type::Deleted => break,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    // The watch of one group ends with it; the other ends with the agent.
+    assert!(one.message().await.unwrap().is_none());
+    edge.shutdown.cancel();
+    let error = all.message().await.unwrap_err();
+    assert_eq!(
+        (error.code(), reason(&error).as_str()),
+        (Code::Unavailable, "ShuttingDown")
+    );
+}
+
+#[tokio::test]
+async fn a_full_machine_queues() {
+    let mut edge = Edge::start().await;
+    let big = |name: &str| {
+        plain(name).replace(
+            "\"image\": \"busybox:1\"",
+            "\"image\": \"busybox:1\", \"resources\": {\"requests\": {\"cpu\": \"3\"}}",
+        )
+    };
+    edge.groups.create(create(&big("one"), "")).await.unwrap();
+    edge.wait("one", Condition::Running).await;
+    let two = edge
+        .groups
+        .create(create(&big("two"), ""))
+        .await
+        .unwrap()
+        .into_inner();
+    let status = two.group.unwrap().status.unwrap();
+    assert_eq!(
+        (status.phase.as_str(), status.queue_position),
+        ("Queued", 1)
+    );
+    let capacity = edge
+        .node
+        .capacity(v1::CapacityRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((capacity.groups_running, capacity.groups_queued), (1, 1));
+    assert_eq!(capacity.requested.unwrap().cpu_milli, 3000);
+    assert_eq!(capacity.total.unwrap().cpu_milli, 4000);
+    let exec = v1::StatsRequest {
+        group: group("two"),
+        ..v1::StatsRequest::default()
+    };
+    let error = edge.groups.stats(exec).await.unwrap_err();
+    assert_eq!(
+        (error.code(), reason(&error).as_str()),
+        (Code::FailedPrecondition, "WrongPhase")
+    );
+}
