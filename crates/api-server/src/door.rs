@@ -286,7 +286,7 @@ mod tests {
         let (mut client, mut peer) = guarded().await;
         peer.write_all(&[0; FIRST_WORDS_BYTES]).await.unwrap();
         let mut bytes = [0; 64];
-        client.read(&mut bytes).await.unwrap();
+        assert_eq!(client.read(&mut bytes).await.unwrap(), FIRST_WORDS_BYTES);
         let patient = tokio::time::timeout(FIRST_WORDS_MAX * 100, client.read(&mut bytes));
         assert!(patient.await.is_err());
     }

@@ -65,8 +65,8 @@ impl ServeError {
     }
 }
 
-/// Serves the API on every door until `shutdown`. Calls under way then have a few seconds to end;
-/// streams end at once.
+/// Serves the API on every door until `shutdown`. Calls and streams under way then have a few
+/// seconds to end; what is left is cut when the process ends.
 ///
 /// # Errors
 /// TLS cannot be set up, or a server ends by itself.
@@ -124,7 +124,7 @@ async fn one<A: Accept>(
         shutdown.cancelled().await;
         tokio::time::sleep(DRAIN_MAX).await;
     };
-    // Dropping the server cuts what is still open.
+    // The server would wait for clients that follow logs or sit in a shell for hours.
     tokio::select! {
         served = serving => served.map_err(ServeError::Server),
         () = too_long => Ok(()),

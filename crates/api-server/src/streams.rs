@@ -54,3 +54,43 @@ where
     tokio::spawn(task.instrument(span));
     ReceiverStream::new(received).boxed()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_stream_holds_goes_with_its_client() {
+        let room = Arc::new(Semaphore::new(1));
+        let permit = Arc::clone(&room).try_acquire_owned().unwrap();
+        let held = Arc::new(());
+        let weak = Arc::downgrade(&held);
+        let mut answers = task(permit, Span::none(), |answers| async move {
+            let _held = held;
+            let _ = send(&answers, 1).await;
+            std::future::pending().await
+        });
+        assert_eq!(answers.next().await.unwrap().unwrap(), 1);
+        assert!(weak.upgrade().is_some());
+        drop(answers);
+        let _again = room.acquire().await.unwrap();
+        assert!(weak.upgrade().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_error_is_the_last_answer() {
+        let room = Arc::new(Semaphore::new(1));
+        let permit = room.try_acquire_owned().unwrap();
+        let answers = task(permit, Span::none(), |answers| async move {
+            let _ = send(&answers, 1).await;
+            Err(Status::aborted("enough"))
+        });
+        let answers: Vec<Result<i32, Status>> = answers.collect().await;
+        assert!(matches!(answers.as_slice(), [Ok(1), Err(_)]), "{answers:?}");
+    }
+}

@@ -44,31 +44,4 @@ pub(crate) async fn attach<H: Host, M: Machine>(
     }))
 }
 
-fn input(message: Result<v1::AttachRequest, Status>) -> Result<Option<Input>, Status> {
-    Ok(match message?.request {
-        None => None,
-        Some(Message::Start(_)) => return Err(status::invalid("start", "the session has begun")),
-        Some(Message::Stdin(bytes)) => Some(Input::Stdin(bytes)),
-        Some(Message::CloseStdin(_)) => Some(Input::CloseStdin),
-        Some(Message::Resize(size)) => {
-            let size = session::terminal_size(&size);
-            Some(Input::Control(SessionControl::Resize(size)))
-        }
-        Some(Message::Signal(number)) => {
-            let signal = session::signal(number)?;
-            Some(Input::Control(SessionControl::Signal(signal)))
-        }
-    })
-}
-
-fn output(output: Output) -> v1::AttachResponse {
-    let reply = match output {
-        Output::Started => Reply::Started(v1::ExecStarted {}),
-        Output::Stdout(bytes) => Reply::Stdout(bytes),
-        Output::Stderr(bytes) => Reply::Stderr(bytes),
-        Output::Exit(exit) => Reply::Exit(v1::ExecExit { code: exit.code }),
-    };
-    v1::AttachResponse {
-        response: Some(reply),
-    }
-}
+session::wire!(v1::AttachRequest, v1::AttachResponse, Message, Reply);

@@ -68,10 +68,8 @@ pub(crate) fn validate<H: Host, M: Machine>(
     request: v1::ValidateRequest,
 ) -> Result<v1::ValidateResponse, Status> {
     let uid = new_uid()?;
-    let translated = match manifest(request.definition)? {
-        manifest if manifest.is_null() => return Err(no_definition()),
-        manifest => api.translate(&manifest, &uid, &suffix(uid.as_str())),
-    };
+    let manifest = manifest(request.definition)?;
+    let translated = api.translate(&manifest, &uid, &suffix(uid.as_str()));
     let (valid, findings) = match translated {
         Ok(translation) => (true, translation.findings),
         Err(refused) => (false, refused.findings),

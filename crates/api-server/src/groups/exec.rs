@@ -66,31 +66,4 @@ fn command(command: Vec<String>) -> Result<Vec<String>, Status> {
     Ok(command)
 }
 
-fn input(message: Result<v1::ExecRequest, Status>) -> Result<Option<Input>, Status> {
-    Ok(match message?.request {
-        None => None,
-        Some(Message::Start(_)) => return Err(status::invalid("start", "the session has begun")),
-        Some(Message::Stdin(bytes)) => Some(Input::Stdin(bytes)),
-        Some(Message::CloseStdin(_)) => Some(Input::CloseStdin),
-        Some(Message::Resize(size)) => {
-            let size = session::terminal_size(&size);
-            Some(Input::Control(SessionControl::Resize(size)))
-        }
-        Some(Message::Signal(number)) => {
-            let signal = session::signal(number)?;
-            Some(Input::Control(SessionControl::Signal(signal)))
-        }
-    })
-}
-
-fn output(output: Output) -> v1::ExecResponse {
-    let reply = match output {
-        Output::Started => Reply::Started(v1::ExecStarted {}),
-        Output::Stdout(bytes) => Reply::Stdout(bytes),
-        Output::Stderr(bytes) => Reply::Stderr(bytes),
-        Output::Exit(exit) => Reply::Exit(v1::ExecExit { code: exit.code }),
-    };
-    v1::ExecResponse {
-        response: Some(reply),
-    }
-}
+session::wire!(v1::ExecRequest, v1::ExecResponse, Message, Reply);

@@ -48,6 +48,43 @@ pub(super) enum Output {
     Exit(SessionExit),
 }
 
+/// The messages of a session, which are alike and yet of two types.
+macro_rules! wire {
+    ($request:ty, $response:path, $Message:ident, $Reply:ident) => {
+        fn input(message: Result<$request, Status>) -> Result<Option<Input>, Status> {
+            Ok(match message?.request {
+                None => None,
+                Some($Message::Start(_)) => {
+                    return Err(status::invalid("start", "the session has begun"));
+                }
+                Some($Message::Stdin(bytes)) => Some(Input::Stdin(bytes)),
+                Some($Message::CloseStdin(_)) => Some(Input::CloseStdin),
+                Some($Message::Resize(size)) => {
+                    let size = session::terminal_size(&size);
+                    Some(Input::Control(SessionControl::Resize(size)))
+                }
+                Some($Message::Signal(number)) => {
+                    let signal = session::signal(number)?;
+                    Some(Input::Control(SessionControl::Signal(signal)))
+                }
+            })
+        }
+
+        fn output(output: Output) -> $response {
+            let reply = match output {
+                Output::Started => $Reply::Started(v1::ExecStarted {}),
+                Output::Stdout(bytes) => $Reply::Stdout(bytes),
+                Output::Stderr(bytes) => $Reply::Stderr(bytes),
+                Output::Exit(exit) => $Reply::Exit(v1::ExecExit { code: exit.code }),
+            };
+            $response {
+                response: Some(reply),
+            }
+        }
+    };
+}
+pub(super) use wire;
+
 /// Runs a session to its end. An error among the input ends it, too.
 pub(super) async fn run<T: Send + 'static>(
     session: ExecSession,
@@ -199,4 +236,127 @@ async fn feed(
 async fn write(writer: &mut Writer, bytes: &[u8]) -> std::io::Result<()> {
     writer.write_all(bytes).await?;
     writer.flush().await
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use futures_util::stream;
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    /// A session whose process the test plays.
+    struct Played {
+        stdin: DuplexStream,
+        stdout: DuplexStream,
+        control: mpsc::Receiver<SessionControl>,
+        exit: oneshot::Sender<Result<SessionExit, HostError>>,
+        answers: mpsc::Receiver<Result<Output, Status>>,
+        task: JoinHandle<Result<(), Status>>,
+    }
+
+    fn play(input: Vec<Input>) -> Played {
+        let (stdin, their_stdin) = duplex(64);
+        let (stdout, their_stdout) = duplex(64);
+        let (control, their_control) = mpsc::channel(1);
+        let (exit, their_exit) = oneshot::channel();
+        let (answers, received) = mpsc::channel(1);
+        let session = ExecSession {
+            stdin: Some(Box::new(stdin)),
+            stdout: Some(Box::new(their_stdout)),
+            stderr: None,
+            control,
+            exit: their_exit,
+        };
+        let input = stream::iter(input.into_iter().map(Ok)).chain(stream::pending());
+        Played {
+            stdin: their_stdin,
+            stdout,
+            control: their_control,
+            exit,
+            answers: received,
+            task: tokio::spawn(run(session, input, answers, |output| output)),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn output_comes_before_the_exit() {
+        let mut played = play(Vec::new());
+        played.exit.send(Ok(SessionExit { code: 3 })).unwrap();
+        played.stdout.write_all(b"last words").await.unwrap();
+        drop(played.stdout);
+        let mut heard = Vec::new();
+        while let Some(answer) = played.answers.recv().await {
+            heard.push(answer.unwrap());
+        }
+        let words = Output::Stdout(b"last words".to_vec());
+        assert_eq!(
+            heard,
+            [
+                Output::Started,
+                words,
+                Output::Exit(SessionExit { code: 3 })
+            ]
+        );
+        played.task.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn output_held_open_by_others_does_not_hold_the_exit() {
+        let mut played = play(Vec::new());
+        played.exit.send(Ok(SessionExit { code: 0 })).unwrap();
+        let mut last = None;
+        while let Some(answer) = played.answers.recv().await {
+            last = Some(answer.unwrap());
+        }
+        assert_eq!(last, Some(Output::Exit(SessionExit { code: 0 })));
+        drop(played.stdout);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_holds_its_process() {
+        let mut played = play(Vec::new());
+        let flood = tokio::time::timeout(
+            Duration::from_secs(60),
+            played.stdout.write_all(&[0; 1 << 20]),
+        );
+        assert!(flood.await.is_err(), "a megabyte went nowhere");
+        assert_eq!(
+            played.answers.recv().await.unwrap().unwrap(),
+            Output::Started
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_session_is_no_success() {
+        let mut played = play(Vec::new());
+        drop((played.exit, played.stdout));
+        played.answers.recv().await.unwrap().unwrap();
+        let status = played.task.await.unwrap().unwrap_err();
+        assert_eq!(status.code(), tonic::Code::Unavailable);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn input_arrives_in_order() {
+        let size = TerminalSize {
+            columns: 1,
+            rows: 2,
+        };
+        let mut played = play(vec![
+            Input::Stdin(b"ab".to_vec()),
+            Input::Control(SessionControl::Resize(size)),
+            Input::Stdin(b"c".to_vec()),
+            Input::CloseStdin,
+            Input::Stdin(b"too late".to_vec()),
+        ]);
+        let mut received = Vec::new();
+        played.stdin.read_to_end(&mut received).await.unwrap();
+        assert_eq!(received, b"abc");
+        assert_eq!(
+            played.control.recv().await,
+            Some(SessionControl::Resize(size))
+        );
+    }
 }
