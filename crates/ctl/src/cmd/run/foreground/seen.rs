@@ -63,24 +63,20 @@ fn terminated(run: u32, ended: &ContainerTerminated) -> Seen {
     }
 }
 
-/// The kernel's own words tell why a program could not be executed.
+/// A start error is a program that is not there or one that cannot be executed; the kernel's own
+/// words tell which.
 fn start_error(message: &str) -> Exit {
-    let has = |words: &[&str]| {
-        let message = message.to_ascii_lowercase();
-        words.iter().any(|word| message.contains(word))
-    };
-    if has(&["no such file", "not found", "enoent"]) {
-        Exit::NOT_FOUND
-    } else if has(&[
-        "permission denied",
-        "exec format",
-        "is a directory",
-        "eacces",
-        "enoexec",
-    ]) {
-        Exit::CANNOT_INVOKE
-    } else {
-        Exit::OWN_FAILURE
+    const MISSING: [&str; 5] = [
+        "no such file",
+        "not found",
+        "not a directory",
+        "too many levels",
+        "name too long",
+    ];
+    let message = message.to_ascii_lowercase();
+    match MISSING.iter().any(|words| message.contains(words)) {
+        true => Exit::NOT_FOUND,
+        false => Exit::CANNOT_INVOKE,
     }
 }
 
@@ -202,7 +198,7 @@ mod tests {
             ("exec \"x\": No such file or directory", 127),
             ("exec \"/etc\": Permission denied (os error 13)", 126),
             ("exec: Exec format error", 126),
-            ("mount /proc: EINVAL", 125),
+            ("exec: \"x\": executable file not found in $PATH", 127),
         ] {
             let state = ended(128, "StartError", message);
             check(
