@@ -210,3 +210,6 @@ pub(crate) fn kind(found: &Stat) -> FileType {
 pub(crate) fn is_whiteout(found: &Stat) -> bool {
     kind(found) == FileType::CharacterDevice && found.st_rdev == 0
 }
+
+#[cfg(test)]
+mod tests;
