@@ -1,6 +1,8 @@
 //! The kernel's machine for filters, as its documentation describes it, and a naive reading of
 //! profiles. Programs are right if both always agree.
 
+use std::collections::BTreeSet;
+
 use super::condition::{Condition, Test};
 use super::profile::{Action, Entry, Profile};
 use super::program::{
@@ -59,26 +61,58 @@ pub(super) fn run(program: &[Instruction], call: &Call) -> (u32, usize) {
     }
 }
 
-/// What a profile says of a call, read word by word.
-pub(super) fn read(profile: &Profile, target: &Target, call: &Call) -> Action {
-    if call.audit != target.arch.audit() {
-        return Action::KillProcess;
+/// A profile read word by word, from the first entry to the last.
+pub(super) struct Reading<'p> {
+    profile: &'p Profile,
+    target: &'p Target,
+    /// The numbers that each entry names.
+    numbers: Vec<BTreeSet<u32>>,
+}
+
+impl<'p> Reading<'p> {
+    pub(super) fn new(profile: &'p Profile, target: &'p Target) -> Self {
+        let of_entry = |entry: &Entry| {
+            entry
+                .names
+                .iter()
+                .filter_map(|name| target.arch.number(name))
+                .collect()
+        };
+        Self {
+            numbers: profile.entries.iter().map(of_entry).collect(),
+            profile,
+            target,
+        }
     }
-    if target
-        .arch
-        .foreign_numbers()
-        .is_some_and(|first| call.number >= first)
-    {
-        return Action::Errno(38);
+
+    /// What the profile says of a call.
+    pub(super) fn says(&self, call: &Call) -> Action {
+        let arch = self.target.arch;
+        if call.audit != arch.audit() {
+            return Action::KillProcess;
+        }
+        if arch
+            .foreign_numbers()
+            .is_some_and(|first| call.number >= first)
+        {
+            return Action::Errno(38);
+        }
+        let entries = self.profile.entries.iter().zip(&self.numbers);
+        let mut matching = entries.filter(|(entry, numbers)| {
+            numbers.contains(&call.number)
+                && self.counts(entry)
+                && entry
+                    .conditions
+                    .iter()
+                    .all(|condition| holds(condition, call))
+        });
+        matching
+            .next()
+            .map_or(self.profile.default, |(entry, _)| entry.action)
     }
-    let names_it = |entry: &Entry| {
-        entry
-            .names
-            .iter()
-            .any(|name| target.arch.number(name) == Some(call.number))
-    };
-    let counts = |entry: &Entry| {
-        let arch = target.arch.profile_name();
+
+    fn counts(&self, entry: &Entry) -> bool {
+        let (arch, target) = (self.target.arch.profile_name(), self.target);
         let (with, without) = (&entry.includes, &entry.excludes);
         (with.arches.is_empty() || with.arches.contains(arch))
             && with
@@ -94,11 +128,7 @@ pub(super) fn read(profile: &Profile, target: &Target, call: &Call) -> Action {
             && without
                 .min_kernel
                 .is_none_or(|kernel| target.kernel < kernel)
-    };
-    let found = profile.entries.iter().find(|entry| {
-        names_it(entry) && counts(entry) && entry.conditions.iter().all(|c| holds(c, call))
-    });
-    found.map_or(profile.default, |entry| entry.action)
+    }
 }
 
 fn holds(condition: &Condition, call: &Call) -> bool {
