@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn unsafe_code_is_for_named_modules() {
+    fn opting_out_of_safety_is_for_named_modules() {
         let text = format!("//! Doc.\n#![allow(\n    {UNSAFE_OPT_IN},\n    reason = \"r\"\n)]\n");
         check("crates/sandbox/src/sys/process.rs", &text, &[]);
         let fault = "crates/ctl/src/tty.rs opts in to unsafe code; tidy does not name it";
