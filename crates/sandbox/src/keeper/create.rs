@@ -118,7 +118,9 @@ impl Keeper {
             stdin: plan.stdin,
             streams,
         };
-        self.containers.insert(plan.name.clone(), container);
+        if let Some(mut earlier) = self.containers.insert(plan.name.clone(), container) {
+            drop(earlier.streams.cut_off(&mut self.reactor));
+        }
         let subject = Subject::Container(plan.name);
         self.follow(Begun {
             subject,

@@ -10,20 +10,18 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use burstlet_model::{BootTime, ContainerName};
-use nix::sched::CloneFlags;
 use nix::sys::epoll::EpollFlags;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::{Pid, write};
 
-use super::finish::{Channel, Finish, Word};
+use super::finish::{Channel, Word};
+use super::first_line;
 use super::reactor::{Key, Token};
 use super::stage::{Stage, failed};
-use super::state::{EXECS_MAX, Ended, Exec, Keeper};
-use super::{bundle, first_line, join, starter};
-use crate::plan::ExecPlan;
+use super::state::{Ended, Keeper};
 use crate::protocol::{ContainerPhase, Failure, FailureClass, Reply, Started};
-use crate::sys::{clock, passing, process};
+use crate::sys::{clock, passing};
 use crate::verify::{self, Expected, Seen};
 
 /// How long a process may take until everything is in place, and then until its program runs.
@@ -50,8 +48,8 @@ pub(super) struct Launch {
     subject: Subject,
     channel: OwnedFd,
     key: Key,
-    /// The child that makes the process and ends.
-    maker: Pid,
+    /// The child that makes the process and ends, until it is reaped.
+    maker: Option<Pid>,
     /// The process itself, once it has spoken.
     pid: Option<Pid>,
     /// The request to answer.
@@ -98,7 +96,7 @@ impl Keeper {
             subject: begun.subject,
             channel: begun.channel,
             key,
-            maker: begun.maker,
+            maker: Some(begun.maker),
             pid: None,
             call: Some(begun.call),
             start: begun.start,
@@ -120,83 +118,6 @@ impl Keeper {
         self.launches
             .values()
             .any(|launch| launch.step == Step::Making && container(launch))
-    }
-
-    /// Forks a process into a container.
-    pub(super) fn exec(
-        &mut self,
-        call: u64,
-        mut plan: ExecPlan,
-        streams: [Option<OwnedFd>; 3],
-    ) -> Result<(), Failure> {
-        if self.execs.contains_key(&plan.id) {
-            let message = format!("a process {:?} runs already", plan.id);
-            return Err(Failure::new(FailureClass::Exists, message));
-        }
-        if self.execs.len() >= EXECS_MAX {
-            return Err(Failure::new(
-                FailureClass::Limit,
-                "too many processes run by exec",
-            ));
-        }
-        bundle::complete(&mut plan.process);
-        let streams = exec_streams(&plan, streams)?;
-        let namespaces = self.namespace_flags();
-        let found = self.containers.get(&plan.container);
-        let running = found.filter(|container| container.phase == ContainerPhase::Running);
-        let not_running = || {
-            let message = format!("container {} does not run", plan.container);
-            Failure::new(FailureClass::WrongState, message)
-        };
-        let container = running.ok_or_else(not_running)?;
-        let target = container.pid.ok_or_else(not_running)?;
-        let seccomp = container.filter.is_some();
-        let expected = self
-            .facts
-            .of_joined(&plan.process, target.as_raw(), seccomp)?;
-        let (ours, theirs) = channel()?;
-        let job = join::Job {
-            target: process::open_pid(target).map_err(failed("find the container".into()))?,
-            namespaces,
-            process: plan.process,
-            streams,
-            finish: Finish {
-                channel: theirs,
-                filter: container.filter.clone(),
-            },
-        };
-        let maker = join::start(&job, &container.entry)
-            .map_err(failed("fork into the container".into()))?;
-        drop(job);
-        let subject = Subject::Exec(plan.id.clone());
-        self.follow(Begun {
-            subject,
-            channel: ours,
-            maker,
-            call,
-            start: true,
-            expected,
-        })?;
-        self.execs.insert(
-            plan.id,
-            Exec {
-                container: plan.container,
-                pid: None,
-            },
-        );
-        Ok(())
-    }
-
-    /// The namespaces in which the group's processes differ from the launcher.
-    fn namespace_flags(&self) -> CloneFlags {
-        let mut flags = CloneFlags::CLONE_NEWNS
-            | CloneFlags::CLONE_NEWPID
-            | CloneFlags::CLONE_NEWIPC
-            | CloneFlags::CLONE_NEWUTS
-            | CloneFlags::CLONE_NEWCGROUP;
-        flags.set(CloneFlags::CLONE_NEWUSER, self.namespaces.user.is_some());
-        flags.set(CloneFlags::CLONE_NEWNET, self.namespaces.net.is_some());
-        flags
     }
 
     /// A starting process says something, or its channel is closed.
@@ -377,11 +298,7 @@ impl Keeper {
                 return;
             }
         }
-        let ended = launch.ended.unwrap_or(Ended {
-            code: None,
-            signal: Some(Signal::SIGKILL as i32),
-            at: clock::now(),
-        });
+        let ended = launch.ended.unwrap_or_else(killed_now);
         self.container_ended(name, ended);
     }
 
@@ -396,13 +313,20 @@ impl Keeper {
         }
     }
 
-    /// A process ended that may be a starting one. Gives whether it is.
+    /// A process ended that may be a starting one, or its maker. Gives whether it is. From here on
+    /// its number may be somebody else's.
     pub(super) fn launch_ended(&mut self, pid: Pid, ended: Ended) -> bool {
-        let launch = self
-            .launches
-            .values_mut()
-            .find(|launch| launch.pid == Some(pid));
-        launch.map(|launch| launch.ended = Some(ended)).is_some()
+        for launch in self.launches.values_mut() {
+            if launch.pid == Some(pid) {
+                launch.ended = Some(ended);
+                return true;
+            }
+            if launch.maker == Some(pid) {
+                launch.maker = None;
+                return true;
+            }
+        }
+        false
     }
 
     /// Kills what a container's launch has made so far.
@@ -426,6 +350,14 @@ impl Keeper {
                 launch.fail(Failure::new(FailureClass::Deadline, message));
             }
         }
+    }
+}
+
+fn killed_now() -> Ended {
+    Ended {
+        code: None,
+        signal: Some(Signal::SIGKILL as i32),
+        at: clock::now(),
     }
 }
 
@@ -460,10 +392,9 @@ impl Launch {
     }
 
     fn kill(&self) {
-        for pid in self.pid.into_iter().chain([self.maker]) {
-            if self.ended.is_none() || Some(pid) != self.pid {
-                let _ = kill(pid, Signal::SIGKILL);
-            }
+        let process = self.pid.filter(|_| self.ended.is_none());
+        for pid in process.into_iter().chain(self.maker) {
+            let _ = kill(pid, Signal::SIGKILL);
         }
     }
 
@@ -477,23 +408,4 @@ impl Launch {
             Failure::new(FailureClass::Internal, format!("the process died {when}"))
         })
     }
-}
-
-fn exec_streams(
-    plan: &ExecPlan,
-    streams: [Option<OwnedFd>; 3],
-) -> Result<starter::Streams, Failure> {
-    if plan.process.terminal() == Some(true) {
-        return Ok(starter::Streams::Terminal);
-    }
-    let or_null = |fd: Option<OwnedFd>| match fd {
-        Some(fd) => Ok(fd),
-        None => starter::null().map_err(failed("open /dev/null".into())),
-    };
-    let [stdin, stdout, stderr] = streams;
-    Ok(starter::Streams::Pipes([
-        or_null(stdin)?,
-        or_null(stdout)?,
-        or_null(stderr)?,
-    ]))
 }

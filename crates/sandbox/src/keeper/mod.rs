@@ -19,7 +19,8 @@
 //! process that does not die never hold up another container.
 //!
 //! * [`boot`] sets the process up; [`serve`] is the loop and the requests.
-//! * [`create`] makes a container; [`launch`] follows a starting process; [`finish`] is what that process does last.
+//! * [`create`] makes a container, [`exec`] a process in one; [`launch`] follows a starting
+//!   process; [`finish`] is what that process does last.
 //! * [`starter`] and [`join`] are the children that make a container, or enter one.
 //! * [`end`] follows an ending container.
 
@@ -30,6 +31,7 @@ mod control;
 mod create;
 mod dial;
 mod end;
+mod exec;
 mod expect;
 mod finish;
 mod first;

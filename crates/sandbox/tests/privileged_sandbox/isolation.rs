@@ -9,7 +9,7 @@ use burstlet_sandbox::plan::{MountPlan, MountSource, Outside};
 use burstlet_sandbox::protocol::FailureClass;
 use oci_spec::runtime::{PosixRlimitBuilder, PosixRlimitType, UserBuilder};
 
-use crate::harness::{IDS, Node, allow_all, exec_plan, process, within};
+use crate::harness::{IDS, Node, allow_all, exec_plan, process, wait_until, within};
 
 fn namespaces(pid: i32) -> BTreeMap<String, u64> {
     ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"]
@@ -180,6 +180,7 @@ async fn a_process_run_later_is_isolated_as_the_first_one() {
         let handle = handle.unwrap();
         let later = crate::harness::read_all(reader).await;
         assert_eq!(within(handle.wait()).await.unwrap().code, Some(0));
+        wait_until(|| group.log_of("a").ends_with("0022\n")).await;
         let first = group.log_of("a");
         assert_eq!(later, first, "{name}");
         assert!(
