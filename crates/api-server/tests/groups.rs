@@ -5,17 +5,9 @@ mod common;
 
 use burstlet_proto::v1;
 use burstlet_proto::v1::wait_request::Condition;
-use burstlet_proto::v1::watch_response::Type;
-use common::{Edge, fields, group, manifest, plain, reason};
-use tonic::{Code, Request};
+use common::{Edge, create, fields, group, manifest, plain, reason};
+use tonic::Code;
 use tonic_types::StatusExt;
-
-fn create(text: &str, request_id: &str) -> v1::CreateRequest {
-    v1::CreateRequest {
-        definition: Some(manifest(text)),
-        request_id: request_id.to_owned(),
-    }
-}
 
 #[tokio::test]
 async fn lives() {
@@ -235,100 +227,6 @@ async fn a_message_is_as_good_as_a_manifest() {
 }
 
 #[tokio::test]
-async fn lists_pages() {
-    let mut edge = Edge::start().await;
-    for name in ["c", "a", "b"] {
-        edge.run(name).await;
-    }
-    let mut request = v1::ListRequest {
-        page_size: 2,
-        ..v1::ListRequest::default()
-    };
-    let mut pages = Vec::new();
-    loop {
-        let page = edge
-            .groups
-            .list(request.clone())
-            .await
-            .unwrap()
-            .into_inner();
-        let names = page.groups.into_iter().map(|g| g.metadata.unwrap().name);
-        pages.push(names.collect::<Vec<_>>());
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            break;
-        }
-    }
-    assert_eq!(pages, [vec!["a", "b"], vec!["c"]]);
-    for (request, count) in [
-        (
-            v1::ListRequest {
-                label_selector: "app in (a,c)".to_owned(),
-                ..v1::ListRequest::default()
-            },
-            2,
-        ),
-        (
-            v1::ListRequest {
-                namespace: "other".to_owned(),
-                ..v1::ListRequest::default()
-            },
-            0,
-        ),
-        (
-            v1::ListRequest {
-                phases: vec!["Running".to_owned()],
-                ..v1::ListRequest::default()
-            },
-            3,
-        ),
-        (
-            v1::ListRequest {
-                phases: vec!["Failed".to_owned()],
-                ..v1::ListRequest::default()
-            },
-            0,
-        ),
-    ] {
-        let page = edge.groups.list(request).await.unwrap().into_inner();
-        assert_eq!(page.groups.len(), count);
-    }
-    for (request, field) in [
-        (
-            v1::ListRequest {
-                label_selector: "a b".to_owned(),
-                ..v1::ListRequest::default()
-            },
-            "label_selector",
-        ),
-        (
-            v1::ListRequest {
-                namespace: "A".to_owned(),
-                ..v1::ListRequest::default()
-            },
-            "namespace",
-        ),
-        (
-            v1::ListRequest {
-                phases: vec!["Odd".to_owned()],
-                ..v1::ListRequest::default()
-            },
-            "phases",
-        ),
-        (
-            v1::ListRequest {
-                page_token: "x".to_owned(),
-                ..v1::ListRequest::default()
-            },
-            "page_token",
-        ),
-    ] {
-        let error = edge.groups.list(request).await.unwrap_err();
-        assert_eq!(fields(&error), [field]);
-    }
-}
-
-#[tokio::test]
 async fn updates_tags_and_annotations() {
     let mut edge = Edge::start().await;
     edge.run("web").await;
@@ -364,42 +262,6 @@ async fn updates_tags_and_annotations() {
     // What is written down is what is shown.
     let records = edge.host.records();
     assert!(records[0].definition.source.contains("\"note\":\"x\""));
-}
-
-#[tokio::test]
-async fn waits_no_longer_than_asked() {
-    let mut edge = Edge::start().await;
-    edge.run("web").await;
-    let wait = |condition: Condition, millis: i32| v1::WaitRequest {
-        group: group("web"),
-        condition: condition.into(),
-        timeout: Some(burstlet_proto::Duration {
-            seconds: 0,
-            nanos: millis * 1_000_000,
-        }),
-    };
-    let error = edge
-        .groups
-        .wait(wait(Condition::Finished, 50))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.code(), reason(&error).as_str()),
-        (Code::DeadlineExceeded, "NotInTime")
-    );
-    let mut request = Request::new(wait(Condition::Stopped, 900));
-    request.set_timeout(std::time::Duration::from_millis(300));
-    let error = edge.groups.wait(request).await.unwrap_err();
-    assert_eq!(
-        (error.code(), reason(&error).as_str()),
-        (Code::DeadlineExceeded, "NotInTime")
-    );
-    let error = edge
-        .groups
-        .wait(wait(Condition::Unspecified, 50))
-        .await
-        .unwrap_err();
-    assert_eq!(fields(&error), ["condition"]);
 }
 
 #[tokio::test]
@@ -441,107 +303,4 @@ async fn says_why_not() {
             .unwrap_err();
         assert_eq!(error.code(), code);
     }
-}
-
-#[tokio::test]
-async fn watches() {
-    let mut edge = Edge::start().await;
-    edge.run("web").await;
-    let all = v1::WatchRequest {
-        label_selector: "app=web".to_owned(),
-        ..v1::WatchRequest::default()
-    };
-    let one = v1::WatchRequest {
-        group: group("web"),
-        ..v1::WatchRequest::default()
-    };
-    let mut all = edge.groups.watch(all).await.unwrap().into_inner();
-    let mut one = edge.groups.watch(one).await.unwrap().into_inner();
-    for watch in [&mut all, &mut one] {
-        assert_eq!(
-            watch.message().await.unwrap().unwrap().r#type(),
-            Type::Added
-        );
-        assert_eq!(
-            watch.message().await.unwrap().unwrap().r#type(),
-            Type::Synced
-        );
-    }
-    edge.run("other").await;
-    let delete = v1::DeleteRequest {
-        group: group("web"),
-        grace_period_seconds: Some(0),
-    };
-    edge.groups.delete(delete).await.unwrap();
-    for watch in [&mut all, &mut one] {
-        loop {
-            let change = watch.message().await.unwrap().unwrap();
-            assert_eq!(
-                change
-                    .group
-                    .as_ref()
-                    .unwrap()
-                    .metadata
-                    .as_ref()
-                    .unwrap()
-                    .name,
-                "web"
-            );
-            match change.r#type() {
-                Type::Modified => {}
-                Type::Deleted => break,
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-    // The watch of one group ends with it; the other ends with the agent.
-    assert!(one.message().await.unwrap().is_none());
-    edge.shutdown.cancel();
-    let error = all.message().await.unwrap_err();
-    assert_eq!(
-        (error.code(), reason(&error).as_str()),
-        (Code::Unavailable, "ShuttingDown")
-    );
-}
-
-#[tokio::test]
-async fn a_full_machine_queues() {
-    let mut edge = Edge::start().await;
-    let big = |name: &str| {
-        plain(name).replace(
-            "\"image\": \"busybox:1\"",
-            "\"image\": \"busybox:1\", \"resources\": {\"requests\": {\"cpu\": \"3\"}}",
-        )
-    };
-    edge.groups.create(create(&big("one"), "")).await.unwrap();
-    edge.wait("one", Condition::Running).await;
-    let two = edge
-        .groups
-        .create(create(&big("two"), ""))
-        .await
-        .unwrap()
-        .into_inner();
-    let status = two.group.unwrap().status.unwrap();
-    assert_eq!(
-        (status.phase.as_str(), status.queue_position),
-        ("Queued", 1)
-    );
-    let capacity = edge
-        .node
-        .capacity(v1::CapacityRequest {})
-        .await
-        .unwrap()
-        .into_inner();
-    assert_eq!((capacity.groups_running, capacity.groups_queued), (1, 1));
-    assert_eq!(capacity.requested.unwrap().cpu_milli, 3000);
-    assert_eq!(capacity.total.unwrap().cpu_milli, 4000);
-    let exec = v1::StatsRequest {
-        group: group("two"),
-        ..v1::StatsRequest::default()
-    };
-    let error = edge.groups.stats(exec).await.unwrap_err();
-    assert_eq!(
-        (error.code(), reason(&error).as_str()),
-        (Code::FailedPrecondition, "WrongPhase")
-    );
 }

@@ -148,6 +148,14 @@ pub fn group(name: &str) -> Option<v1::GroupRef> {
     })
 }
 
+/// A request to create a group.
+pub fn create(text: &str, request_id: &str) -> v1::CreateRequest {
+    v1::CreateRequest {
+        definition: Some(manifest(text)),
+        request_id: request_id.to_owned(),
+    }
+}
+
 /// The stable reason of a failure.
 pub fn reason(status: &Status) -> String {
     let details = status.get_error_details();

@@ -1,4 +1,5 @@
 //! What the tests share: a permissive operator, and manifests from files.
+#![allow(clippy::needless_pass_by_value, reason = "json! makes values")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(
     dead_code,
@@ -6,10 +7,10 @@
     reason = "each test file uses a part of it"
 )]
 
-use burstlet_manifest::{Context, Policy, Refused, Translation, translate};
+use burstlet_manifest::{Context, Level, Policy, Refused, Rule, Translation, translate};
 use burstlet_model::spec::ResourceList;
 use burstlet_model::{Bytes, GroupUid, MilliCpu};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// An operator who allows everything that the test manifests ask for.
 pub fn permissive() -> Policy {
@@ -50,3 +51,61 @@ pub fn yaml(text: &str) -> Value {
 pub const WEB: &str = include_str!("../data/web.yaml");
 pub const HOST: &str = include_str!("../data/host.yaml");
 pub const POD: &str = include_str!("../data/pod.yaml");
+
+/// A group with one container, with `patch` merged in.
+pub fn group(patch: Value) -> Value {
+    let mut group = json!({
+        "apiVersion": "burstlet.dev/v1",
+        "kind": "ContainerGroup",
+        "metadata": {"name": "g"},
+        "spec": {"containers": [{"name": "c", "image": "i:1"}]},
+    });
+    merge(&mut group, patch);
+    group
+}
+
+pub fn spec(patch: Value) -> Value {
+    group(json!({"spec": patch}))
+}
+
+pub fn container(patch: Value) -> Value {
+    let mut group = group(json!({}));
+    merge(&mut group["spec"]["containers"][0], patch);
+    group
+}
+
+pub fn merge(into: &mut Value, patch: Value) {
+    match (into, patch) {
+        (Value::Object(into), Value::Object(patch)) => {
+            for (key, value) in patch {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, patch) => *into = patch,
+    }
+}
+
+/// Checks that exactly these findings are made, in this order.
+pub fn check_with(policy: &Policy, manifest: &Value, expected: &[(Level, Rule, &str)]) {
+    let findings = match translate_with(policy, manifest) {
+        Ok(translation) => translation.findings,
+        Err(refused) => refused.findings,
+    };
+    let found: Vec<_> = findings
+        .iter()
+        .map(|f| (f.level, f.rule, f.path.as_str()))
+        .collect();
+    assert_eq!(found, expected, "{manifest:#}");
+}
+
+pub fn refused(manifest: &Value, rule: Rule, path: &str) {
+    check_with(
+        &Policy::default(),
+        manifest,
+        &[(Level::Refused, rule, path)],
+    );
+}
+
+pub fn fine(manifest: &Value) {
+    check_with(&Policy::default(), manifest, &[]);
+}
