@@ -28,4 +28,5 @@ pub mod logs;
 pub mod plan;
 pub mod protocol;
 mod sys;
+mod tree;
 pub mod verify;

@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::text;
 
+/// Most files that one message brings for memory volumes.
+pub const MEMORY_FILES_MAX: usize = 128;
+/// The most bytes of one such file.
+pub const MEMORY_FILE_BYTES_MAX: usize = 4 << 20;
 /// Most mounts of one container besides those of its OCI spec.
 pub const MOUNTS_MAX: usize = 96;
 /// Most lower layers of one root file system: overlayfs takes its list in one page.
@@ -207,7 +211,28 @@ pub enum MountSource {
         size_bytes: u64,
         /// The mode of its root directory.
         mode: u32,
+        /// A path below the root, resolved without ever leaving it, made if it is missing.
+        #[serde(default)]
+        sub_path: Option<PathBuf>,
+        /// Written when the volume is made, and never again.
+        #[serde(default)]
+        files: Vec<MemoryFile>,
     },
+}
+
+/// A file of a memory volume, such as a secret: its content goes from memory to memory and is never
+/// on a disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryFile {
+    /// Below the volume's root; directories are made as needed.
+    pub path: PathBuf,
+    /// Permission bits.
+    pub mode: u32,
+    /// The group that owns it, in the group's own ids; 0 if absent.
+    #[serde(default)]
+    pub gid: Option<u32>,
+    /// What it holds.
+    pub content: Outside,
 }
 
 /// One file to read at a container's end.

@@ -2,19 +2,15 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Component, Path, PathBuf};
-
-use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::{Mode, fstat, mkdirat};
-use nix::unistd::{Gid, Uid, fchownat};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 
 use super::ClientError;
 use crate::plan::{CgroupEntry, ContainerPlan, GroupPlan, MountSource, Outside};
 use crate::protocol::FDS_MAX;
-use crate::sys::{memfile, mounts};
+use crate::sys::memfile;
+use crate::tree::open_tree;
 
 /// The descriptors of one message.
 #[derive(Default)]
@@ -46,9 +42,16 @@ impl Table {
             table.pass(program, open_read)?;
         }
         for mount in &mut plan.mounts {
-            if let MountSource::Tree { root, sub_path, .. } = &mut mount.source {
-                let sub_path = sub_path.take();
-                table.pass(root, |path| open_tree(path, sub_path.as_deref()))?;
+            match &mut mount.source {
+                MountSource::Tree { root, sub_path, .. } => {
+                    let sub_path = sub_path.take();
+                    table.pass(root, |path| open_tree(path, sub_path.as_deref()))?;
+                }
+                MountSource::Memory { files, .. } => {
+                    for file in files {
+                        table.pass(&mut file.content, open_read)?;
+                    }
+                }
             }
         }
         table.done()
@@ -115,61 +118,6 @@ fn open_write(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).open(path)
 }
 
-/// A detached copy of the mount at `root`, or of a path below it that is resolved without ever
-/// leaving it, whatever links somebody puts there.
-fn open_tree(root: &Path, sub_path: Option<&Path>) -> io::Result<OwnedFd> {
-    let Some(sub_path) = sub_path else {
-        return mounts::clone_tree(root);
-    };
-    let flags = (OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).bits();
-    let mut dir: OwnedFd = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(root)?
-        .into();
-    for component in sub_path.components() {
-        let Component::Normal(name) = component else {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a path below the volume",
-            ));
-        };
-        let name = Path::new(name);
-        dir = match beneath(&dir, name) {
-            Err(Errno::ENOENT) => make_beneath(&dir, name)?,
-            other => other?,
-        };
-    }
-    mounts::clone_tree_at(dir.as_fd())
-}
-
-/// A link to a directory inside the volume is followed from where it is, so it is bound to the
-/// directory that holds it.
-fn beneath(dir: &OwnedFd, name: &Path) -> nix::Result<OwnedFd> {
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    openat2(dir, name, how)
-}
-
-/// A missing directory is made, its owner that of the directory it is in.
-fn make_beneath(dir: &OwnedFd, name: &Path) -> io::Result<OwnedFd> {
-    let parent = fstat(dir)?;
-    match mkdirat(dir, name, Mode::from_bits_truncate(0o755)) {
-        Err(errno) if errno != Errno::EEXIST => return Err(errno.into()),
-        _ => {}
-    }
-    let (uid, gid) = (Uid::from_raw(parent.st_uid), Gid::from_raw(parent.st_gid));
-    fchownat(
-        dir,
-        name,
-        Some(uid),
-        Some(gid),
-        AtFlags::AT_SYMLINK_NOFOLLOW,
-    )?;
-    Ok(beneath(dir, name)?)
-}
-
 /// Makes the layer that belongs on top of every image's: real directories and files where the
 /// runtime mounts, so that no link of an image can be there instead.
 ///
@@ -207,18 +155,5 @@ mod tests {
         let error = table.pass(&mut missing, open_read).unwrap_err();
         assert_eq!(error.kind(), burstlet_model::ErrorKind::FailedPrecondition);
         assert_eq!(table.done().unwrap().len(), 2);
-    }
-
-    #[test]
-    fn a_path_below_a_volume_never_leaves_it() {
-        let volume = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink("/etc", volume.path().join("out")).unwrap();
-        let dir: OwnedFd = File::open(volume.path()).unwrap().into();
-        assert_eq!(beneath(&dir, Path::new("out")).unwrap_err(), Errno::EXDEV);
-        assert_eq!(beneath(&dir, Path::new("..")).unwrap_err(), Errno::EXDEV);
-        make_beneath(&dir, Path::new("in")).unwrap();
-        assert!(volume.path().join("in").is_dir());
-        let escape = open_tree(volume.path(), Some(Path::new("a/../../b"))).unwrap_err();
-        assert_eq!(escape.kind(), io::ErrorKind::InvalidInput);
     }
 }

@@ -13,7 +13,7 @@ use super::journal::Journal;
 use super::launch::{Begun, Subject, channel};
 use super::passed::Passed;
 use super::reactor::Reactor;
-use super::stage::{Stage, failed};
+use super::stage::{Brought, Stage, failed};
 use super::starter::{self, Entry, Job};
 use super::state::{CONTAINERS_MAX, Container, Keeper};
 use super::stdio::Streams;
@@ -28,7 +28,8 @@ struct Belongings {
     procs: Option<File>,
     finals: Vec<(String, File)>,
     filter: Option<Filter>,
-    trees: Vec<Option<OwnedFd>>,
+    /// For each further mount, in the plan's order.
+    brought: Vec<Brought>,
 }
 
 /// The container's ends of its streams, and ours.
@@ -163,8 +164,8 @@ impl Keeper {
     ) -> Result<Bundle, Failure> {
         let root = self.stage.mount_root(id, &plan.rootfs)?;
         let mut mounts = Vec::with_capacity(plan.mounts.len());
-        for (index, (mount, tree)) in plan.mounts.iter().zip(&belongings.trees).enumerate() {
-            mounts.push((mount, self.stage.stage(id, index, mount, tree.as_ref())?));
+        for (index, (mount, brought)) in plan.mounts.iter().zip(&belongings.brought).enumerate() {
+            mounts.push((mount, self.stage.stage(id, index, mount, brought)?));
         }
         let decided = Decided {
             root: &root,
@@ -271,17 +272,20 @@ impl Belongings {
             .as_ref()
             .map(|program| passed.filter(program))
             .transpose()?;
-        let trees = plan.mounts.iter().map(|mount| match &mount.source {
-            MountSource::Tree { root, .. } => passed.outside(root).map(Some),
-            MountSource::Memory { .. } => Ok(None),
+        let brought = plan.mounts.iter().map(|mount| match &mount.source {
+            MountSource::Tree { root, .. } => passed.outside(root).map(Brought::Tree),
+            MountSource::Memory { files, .. } => {
+                let files = files.iter().map(|file| passed.outside(&file.content));
+                files.collect::<Result<_, _>>().map(Brought::Files)
+            }
         });
-        let trees = trees.collect::<Result<_, _>>()?;
+        let brought = brought.collect::<Result<_, _>>()?;
         Ok(Self {
             entry,
             procs,
             finals,
             filter,
-            trees,
+            brought,
         })
     }
 }

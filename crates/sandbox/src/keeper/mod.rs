@@ -38,6 +38,7 @@ mod first;
 mod join;
 mod journal;
 mod launch;
+mod memory;
 mod namespaces;
 mod passed;
 mod reactor;

@@ -21,10 +21,11 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use super::STAGE;
+use super::{STAGE, memory};
 use crate::plan::{IdRange, MountPlan, MountSource, RootfsPlan};
 use crate::protocol::{Failure, FailureClass};
 use crate::sys::mounts;
+use crate::tree::open_tree;
 
 /// How much the stage may hold: OCI bundles and empty directories.
 const STAGE_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -36,6 +37,14 @@ pub(super) struct Stage {
     user: Option<(OwnedFd, IdRange)>,
     layers: HashMap<PathBuf, PathBuf>,
     memories: HashMap<String, PathBuf>,
+}
+
+/// What came along for one further mount.
+pub(super) enum Brought {
+    /// A detached mount.
+    Tree(OwnedFd),
+    /// The contents of a memory volume's files.
+    Files(Vec<OwnedFd>),
 }
 
 /// Says which step failed, in an answer's terms.
@@ -138,58 +147,60 @@ impl Stage {
         mounts::attach(tree.as_fd(), target)
     }
 
-    /// Stages one further mount of the container `id`; `tree` is what came for it.
+    /// Stages one further mount of the container `id`.
     pub(super) fn stage(
         &mut self,
         id: &str,
         index: usize,
         plan: &MountPlan,
-        tree: Option<&OwnedFd>,
+        brought: &Brought,
     ) -> Result<PathBuf, Failure> {
-        match (&plan.source, tree) {
+        let step = || failed::<io::Error>(format!("mount {}", plan.destination.display()));
+        let (tree, idmap) = match (&plan.source, brought) {
+            (MountSource::Tree { idmap, .. }, Brought::Tree(tree)) => (tree, *idmap),
             (
                 MountSource::Memory {
-                    volume,
-                    size_bytes,
-                    mode,
+                    volume, sub_path, ..
                 },
-                _,
-            ) => self.memory(volume, *size_bytes, *mode),
-            (MountSource::Tree { idmap, .. }, Some(tree)) => {
-                let step = || failed::<io::Error>(format!("mount {}", plan.destination.display()));
-                let target = Self::dir(id).join(format!("m{index}"));
-                make_like(tree, &target).map_err(step())?;
-                self.attach(tree, *idmap, &target).map_err(step())?;
-                Ok(target)
+                Brought::Files(files),
+            ) => {
+                let volume = self.memory(volume, &plan.source, files)?;
+                let Some(sub_path) = sub_path else {
+                    return Ok(volume);
+                };
+                (&open_tree(&volume, Some(sub_path)).map_err(step())?, false)
             }
-            (MountSource::Tree { .. }, None) => {
-                let message = format!("no tree came for {}", plan.destination.display());
-                Err(Failure::new(FailureClass::Invalid, message))
+            _ => {
+                let message = format!(
+                    "what is to be mounted at {} did not come",
+                    plan.destination.display()
+                );
+                return Err(Failure::new(FailureClass::Invalid, message));
             }
-        }
+        };
+        let target = Self::dir(id).join(format!("m{index}"));
+        make_like(tree, &target).map_err(step())?;
+        self.attach(tree, idmap, &target).map_err(step())?;
+        Ok(target)
     }
 
-    fn memory(&mut self, volume: &str, size_bytes: u64, mode: u32) -> Result<PathBuf, Failure> {
-        if let Some(path) = self.memories.get(volume) {
+    /// The memory volume of this name, made if this is its first use.
+    fn memory(
+        &mut self,
+        name: &str,
+        plan: &MountSource,
+        contents: &[OwnedFd],
+    ) -> Result<PathBuf, Failure> {
+        if let Some(path) = self.memories.get(name) {
             return Ok(path.clone());
         }
-        let step = || failed::<io::Error>(format!("make the memory volume {volume:?}"));
         let target = Path::new(STAGE)
             .join("v")
             .join(self.memories.len().to_string());
-        fs::create_dir(&target).map_err(step())?;
         let owner = self.user.as_ref().map_or(0, |(_, range)| range.host_base);
-        let options = format!("mode={mode:o},size={size_bytes},uid={owner},gid={owner}");
-        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-        mount(
-            Some("memory"),
-            &target,
-            Some("tmpfs"),
-            flags,
-            Some(options.as_str()),
-        )
-        .map_err(|errno| step()(errno.into()))?;
-        self.memories.insert(volume.to_owned(), target.clone());
+        memory::make(&target, plan, contents, owner)
+            .map_err(failed(format!("make the memory volume {name:?}")))?;
+        self.memories.insert(name.to_owned(), target.clone());
         Ok(target)
     }
 
