@@ -9,6 +9,14 @@ use super::state::Lease;
 use super::{ImageStore, StoreError};
 
 impl ImageStore {
+    /// How many groups keep an image.
+    #[must_use]
+    pub fn users(&self, id: &Digest) -> u32 {
+        let state = self.inner.state();
+        let keeps = |lease: &&Lease| matches!(lease, Lease::Known(images) if images.contains(id));
+        u32::try_from(state.leases.values().filter(keeps).count()).unwrap_or(u32::MAX)
+    }
+
     /// Keeps `images` for the group `uid`, beside those that it has. When this returns, the lease
     /// survives a power cut. A lease that could not be read is replaced.
     ///
