@@ -52,8 +52,8 @@ impl HostState {
     }
 }
 
-/// Processes other than our own children threads and the kernel's, with the namespaces that they
-/// are in.
+/// Processes of Burstlet's, and those in namespaces of their own, with these namespaces. Others on
+/// the host come and go without us.
 fn processes(lines: &mut BTreeSet<String>) {
     for pid in numbers(Path::new("/proc")) {
         let dir = PathBuf::from(format!("/proc/{pid}"));
@@ -63,21 +63,27 @@ fn processes(lines: &mut BTreeSet<String>) {
         let Some((name, rest)) = stat.rsplit_once(')') else {
             continue;
         };
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        let (parent, started) = (fields.get(1).copied(), fields.get(19).copied());
-        if parent == Some("2") || pid == 2 {
-            continue;
-        }
-        lines.insert(format!(
-            "process {name}) started at tick {}",
-            started.unwrap_or("?")
-        ));
-        for kind in ["net", "mnt", "user", "ipc", "uts", "pid", "cgroup"] {
-            if let Ok(namespace) = fs::read_link(dir.join("ns").join(kind)) {
-                lines.insert(format!("namespace {}", namespace.display()));
-            }
+        let started = rest.split_whitespace().nth(19).unwrap_or("?");
+        let foreign: Vec<String> = foreign_namespaces(&dir).collect();
+        let program = fs::read_link(dir.join("exe")).unwrap_or_default();
+        let ours = program
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("burst"));
+        if ours || !foreign.is_empty() {
+            lines.insert(format!("process {name}) started at tick {started}"));
+            lines.extend(foreign);
         }
     }
+}
+
+/// The namespaces of a process that are not ours.
+fn foreign_namespaces(process: &Path) -> impl Iterator<Item = String> {
+    let kinds = ["net", "mnt", "user", "ipc", "uts", "pid", "cgroup"];
+    kinds.into_iter().filter_map(|kind| {
+        let theirs = fs::read_link(process.join("ns").join(kind)).ok()?;
+        let ours = fs::read_link(Path::new("/proc/self/ns").join(kind)).ok()?;
+        (theirs != ours).then(|| format!("namespace {}", theirs.display()))
+    })
 }
 
 fn mounts(lines: &mut BTreeSet<String>) {
