@@ -8,10 +8,10 @@ mod load;
 mod sections;
 mod value;
 
-pub(crate) use load::{ConfigError, load};
+pub(crate) use load::load;
 pub(crate) use sections::{
-    Admin, Api, Capacity, Images, Isolation, Log, LogFormat, Logs, MirrorOrder, Network,
-    NetworkMode, Policy, Registry, Sandbox, ServerTls,
+    Admin, Api, Capacity, IDS_PER_GROUP, Images, Isolation, Log, LogFormat, Logs, MirrorOrder,
+    Network, NetworkMode, Policy, Registry, Sandbox, ServerTls,
 };
 pub(crate) use value::AbsolutePath;
 

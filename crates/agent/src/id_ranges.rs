@@ -37,13 +37,18 @@ pub(crate) enum IdRangeError {
 impl IdRanges {
     /// No range is taken yet.
     pub(crate) const fn new(config: Sandbox) -> Self {
-        Self { config, taken: Mutex::new(BTreeMap::new()) }
+        Self {
+            config,
+            taken: Mutex::new(BTreeMap::new()),
+        }
     }
 
     /// Takes note of the range that a group of an earlier agent has. `dir` is the group's own
     /// directory. Blocks.
     pub(crate) fn recall(&self, uid: &GroupUid, dir: &Path) {
-        let index = std::fs::read_to_string(dir.join(FILE)).ok().and_then(|text| text.trim().parse().ok());
+        let index = std::fs::read_to_string(dir.join(FILE))
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
         if let Some(index) = index {
             self.lock().insert(index, uid.clone());
         }
@@ -66,7 +71,10 @@ impl IdRanges {
         };
         if let Err(source) = replace_durably(dir, FILE, index.to_string().as_bytes()) {
             self.lock().remove(&index);
-            return Err(IdRangeError::Write { uid: uid.clone(), source });
+            return Err(IdRangeError::Write {
+                uid: uid.clone(),
+                source,
+            });
         }
         Ok(self.base(index))
     }
@@ -77,7 +85,9 @@ impl IdRanges {
     }
 
     fn base(&self, index: u32) -> u32 {
-        self.config.id_base.saturating_add(index.saturating_mul(IDS_PER_GROUP))
+        self.config
+            .id_base
+            .saturating_add(index.saturating_mul(IDS_PER_GROUP))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, GroupUid>> {
@@ -98,13 +108,19 @@ mod tests {
     fn a_range_is_kept_for_life_and_over_restarts() {
         let root = tempfile::tempdir().unwrap();
         let dir = |name: &str| root.path().join(name);
-        let config = Sandbox { id_base: 0x10_0000, id_groups: 2 };
+        let config = Sandbox {
+            id_base: 0x10_0000,
+            id_groups: 2,
+        };
         let ranges = IdRanges::new(config);
         let a = ranges.take(&uid("a"), &dir("a")).unwrap();
         let b = ranges.take(&uid("b"), &dir("b")).unwrap();
         assert_eq!((a, b), (0x10_0000, 0x11_0000));
         assert_eq!(ranges.take(&uid("a"), &dir("a")).unwrap(), a);
-        assert!(matches!(ranges.take(&uid("c"), &dir("c")), Err(IdRangeError::Exhausted(2))));
+        assert!(matches!(
+            ranges.take(&uid("c"), &dir("c")),
+            Err(IdRangeError::Exhausted(2))
+        ));
 
         let next_agent = IdRanges::new(config);
         next_agent.recall(&uid("b"), &dir("b"));

@@ -1,19 +1,31 @@
 //! What this machine is and has.
 
 use std::io;
+use std::net::{IpAddr, UdpSocket};
 
+use crate::config::Capacity;
+use burstlet_model::spec::ResourceList;
 use burstlet_model::{BootTime, Bytes, MilliCpu, Stamp, WallTime};
 use nix::time::{ClockId, clock_gettime};
 
 /// Both clocks, now.
-#[allow(clippy::disallowed_methods, reason = "the one place where the agent reads the clocks")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place where the agent reads the clocks"
+)]
 pub(crate) fn now() -> Stamp {
     let boot = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |time| {
-        u64::try_from(time.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec()).unwrap_or(0)
+        u64::try_from(time.tv_sec()).unwrap_or(0) * 1_000_000_000
+            + u64::try_from(time.tv_nsec()).unwrap_or(0)
     });
     let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let wall = wall.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
-    Stamp { boot: BootTime(boot), wall: WallTime(wall) }
+    let wall = wall.map_or(0, |since| {
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    });
+    Stamp {
+        boot: BootTime(boot),
+        wall: WallTime(wall),
+    }
 }
 
 /// What the machine has as a whole.
@@ -33,16 +45,89 @@ impl Machine {
     pub(crate) fn read() -> io::Result<Self> {
         let processors = std::thread::available_parallelism()?.get();
         let text = std::fs::read_to_string("/proc/meminfo")?;
-        let memory = mem_total(&text)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/meminfo has no MemTotal"))?;
-        Ok(Self { cpu: MilliCpu(1000 * processors as u64), memory })
+        let memory = mem_total(&text).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, "/proc/meminfo has no MemTotal")
+        })?;
+        Ok(Self {
+            cpu: MilliCpu(1000 * processors as u64),
+            memory,
+        })
+    }
+}
+
+impl Machine {
+    /// All of it.
+    pub(crate) fn total(&self) -> ResourceList {
+        ResourceList {
+            cpu: Some(self.cpu),
+            memory: Some(self.memory),
+            ..ResourceList::default()
+        }
+    }
+
+    /// What groups may be given together: what is not reserved.
+    pub(crate) fn allocatable(&self, capacity: &Capacity) -> ResourceList {
+        let cpu = self.cpu.0.saturating_sub(capacity.reserved_cpu.0);
+        let memory = self.memory.0.saturating_sub(capacity.reserved_memory.0);
+        ResourceList {
+            cpu: Some(MilliCpu(cpu)),
+            memory: Some(Bytes(memory)),
+            ..ResourceList::default()
+        }
     }
 }
 
 fn mem_total(meminfo: &str) -> Option<Bytes> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(Bytes(kib << 10))
+}
+
+/// The host's name.
+pub(crate) fn host_name() -> String {
+    let name = nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok());
+    name.unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// The operating system's name for people.
+pub(crate) fn os_image() -> String {
+    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let name = text
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    name.unwrap_or("Linux").trim_matches('"').to_owned()
+}
+
+/// The kernel's release.
+pub(crate) fn kernel() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    text.trim().to_owned()
+}
+
+/// The address that this host talks to others from: the source of its default route.
+pub(crate) fn address() -> Option<IpAddr> {
+    // Connecting a datagram socket sends nothing; it only asks the routing table.
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_unspecified()).then_some(address)
+}
+
+/// The processors' directories that tell of heat, and so of others' work.
+pub(crate) fn thermal_paths() -> Vec<String> {
+    let entries = std::fs::read_dir("/sys/devices/system/cpu")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let paths = entries.map(|entry| entry.path().join("thermal_throttle"));
+    paths
+        .filter(|path| path.exists())
+        .map(|path| path.display().to_string())
+        .collect()
 }
 
 /// The identity of this boot: stamps of another boot are not comparable with this one's.
@@ -50,7 +135,9 @@ fn mem_total(meminfo: &str) -> Option<Bytes> {
 /// # Errors
 /// The kernel's file cannot be read.
 pub(crate) fn boot_id() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
 }
 
 #[cfg(test)]
@@ -59,7 +146,10 @@ mod tests {
 
     #[test]
     fn memory_is_read() {
-        assert_eq!(mem_total("MemTotal:       24684096 kB\nMemFree: 1 kB\n"), Some(Bytes(24_684_096 << 10)));
+        assert_eq!(
+            mem_total("MemTotal:       24684096 kB\nMemFree: 1 kB\n"),
+            Some(Bytes(24_684_096 << 10))
+        );
         assert_eq!(mem_total("MemFree: 1 kB\n"), None);
     }
 

@@ -1,5 +1,81 @@
 //! The agent: configuration, wiring and the real host.
 
+mod cli;
 mod config;
+mod doctor;
+mod host;
+mod id_ranges;
+mod images;
+mod machine;
+mod network;
+mod node;
+mod policy;
+mod records;
+mod run;
+mod uninstall;
 
-fn main() {}
+use std::process::ExitCode;
+
+use burstlet_telemetry::log::{self, LogConfig, LogFormat};
+use clap::Parser;
+
+use crate::cli::{Cli, Command, ConfigCommand};
+use crate::config::Config;
+
+/// A wrong command line or configuration (`EX_USAGE` of sysexits).
+const EXIT_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, and are no failure.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(EXIT_USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let config = match config::load(cli.config.as_deref(), std::env::vars()) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{}", host::failure::chain(&error));
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    match cli.command.unwrap_or(Command::Run) {
+        Command::Config(ConfigCommand::Check) => ExitCode::SUCCESS,
+        Command::Doctor if doctor::doctor(&config) => ExitCode::SUCCESS,
+        Command::Doctor => ExitCode::FAILURE,
+        Command::Run => work(&config, run::run(config.clone())),
+        Command::Uninstall { yes } => work(&config, uninstall::uninstall(config.clone(), yes)),
+    }
+}
+
+/// Runs what needs the runtime and the log, and prints why it failed.
+fn work(config: &Config, work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    let log = LogConfig {
+        format: match config.log.format {
+            config::LogFormat::Text => LogFormat::Text,
+            config::LogFormat::Json => LogFormat::Json,
+        },
+        filter: config.log.filter.clone(),
+    };
+    // Files and directories have the modes that they are made with, whoever started us.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    let done = log::init(&log).map_err(anyhow::Error::from).and_then(|()| {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(work)
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("burstlet: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

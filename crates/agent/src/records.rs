@@ -10,9 +10,10 @@ mod file;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use burstlet_manifest::Policy;
 use burstlet_model::{ErrorKind, GroupUid};
 use burstlet_supervisor::record::GroupRecord;
+
+use crate::policy::Rules;
 
 pub(crate) use file::replace_durably;
 
@@ -38,10 +39,17 @@ pub(crate) struct Loaded {
 pub(crate) enum RecordError {
     /// The record cannot be written.
     #[error("write the record of group {uid} below {path}")]
-    Write { uid: GroupUid, path: PathBuf, source: io::Error },
+    Write {
+        uid: GroupUid,
+        path: PathBuf,
+        source: io::Error,
+    },
     /// The record has no form on disk.
     #[error("encode the record of group {uid}")]
-    Encode { uid: GroupUid, source: serde_json::Error },
+    Encode {
+        uid: GroupUid,
+        source: serde_json::Error,
+    },
     /// The directory cannot be read.
     #[error("list the group records in {path}")]
     List { path: PathBuf, source: io::Error },
@@ -54,13 +62,15 @@ impl RecordError {
     /// What class of failure it is.
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
-            Self::Write { source, .. } | Self::List { source, .. } | Self::Remove { source, .. } => {
-                match source.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::ResourceExhausted,
-                    io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Unavailable,
-                    _ => ErrorKind::Internal,
+            Self::Write { source, .. }
+            | Self::List { source, .. }
+            | Self::Remove { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    ErrorKind::ResourceExhausted
                 }
-            }
+                io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Unavailable,
+                _ => ErrorKind::Internal,
+            },
             Self::Encode { .. } => ErrorKind::Internal,
         }
     }
@@ -74,7 +84,9 @@ const SET_ASIDE: &str = "record.corrupt";
 impl Records {
     /// Records below `state_dir`.
     pub(crate) fn new(state_dir: &Path) -> Self {
-        Self { groups: state_dir.join("groups") }
+        Self {
+            groups: state_dir.join("groups"),
+        }
     }
 
     /// A group's own directory.
@@ -82,25 +94,48 @@ impl Records {
         self.groups.join(uid.as_str())
     }
 
+    /// Every group that has a directory.
+    pub(crate) fn uids(&self) -> Vec<GroupUid> {
+        let entries = std::fs::read_dir(&self.groups)
+            .into_iter()
+            .flatten()
+            .flatten();
+        entries
+            .filter_map(|entry| GroupUid::new(entry.file_name().to_str()?).ok())
+            .collect()
+    }
+
     /// Writes a record; when this returns, a crash does not lose it. Blocks.
     pub(crate) fn save(&self, record: &GroupRecord) -> Result<(), RecordError> {
         let uid = &record.uid;
-        let bytes = serde_json::to_vec(&disk::Record::from(record))
-            .map_err(|source| RecordError::Encode { uid: uid.clone(), source })?;
+        let bytes = serde_json::to_vec(&disk::Record::from(record)).map_err(|source| {
+            RecordError::Encode {
+                uid: uid.clone(),
+                source,
+            }
+        })?;
         let path = self.dir(uid);
-        replace_durably(&path, RECORD, &bytes)
-            .map_err(|source| RecordError::Write { uid: uid.clone(), path, source })
+        replace_durably(&path, RECORD, &bytes).map_err(|source| RecordError::Write {
+            uid: uid.clone(),
+            path,
+            source,
+        })
     }
 
     /// Removes a group's directory, its record last. Blocks. Idempotent.
     pub(crate) fn remove(&self, uid: &GroupUid) -> Result<(), RecordError> {
-        file::remove_all_but_last(&self.dir(uid), RECORD)
-            .map_err(|source| RecordError::Remove { uid: uid.clone(), source })
+        file::remove_all_but_last(&self.dir(uid), RECORD).map_err(|source| RecordError::Remove {
+            uid: uid.clone(),
+            source,
+        })
     }
 
     /// Reads every record. Blocks.
-    pub(crate) fn load(&self, policy: &Policy) -> Result<Loaded, RecordError> {
-        let list = |source| RecordError::List { path: self.groups.clone(), source };
+    pub(crate) fn load(&self, rules: &Rules) -> Result<Loaded, RecordError> {
+        let list = |source| RecordError::List {
+            path: self.groups.clone(),
+            source,
+        };
         let mut loaded = Loaded::default();
         let entries = match std::fs::read_dir(&self.groups) {
             Ok(entries) => entries,
@@ -109,12 +144,18 @@ impl Records {
         };
         for entry in entries {
             let entry = entry.map_err(list)?;
-            let Some(uid) = entry.file_name().to_str().and_then(|name| GroupUid::new(name).ok()) else {
-                loaded.corrupt.push((entry.path(), "not named by a group uid".to_owned()));
+            let Some(uid) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| GroupUid::new(name).ok())
+            else {
+                loaded
+                    .corrupt
+                    .push((entry.path(), "not named by a group uid".to_owned()));
                 continue;
             };
             let path = entry.path().join(RECORD);
-            match read(&path, &uid, policy) {
+            match read(&path, &uid, rules) {
                 Ok(Some(record)) => loaded.records.push(record),
                 Ok(None) => loaded.orphans.push(uid),
                 Err(problem) => {
@@ -126,23 +167,29 @@ impl Records {
                 }
             }
         }
-        loaded.records.sort_by(|a, b| (a.created.wall, &a.uid).cmp(&(b.created.wall, &b.uid)));
+        loaded
+            .records
+            .sort_by(|a, b| (a.created.wall, &a.uid).cmp(&(b.created.wall, &b.uid)));
         Ok(loaded)
     }
 }
 
-fn read(path: &Path, uid: &GroupUid, policy: &Policy) -> Result<Option<GroupRecord>, String> {
+fn read(path: &Path, uid: &GroupUid, rules: &Rules) -> Result<Option<GroupRecord>, String> {
     let bytes = match file::read_bounded(path, RECORD_BYTES_MAX) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // A record set aside before is not an orphan: somebody has to look at it.
             let aside = path.with_file_name(SET_ASIDE);
-            return if aside.exists() { Err("was set aside before".to_owned()) } else { Ok(None) };
+            return if aside.exists() {
+                Err("was set aside before".to_owned())
+            } else {
+                Ok(None)
+            };
         }
         Err(error) => return Err(error.to_string()),
     };
     let record: disk::Record = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-    let record = record.into_model(policy)?;
+    let record = record.into_model(rules)?;
     if record.uid != *uid {
         return Err(format!("is of group {}", record.uid));
     }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use burstlet_model::{Bytes, MilliCpu};
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::Ipv4Net;
 use serde::Deserialize;
 
 use super::value::{self, AbsolutePath, InterfaceName, Listen, OptionalPath};
@@ -108,7 +108,17 @@ pub(crate) struct Network {
 pub(crate) enum NetworkMode {
     Bridge,
     Cni,
-    None,
+    Host,
+}
+
+impl NetworkMode {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Cni => "cni",
+            Self::Host => "host",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -170,14 +180,14 @@ impl Default for Capacity {
     reason = "each is an independent permission of the operator"
 )]
 pub(crate) struct Policy {
-    pub(crate) allow_privileged: bool,
-    pub(crate) allow_host_network: bool,
-    pub(crate) allow_host_users: bool,
-    pub(crate) allow_unconfined: bool,
-    pub(crate) allowed_capabilities: Vec<String>,
+    pub(crate) privileged: bool,
+    pub(crate) host_network: bool,
+    pub(crate) host_users: bool,
+    pub(crate) unconfined_seccomp: bool,
+    pub(crate) capabilities: Vec<String>,
     pub(crate) host_paths: Vec<AbsolutePath>,
-    pub(crate) allowed_sysctls: Vec<String>,
-    pub(crate) seccomp_dir: AbsolutePath,
+    pub(crate) sysctls: Vec<String>,
+    pub(crate) seccomp_profiles: AbsolutePath,
     pub(crate) container_pids: u32,
     pub(crate) group_pids: u32,
 }
@@ -185,14 +195,14 @@ pub(crate) struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            allow_privileged: false,
-            allow_host_network: false,
-            allow_host_users: false,
-            allow_unconfined: false,
-            allowed_capabilities: Vec::new(),
+            privileged: false,
+            host_network: false,
+            host_users: false,
+            unconfined_seccomp: false,
+            capabilities: Vec::new(),
             host_paths: Vec::new(),
-            allowed_sysctls: Vec::new(),
-            seccomp_dir: AbsolutePath::constant("/etc/burstlet/seccomp"),
+            sysctls: Vec::new(),
+            seccomp_profiles: AbsolutePath::constant("/etc/burstlet/seccomp"),
             container_pids: 1024,
             group_pids: 4096,
         }
@@ -254,25 +264,21 @@ impl Default for Logs {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Images {
-    pub(crate) parallel_layers: u8,
     pub(crate) gc_age_s: u64,
     #[serde(deserialize_with = "value::percent")]
     pub(crate) gc_high_percent: u8,
     #[serde(deserialize_with = "value::percent")]
     pub(crate) gc_low_percent: u8,
     pub(crate) docker_config: OptionalPath,
-    pub(crate) allow_private: Vec<IpNet>,
 }
 
 impl Default for Images {
     fn default() -> Self {
         Self {
-            parallel_layers: 4,
-            gc_age_s: 86_400,
+            gc_age_s: 0,
             gc_high_percent: 85,
             gc_low_percent: 80,
             docker_config: OptionalPath(None),
-            allow_private: Vec::new(),
         }
     }
 }

@@ -7,11 +7,12 @@ mod status;
 
 use std::sync::Arc;
 
-use burstlet_manifest::Policy;
 use burstlet_model::status::{Event, Severity};
 use burstlet_model::{BootTime, ContainerName, GroupUid, Stamp, WallTime};
 use burstlet_supervisor::record::{Definition, GroupRecord};
 use serde::{Deserialize, Serialize};
+
+use crate::policy::Rules;
 
 const VERSION: u32 = 1;
 
@@ -37,13 +38,19 @@ pub(super) struct Moment {
 
 impl From<Stamp> for Moment {
     fn from(stamp: Stamp) -> Self {
-        Self { boot_ns: stamp.boot.0, wall_ns: stamp.wall.0 }
+        Self {
+            boot_ns: stamp.boot.0,
+            wall_ns: stamp.wall.0,
+        }
     }
 }
 
 impl From<Moment> for Stamp {
     fn from(moment: Moment) -> Self {
-        Self { boot: BootTime(moment.boot_ns), wall: WallTime(moment.wall_ns) }
+        Self {
+            boot: BootTime(moment.boot_ns),
+            wall: WallTime(moment.wall_ns),
+        }
     }
 }
 
@@ -73,19 +80,29 @@ impl From<&GroupRecord> for Record {
 
 impl Record {
     /// The record as the model has it; the error says what is wrong with it.
-    pub(super) fn into_model(self, policy: &Policy) -> Result<GroupRecord, String> {
+    pub(super) fn into_model(self, rules: &Rules) -> Result<GroupRecord, String> {
         if self.version != VERSION {
-            return Err(format!("has version {}, and this agent reads version {VERSION}", self.version));
+            return Err(format!(
+                "has version {}, and this agent reads version {VERSION}",
+                self.version
+            ));
         }
-        let translated = super::translate(&self.source, policy)?;
-        let text = |error: burstlet_model::IdError| error.to_string();
+        let uid = GroupUid::new(&self.uid).map_err(|error| error.to_string())?;
+        let spec = Arc::new(rules.retranslate(&self.source, &uid)?.spec);
         Ok(GroupRecord {
-            uid: GroupUid::new(&self.uid).map_err(text)?,
-            definition: Definition { spec: Arc::new(translated), source: Arc::from(self.source) },
+            uid,
+            definition: Definition {
+                spec,
+                source: Arc::from(self.source),
+            },
             request_id: self.request_id,
             created: self.created.into(),
             status: self.status.into_model()?,
-            events: self.events.into_iter().map(DiskEvent::into_model).collect::<Result<_, _>>()?,
+            events: self
+                .events
+                .into_iter()
+                .map(DiskEvent::into_model)
+                .collect::<Result<_, _>>()?,
         })
     }
 }
@@ -107,7 +124,11 @@ impl DiskEvent {
     fn into_model(self) -> Result<Event, String> {
         Ok(Event {
             at: WallTime(self.at_ns),
-            severity: if self.warning { Severity::Warning } else { Severity::Normal },
+            severity: if self.warning {
+                Severity::Warning
+            } else {
+                Severity::Normal
+            },
             reason: self.reason,
             message: self.message,
             container: self.container.map(container_name).transpose()?,

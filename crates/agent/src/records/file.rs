@@ -18,8 +18,12 @@ pub(crate) fn replace_durably(dir: &Path, name: &str, bytes: &[u8]) -> io::Resul
         }
     }
     let temporary = dir.join(format!(".{name}.new"));
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, dir.join(name))?;
@@ -29,9 +33,14 @@ pub(crate) fn replace_durably(dir: &Path, name: &str, bytes: &[u8]) -> io::Resul
 /// Reads a whole file of at most `bytes_max`.
 pub(super) fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    File::open(path)?
+        .take(bytes_max + 1)
+        .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("is larger than {bytes_max} bytes")));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("is larger than {bytes_max} bytes"),
+        ));
     }
     Ok(bytes)
 }
@@ -49,9 +58,9 @@ pub(super) fn remove_all_but_last(dir: &Path, last: &str) -> io::Result<()> {
         if entry.file_name() == last {
             continue;
         }
-        // `remove_dir_all` works by descriptors and never follows a link.
+        // Containers made what is in there: nothing may be followed, however deep it goes.
         if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
+            burstlet_image::remove_tree(&entry.path()).map_err(io::Error::other)?;
         } else {
             fs::remove_file(entry.path())?;
         }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use burstlet_model::status::{
-    ContainerState, ContainerStatus, Desired, ExitStatus, GroupStatus, ImagePull, LaunchTimeline, Phase,
-    Session,
+    ContainerState, ContainerStatus, Desired, ExitStatus, GroupStatus, ImagePull, LaunchTimeline,
+    Phase, Session,
 };
 use burstlet_model::{Digest, WallTime};
 use serde::{Deserialize, Serialize};
@@ -123,7 +123,9 @@ impl From<&GroupStatus> for Status {
 
 impl Status {
     pub(super) fn into_model(self) -> Result<GroupStatus, String> {
-        let phase = Phase::ALL.into_iter().find(|phase| phase.as_str() == self.phase);
+        let phase = Phase::ALL
+            .into_iter()
+            .find(|phase| phase.as_str() == self.phase);
         let all = |containers: Vec<Container>| -> Result<Vec<_>, String> {
             containers.into_iter().map(Container::into_model).collect()
         };
@@ -152,13 +154,19 @@ impl Status {
 
 impl From<&Session> for DiskSession {
     fn from(session: &Session) -> Self {
-        Self { opened: session.opened.into(), closed: session.closed.map(Moment::from) }
+        Self {
+            opened: session.opened.into(),
+            closed: session.closed.map(Moment::from),
+        }
     }
 }
 
 impl From<DiskSession> for Session {
     fn from(session: DiskSession) -> Self {
-        Self { opened: session.opened.into(), closed: session.closed.map(Into::into) }
+        Self {
+            opened: session.opened.into(),
+            closed: session.closed.map(Into::into),
+        }
     }
 }
 
@@ -169,12 +177,14 @@ impl From<&ContainerStatus> for Container {
             image: status.image.clone(),
             image_digest: status.image_digest.as_ref().map(ToString::to_string),
             state: match &status.state {
-                ContainerState::Waiting { reason, message } => {
-                    State::Waiting { reason: reason.clone(), message: message.clone() }
-                }
-                ContainerState::Running { started_at, pid } => {
-                    State::Running { started_at: (*started_at).into(), pid: *pid }
-                }
+                ContainerState::Waiting { reason, message } => State::Waiting {
+                    reason: reason.clone(),
+                    message: message.clone(),
+                },
+                ContainerState::Running { started_at, pid } => State::Running {
+                    started_at: (*started_at).into(),
+                    pid: *pid,
+                },
                 ContainerState::Terminated(exit) => State::Terminated(exit.into()),
             },
             last_exit: status.last_exit.as_ref().map(Exit::from),
@@ -195,9 +205,10 @@ impl Container {
             image_digest: self.image_digest.map(digest).transpose()?,
             state: match self.state {
                 State::Waiting { reason, message } => ContainerState::Waiting { reason, message },
-                State::Running { started_at, pid } => {
-                    ContainerState::Running { started_at: started_at.into(), pid }
-                }
+                State::Running { started_at, pid } => ContainerState::Running {
+                    started_at: started_at.into(),
+                    pid,
+                },
                 State::Terminated(exit) => ContainerState::Terminated(exit.into()),
             },
             last_exit: self.last_exit.map(Into::into),

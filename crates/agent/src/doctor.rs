@@ -1,0 +1,203 @@
+//! What of this host works for Burstlet, what does not, and what to do.
+
+use std::fmt;
+use std::path::Path;
+
+use burstlet_cgroup::Hierarchy;
+
+use crate::config::Config;
+use crate::network;
+
+/// One thing that was looked at.
+struct Finding {
+    what: String,
+    verdict: Verdict,
+    detail: String,
+    advice: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    Lacking,
+    Bad,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Good => "ok",
+            Self::Lacking => "lacking",
+            Self::Bad => "BAD",
+        })
+    }
+}
+
+/// The oldest kernel with all that is needed: idmapped mounts for overlay's layers.
+const KERNEL_MIN: (u32, u32) = (5, 19);
+
+/// Looks at the host, prints what was found, and says whether Burstlet can run.
+pub(crate) fn doctor(config: &Config) -> bool {
+    let mut findings = vec![root(), kernel(), overlay(), user_namespaces()];
+    findings.extend(programs(config));
+    findings.extend(cgroups());
+    findings.extend(networks(config));
+    let width = findings
+        .iter()
+        .map(|finding| finding.what.len())
+        .max()
+        .unwrap_or(0);
+    for finding in &findings {
+        let Finding {
+            what,
+            verdict,
+            detail,
+            advice,
+        } = finding;
+        println!("{what:width$}  {verdict:7}  {detail}");
+        if *verdict != Verdict::Good && !advice.is_empty() {
+            println!("{:width$}           → {advice}", "");
+        }
+    }
+    findings
+        .iter()
+        .all(|finding| finding.verdict != Verdict::Bad)
+}
+
+fn finding(what: &str, good: bool, detail: impl Into<String>, advice: &str) -> Finding {
+    let verdict = if good { Verdict::Good } else { Verdict::Bad };
+    Finding {
+        what: what.to_owned(),
+        verdict,
+        detail: detail.into(),
+        advice: advice.to_owned(),
+    }
+}
+
+fn root() -> Finding {
+    let root = nix::unistd::geteuid().is_root();
+    finding(
+        "user",
+        root,
+        if root { "root" } else { "not root" },
+        "run burstlet as root, or by its systemd unit",
+    )
+}
+
+fn kernel() -> Finding {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim();
+    let good = version(release).is_some_and(|version| version >= KERNEL_MIN);
+    let advice = format!("Linux {}.{} or newer is needed", KERNEL_MIN.0, KERNEL_MIN.1);
+    finding("kernel", good, release, &advice)
+}
+
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut parts = release.split(['.', '-']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn overlay() -> Finding {
+    let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let good = known
+        .lines()
+        .any(|line| line.trim_start_matches("nodev").trim() == "overlay");
+    let detail = if good {
+        "known to the kernel"
+    } else {
+        "not known to the kernel"
+    };
+    finding(
+        "overlayfs",
+        good,
+        detail,
+        "load the module: modprobe overlay",
+    )
+}
+
+fn user_namespaces() -> Finding {
+    let text = std::fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
+    let count: u64 = text.trim().parse().unwrap_or(0);
+    let advice = "sysctl -w user.max_user_namespaces=15000";
+    finding(
+        "user namespaces",
+        count > 0,
+        format!("at most {count}"),
+        advice,
+    )
+}
+
+fn programs(config: &Config) -> Vec<Finding> {
+    let look = |what: &str, path: &Path| {
+        let path = config.program(path);
+        let advice = format!("install it there, or set {what} in the configuration");
+        finding(what, path.exists(), path.display().to_string(), &advice)
+    };
+    vec![
+        look("launcher", &config.launcher),
+        look("unpacker", &config.unpacker),
+    ]
+}
+
+fn cgroups() -> Vec<Finding> {
+    match Hierarchy::detect() {
+        Ok(hierarchy) => {
+            let kind = if hierarchy.is_v2() {
+                "version 2"
+            } else {
+                "version 1"
+            };
+            vec![finding("cgroups", true, kind, "")]
+        }
+        Err(error) => {
+            let advice = "mount the cgroup controllers cpu, memory and pids";
+            vec![finding(
+                "cgroups",
+                false,
+                crate::host::failure::chain(&error),
+                advice,
+            )]
+        }
+    }
+}
+
+fn networks(config: &Config) -> Vec<Finding> {
+    let settings = match network::settings(config) {
+        Ok(settings) => settings,
+        Err(error) => {
+            return vec![finding(
+                "network",
+                false,
+                format!("{error:#}"),
+                "correct the configuration",
+            )];
+        }
+    };
+    let convert = |found: burstlet_network::Finding| Finding {
+        what: found.what.to_owned(),
+        verdict: if found.ok {
+            Verdict::Good
+        } else {
+            Verdict::Lacking
+        },
+        detail: found.detail,
+        advice: found.advice.to_owned(),
+    };
+    burstlet_network::check(&settings)
+        .into_iter()
+        .map(convert)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        assert_eq!(version("6.18.44-fc-v595"), Some((6, 18)));
+        assert_eq!(version("5.10"), Some((5, 10)));
+        assert_eq!(version("5"), None);
+        assert!(version("5.4.0").is_some_and(|version| version < KERNEL_MIN));
+    }
+}

@@ -1,0 +1,303 @@
+//! Starting one run of a container: everything on disk and in the cgroup hierarchy first, then the
+//! keeper does the rest.
+
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use burstlet_cgroup::{Devices, Limits};
+use burstlet_image::remove_tree;
+use burstlet_image::snapshot::{ContainerUser, IdBase, ImageTree, Snapshot, resolve_user};
+use burstlet_image::store::Image;
+use burstlet_model::spec::{ContainerSpec, TerminationMessagePolicy};
+use burstlet_model::{ContainerName, ErrorKind, MilliCpu};
+use burstlet_sandbox::client::ClientError;
+use burstlet_sandbox::plan::ContainerPlan;
+use burstlet_sandbox::protocol::FailureClass;
+use burstlet_supervisor::host::{GroupRef, HostError, StartContainer, Started};
+
+use super::failure::{CREATE, fail};
+use super::group::{Group, RunState, Standing};
+use super::layout::Run;
+use super::plan::{self, Ingredients};
+use super::run_file::{RunFile, Termination};
+use super::sandbox::disk;
+use super::{Parts, RealHost};
+
+/// How long what is left of the run before may take to go.
+const LEFTOVER_PATIENCE: Duration = Duration::from_secs(10);
+/// Runs whose logs are kept: this one, and the one before for `--previous`.
+const LOGGED_RUNS: u32 = 2;
+
+impl RealHost {
+    pub(super) async fn run_container(
+        &self,
+        of: GroupRef<'_>,
+        start: StartContainer<'_>,
+    ) -> Result<Started, HostError> {
+        let group = self.group(of.uid);
+        let standing = group.running()?;
+        let image = self
+            .images
+            .list()
+            .into_iter()
+            .find(|image| image.manifest_digest == *start.image)
+            .ok_or_else(|| {
+                let text = format!("image {} is not in the store any more", start.image);
+                HostError::new(ErrorKind::NotFound, CREATE, text)
+            })?;
+        let (for_plan, container, attempt) =
+            (standing.clone(), start.container.clone(), start.attempt);
+        let of_group = Arc::clone(&group);
+        let prepare = move |parts: &Parts| {
+            let run = Run {
+                container: &container,
+                attempt,
+            };
+            Preparation {
+                parts,
+                group: &of_group,
+                standing: &for_plan,
+                image: &image,
+                run,
+            }
+            .prepare()
+        };
+        let (plan, file) = self.blocking(prepare).await?;
+        let user = plan::identity(&file.process);
+        // Noted before it runs: it may end before we hear that it began.
+        group.note(
+            start.container,
+            RunState::Running {
+                attempt: start.attempt,
+            },
+        );
+        let started = standing.keeper.run(plan).await.map_err(|error| {
+            group.note(
+                start.container,
+                RunState::Ended {
+                    attempt: start.attempt,
+                    code: 128,
+                },
+            );
+            not_started(&error)
+        })?;
+        for warning in &started.warnings {
+            tracing::warn!(group = %of.uid, container = %start.container, warning, "not given as asked");
+        }
+        Ok(Started {
+            pid: u32::try_from(started.pid).unwrap_or_default(),
+            created: started.created,
+            started: started.started.unwrap_or(started.created),
+            user,
+            stop_signal: plan::signal(file.stop_signal),
+        })
+    }
+}
+
+fn not_started(error: &ClientError) -> HostError {
+    let reason = match error {
+        ClientError::Refused(failure) => match failure.class {
+            FailureClass::CommandNotFound | FailureClass::CommandNotExecutable => "StartError",
+            _ => CREATE,
+        },
+        _ => CREATE,
+    };
+    fail(error.kind(), reason, error)
+}
+
+/// What one run is prepared from.
+struct Preparation<'a> {
+    parts: &'a Parts,
+    group: &'a Group,
+    standing: &'a Standing,
+    image: &'a Image,
+    run: Run<'a>,
+}
+
+impl Preparation<'_> {
+    /// Blocks.
+    fn prepare(&self) -> Result<(ContainerPlan, RunFile), HostError> {
+        let spec = self.spec()?;
+        let layers: Vec<PathBuf> = self
+            .image
+            .layers
+            .iter()
+            .map(|layer| layer.path.clone())
+            .collect();
+        let user = self.user(spec, &layers)?;
+        self.clear_earlier_runs()?;
+        let snapshot = self.snapshot(&layers)?;
+        let cgroup = self.cgroup(spec)?;
+        self.make_files()?;
+        let ingredients = Ingredients {
+            parts: self.parts,
+            layout: &self.group.layout,
+            standing: self.standing,
+            spec,
+            image: self.image,
+            user,
+            snapshot,
+            cgroup,
+            run: self.run,
+            uid: &self.group.uid,
+        };
+        let (plan, stop_signal) = plan::compose(&ingredients)?;
+        let process = plan.spec.process().clone().unwrap_or_default();
+        let file = RunFile {
+            attempt: self.run.attempt,
+            process,
+            stop_signal,
+            termination: termination(spec),
+        };
+        let dir = self.group.layout.dir();
+        file.write(dir, self.run.container)
+            .map_err(|error| disk(dir, &error))?;
+        Ok((plan, file))
+    }
+
+    fn spec(&self) -> Result<&ContainerSpec, HostError> {
+        let mut all = self.standing.spec.all_containers();
+        let found = all.find(|(_, container)| container.name == *self.run.container);
+        found.map(|(_, container)| container).ok_or_else(|| {
+            let text = format!(
+                "group {} has no container {}",
+                self.group.uid, self.run.container
+            );
+            HostError::new(ErrorKind::NotFound, CREATE, text)
+        })
+    }
+
+    /// Who the container runs as: the specification's ids over the image's.
+    fn user(&self, spec: &ContainerSpec, layers: &[PathBuf]) -> Result<ContainerUser, HostError> {
+        let security = &spec.security;
+        let config = "CreateContainerConfigError";
+        let tree = ImageTree::open(layers).map_err(|error| fail(error.kind(), config, &error))?;
+        let asked = match (security.run_as_user, security.run_as_group) {
+            (Some(uid), Some(gid)) => format!("{uid}:{gid}"),
+            (Some(uid), None) => uid.to_string(),
+            (None, _) => self.image.config.user.clone(),
+        };
+        let mut user =
+            resolve_user(&asked, &tree).map_err(|error| fail(error.kind(), config, &error))?;
+        if let Some(gid) = security.run_as_group {
+            user.gid = gid;
+        }
+        if security.run_as_non_root && user.uid == 0 {
+            let text = "container has runAsNonRoot and image will run as root: set runAsUser or give the image a USER";
+            return Err(HostError::new(ErrorKind::FailedPrecondition, config, text));
+        }
+        Ok(user)
+    }
+
+    /// A root file system serves one run only, and so does a cgroup's count.
+    fn clear_earlier_runs(&self) -> Result<(), HostError> {
+        let layout = &self.group.layout;
+        for earlier in earlier(&layout.rootfs_all(), self.run.container) {
+            remove_tree(&earlier).map_err(|error| fail(error.kind(), CREATE, &error))?;
+        }
+        let cgroup = self
+            .parts
+            .cgroups
+            .container(&self.group.uid, self.run.container);
+        if cgroup.exists() {
+            let gone = cgroup
+                .kill_all(LEFTOVER_PATIENCE)
+                .and_then(|()| cgroup.remove(LEFTOVER_PATIENCE));
+            gone.map_err(|error| fail(error.kind(), CREATE, &error))?;
+        }
+        if let Some(forgotten) = self.run.attempt.checked_sub(LOGGED_RUNS) {
+            let run = Run {
+                container: self.run.container,
+                attempt: forgotten,
+            };
+            // Logs that stay cost disk, not correctness.
+            let _ = remove_tree(&layout.logs(run));
+            let _ = std::fs::remove_file(layout.termination(run));
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self, layers: &[PathBuf]) -> Result<Snapshot, HostError> {
+        let base = IdBase::new(self.standing.id_base)
+            .map_err(|error| fail(error.kind(), CREATE, &error))?;
+        let dir = self.group.layout.rootfs(self.run);
+        let made = self.parts.snapshotter.prepare(layers, &dir, base);
+        made.map_err(|error| fail(error.kind(), CREATE, &error))
+    }
+
+    fn cgroup(&self, spec: &ContainerSpec) -> Result<burstlet_cgroup::Cgroup, HostError> {
+        let (requests, limits) = (spec.resources.requests, spec.resources.limits);
+        let pids = limits.pids.and_then(|pids| u32::try_from(pids).ok());
+        let limits = Limits {
+            cpu_request: requests.cpu.unwrap_or(MilliCpu(0)),
+            cpu_limit: limits.cpu,
+            memory_limit: limits.memory,
+            pids_limit: pids.unwrap_or(self.parts.policy.container_pids),
+            oom_group: true,
+            devices: if spec.security.privileged {
+                Devices::Inherit
+            } else {
+                Devices::Default
+            },
+        };
+        let made =
+            self.parts
+                .cgroups
+                .create_container(&self.group.uid, self.run.container, &limits);
+        made.map_err(|error| fail(error.kind(), CREATE, &error))
+    }
+
+    /// The log's directory, and the file for last words, which the container may write.
+    fn make_files(&self) -> Result<(), HostError> {
+        let layout = &self.group.layout;
+        let logs = layout.logs(self.run);
+        let mut builder = std::fs::DirBuilder::new();
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(&logs)
+            .map_err(|error| disk(&logs, &error))?;
+        let path = layout.termination(self.run);
+        let make = || {
+            if let Some(parent) = path.parent() {
+                super::sandbox::make_dir(parent)?;
+            }
+            let mut options = std::fs::OpenOptions::new();
+            let file = options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o666)
+                .open(&path)?;
+            file.set_permissions(std::fs::Permissions::from_mode(0o666))?;
+            chown(
+                &path,
+                Some(self.standing.id_base),
+                Some(self.standing.id_base),
+            )
+        };
+        make().map_err(|error| disk(&path, &error))
+    }
+}
+
+const fn termination(spec: &ContainerSpec) -> Termination {
+    match spec.termination_message_policy {
+        TerminationMessagePolicy::File => Termination::File,
+        TerminationMessagePolicy::FallbackToLogsOnError => Termination::FileOrLog,
+    }
+}
+
+/// The root file systems of a container's runs.
+fn earlier(all: &std::path::Path, container: &ContainerName) -> Vec<PathBuf> {
+    let of = |name: &str| {
+        name.rsplit_once('.')
+            .is_some_and(|(name, _)| name == container.as_str())
+    };
+    let entries = std::fs::read_dir(all).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(of))
+        .map(|entry| entry.path())
+        .collect()
+}

@@ -1,0 +1,340 @@
+//! Live streams into a running container: exec, attach, and connections to its ports.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use burstlet_model::{ContainerName, ErrorKind, GroupUid};
+use burstlet_sandbox::client::{ClientError, ExecExit, ExecHandle, Keeper, StdioFds};
+use burstlet_sandbox::plan::ExecPlan;
+use burstlet_supervisor::host::HostError;
+use burstlet_supervisor::stream::{
+    AttachRequest, ExecRequest, ExecSession, PortStream, Reader, SessionControl, SessionExit,
+    TerminalSize, Writer,
+};
+use oci_spec::runtime::Process;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::RealHost;
+use super::failure::{aborted, fail};
+use super::group::{Group, RunState, Standing};
+use super::pipes::{self, Owner};
+use super::run_file::RunFile;
+use super::terminal::Terminal;
+
+/// Resizes and signals that wait to be carried out.
+const CONTROLS_MAX: usize = 16;
+const EXEC_FAILED: &str = "ExecFailed";
+const SIGKILL: i32 = 9;
+
+/// Tells the processes of this agent apart; those of earlier agents have another prefix.
+static EXECS: AtomicU64 = AtomicU64::new(0);
+
+/// Our ends of a session's streams, and the process's.
+struct Streams {
+    stdin: Option<Writer>,
+    stdout: Reader,
+    stderr: Option<Reader>,
+    theirs: StdioFds,
+}
+
+impl RealHost {
+    pub(super) async fn exec_session(
+        &self,
+        uid: &GroupUid,
+        request: ExecRequest,
+    ) -> Result<ExecSession, HostError> {
+        let (group, standing) = (self.group(uid), self.group(uid).running()?);
+        let process = self.process_of(&group, &request.container).await?;
+        let keeper = standing.keeper.clone();
+        let plan = exec_plan(&request, process.clone());
+        let id = plan.id.clone();
+        let Some(size) = request.tty else {
+            let streams = Streams::open(owner(&standing, &process), request.stdin, true)
+                .map_err(|error| pipe_failed(&error))?;
+            let handle = keeper
+                .exec(plan, streams.theirs)
+                .await
+                .map_err(|e| exec_failed(&e))?;
+            let (control, exit) = drive_exec(keeper, id, handle, None);
+            let (stdin, stdout, stderr) = (streams.stdin, Some(streams.stdout), streams.stderr);
+            return Ok(ExecSession {
+                stdin,
+                stdout,
+                stderr,
+                control,
+                exit,
+            });
+        };
+        let mut handle = keeper
+            .exec(plan, StdioFds::default())
+            .await
+            .map_err(|e| exec_failed(&e))?;
+        let master = handle
+            .terminal
+            .take()
+            .ok_or_else(|| exec_failed(&ClientError::WrongAnswer))?;
+        let terminal = Terminal::new(master).map_err(|error| pipe_failed(&error))?;
+        // A size that cannot be set is no reason to end a session that runs.
+        let _ = terminal.resize(size);
+        let stdin = request.stdin.then(|| Box::new(terminal.clone()) as Writer);
+        let stdout = Some(Box::new(terminal.clone()) as Reader);
+        let (control, exit) = drive_exec(keeper, id, handle, Some(terminal));
+        Ok(ExecSession {
+            stdin,
+            stdout,
+            stderr: None,
+            control,
+            exit,
+        })
+    }
+
+    pub(super) async fn attach_session(
+        &self,
+        uid: &GroupUid,
+        request: AttachRequest,
+    ) -> Result<ExecSession, HostError> {
+        let (group, standing) = (self.group(uid), self.group(uid).running()?);
+        let process = self.process_of(&group, &request.container).await?;
+        let tty = process.terminal().unwrap_or(false);
+        let streams = Streams::open(owner(&standing, &process), request.stdin, !tty)
+            .map_err(|error| pipe_failed(&error))?;
+        let watch = group
+            .watch(&request.container)
+            .ok_or_else(|| not_running(&request.container))?;
+        let attached = standing
+            .keeper
+            .attach(&request.container, streams.theirs)
+            .await;
+        let attached = attached.map_err(|error| exec_failed(&error))?;
+        let (control, mut controls) = mpsc::channel(CONTROLS_MAX);
+        let (tell, exit) = oneshot::channel();
+        let (keeper, container) = (standing.keeper.clone(), request.container.clone());
+        if let Some(size) = request.size.filter(|_| tty) {
+            let _ = keeper.resize(&container, size.columns, size.rows).await;
+        }
+        tokio::spawn(async move {
+            let mut tell = tell;
+            let mut watch = watch;
+            loop {
+                tokio::select! {
+                    exit = code_of(&mut watch) => {
+                        // The keeper ends the attachment when it has passed on the last byte.
+                        let _ = attached.wait().await;
+                        let _ = tell.send(exit);
+                        return;
+                    }
+                    Some(control) = controls.recv() => control_container(&keeper, &container, control).await,
+                    () = tell.closed() => return,
+                }
+            }
+        });
+        let (stdin, stdout, stderr) = (streams.stdin, Some(streams.stdout), streams.stderr);
+        Ok(ExecSession {
+            stdin,
+            stdout,
+            stderr,
+            control,
+            exit,
+        })
+    }
+
+    /// Connects to a port as a process of the group would: on loopback.
+    pub(super) async fn dial_port(
+        &self,
+        uid: &GroupUid,
+        port: u16,
+    ) -> Result<PortStream, HostError> {
+        let keeper = self.group(uid).keeper()?;
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        dial(&keeper, address)
+            .await
+            .map_err(|error| fail(error.kind(), "DialFailed", &error))
+    }
+
+    /// The process that a running container runs.
+    async fn process_of(
+        &self,
+        group: &Arc<Group>,
+        container: &ContainerName,
+    ) -> Result<Process, HostError> {
+        let running = group
+            .watch(container)
+            .is_some_and(|watch| watch.borrow().is_running());
+        if !running {
+            return Err(not_running(container));
+        }
+        let (of, name) = (Arc::clone(group), container.clone());
+        let read = tokio::task::spawn_blocking(move || RunFile::read(of.layout.dir(), &name));
+        let file = read.await.map_err(|error| aborted(&error))?;
+        file.map(|file| file.process).map_err(|error| {
+            HostError::new(
+                ErrorKind::Internal,
+                EXEC_FAILED,
+                format!("read what container {container} runs: {error}"),
+            )
+        })
+    }
+}
+
+/// A connection made inside the group's network.
+pub(super) async fn dial(keeper: &Keeper, address: SocketAddr) -> Result<TcpStream, ClientError> {
+    let stream = std::net::TcpStream::from(keeper.dial(address).await?);
+    let ready = stream
+        .set_nonblocking(true)
+        .and_then(|()| TcpStream::from_std(stream));
+    ready.map_err(ClientError::Send)
+}
+
+impl Streams {
+    fn open(owner: Owner, stdin: bool, stderr: bool) -> io::Result<Self> {
+        let (stdout, their_stdout) = pipes::output(owner)?;
+        let input = stdin.then(|| pipes::input(owner)).transpose()?;
+        let errors = stderr.then(|| pipes::output(owner)).transpose()?;
+        let (stdin, their_stdin) = input.unzip();
+        let (stderr, their_stderr) = errors.unzip();
+        let theirs = StdioFds {
+            stdin: their_stdin,
+            stdout: Some(their_stdout),
+            stderr: their_stderr,
+        };
+        Ok(Self {
+            stdin,
+            stdout,
+            stderr,
+            theirs,
+        })
+    }
+}
+
+/// Who a process is on the host.
+fn owner(standing: &Standing, process: &Process) -> Owner {
+    let user = process.user();
+    Owner {
+        uid: standing.id_base.saturating_add(user.uid()),
+        gid: standing.id_base.saturating_add(user.gid()),
+    }
+}
+
+pub(super) fn exec_plan(request: &ExecRequest, mut process: Process) -> ExecPlan {
+    process.set_args(Some(request.command.clone()));
+    process.set_terminal(Some(request.tty.is_some()));
+    if request.tty.is_some() {
+        let mut env = process.env().clone().unwrap_or_default();
+        if !env.iter().any(|variable| variable.starts_with("TERM=")) {
+            env.push("TERM=xterm".to_owned());
+        }
+        process.set_env(Some(env));
+    }
+    let number = EXECS.fetch_add(1, Ordering::Relaxed);
+    ExecPlan {
+        id: format!("{}-{number}", std::process::id()),
+        container: request.container.clone(),
+        process,
+    }
+}
+
+/// How the container that is attached to ends.
+async fn code_of(watch: &mut watch::Receiver<RunState>) -> Result<SessionExit, HostError> {
+    let ended = watch
+        .wait_for(|run| !run.is_running())
+        .await
+        .map(|run| *run);
+    match ended {
+        Ok(RunState::Ended { code, .. }) => Ok(SessionExit { code }),
+        Ok(RunState::Running { .. }) | Err(_) => Err(lost()),
+    }
+}
+
+/// Carries out what the client asks until the process ends; a client that leaves ends it.
+fn drive_exec(
+    keeper: Keeper,
+    id: String,
+    handle: ExecHandle,
+    terminal: Option<Terminal>,
+) -> (
+    mpsc::Sender<SessionControl>,
+    oneshot::Receiver<Result<SessionExit, HostError>>,
+) {
+    let (control, mut controls) = mpsc::channel(CONTROLS_MAX);
+    let (mut tell, exit) = oneshot::channel();
+    tokio::spawn(async move {
+        let ended = handle.wait();
+        tokio::pin!(ended);
+        let mut left = false;
+        loop {
+            tokio::select! {
+                exit = &mut ended => {
+                    let _ = tell.send(exit.map(|exit| session_exit(&exit)).map_err(|e| exec_failed(&e)));
+                    return;
+                }
+                Some(control) = controls.recv() => match (control, &terminal) {
+                    (SessionControl::Resize(size), Some(terminal)) => drop(terminal.resize(size)),
+                    (SessionControl::Resize(_), None) => {}
+                    (SessionControl::Signal(signal), _) => {
+                        let _ = keeper.signal_exec(&id, signal.number().into()).await;
+                    }
+                },
+                () = tell.closed(), if !left => {
+                    left = true;
+                    let _ = keeper.signal_exec(&id, SIGKILL).await;
+                }
+            }
+        }
+    });
+    (control, exit)
+}
+
+async fn control_container(keeper: &Keeper, container: &ContainerName, control: SessionControl) {
+    // Either fails only if the container has just ended, which is told otherwise.
+    let _ = match control {
+        SessionControl::Resize(TerminalSize { columns, rows }) => {
+            keeper.resize(container, columns, rows).await
+        }
+        SessionControl::Signal(signal) => keeper.signal(container, signal.number().into()).await,
+    };
+}
+
+pub(super) fn session_exit(exit: &ExecExit) -> SessionExit {
+    SessionExit {
+        code: exit
+            .code
+            .unwrap_or_else(|| 128 + exit.signal.unwrap_or(SIGKILL)),
+    }
+}
+
+pub(super) fn exec_failed(error: &ClientError) -> HostError {
+    use burstlet_sandbox::protocol::FailureClass;
+    let reason = match error {
+        ClientError::Refused(failure) => match failure.class {
+            FailureClass::CommandNotFound => "CommandNotFound",
+            FailureClass::CommandNotExecutable => "CommandNotExecutable",
+            _ => EXEC_FAILED,
+        },
+        _ => EXEC_FAILED,
+    };
+    fail(error.kind(), reason, error)
+}
+
+fn pipe_failed(error: &io::Error) -> HostError {
+    HostError::new(
+        ErrorKind::Internal,
+        EXEC_FAILED,
+        format!("open a stream: {error}"),
+    )
+}
+
+fn not_running(container: &ContainerName) -> HostError {
+    let text = format!("container {container} is not running");
+    HostError::new(ErrorKind::FailedPrecondition, "NotRunning", text)
+}
+
+fn lost() -> HostError {
+    HostError::new(
+        ErrorKind::Unavailable,
+        "KeeperLost",
+        "the container's keeper is gone",
+    )
+}

@@ -1,0 +1,320 @@
+//! A group's sandbox: made before its first container, ended after its last.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use burstlet_cgroup::{Devices, JoinPaths, Limits};
+use burstlet_image::remove_tree;
+use burstlet_model::spec::{GroupSpec, Protocol};
+use burstlet_model::{ErrorKind, GroupUid, MilliCpu};
+use burstlet_network::{HostPort, Isolation, LeaseRequest, PublishedPort};
+use burstlet_sandbox::client::Connected;
+use burstlet_sandbox::plan::{CgroupEntry, GroupPlan, IdRange, NetworkNamespace, Outside};
+use burstlet_supervisor::host::{GroupRef, HostError, Sandbox};
+
+use super::failure::{SANDBOX, fail};
+use super::group::{Group, Standing};
+use super::volumes::{self, Owner};
+use super::{Parts, RealHost, files};
+use crate::config::IDS_PER_GROUP;
+use crate::machine;
+use crate::records::replace_durably;
+
+/// How long the kernel may take to end and free what a dead group held.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(10);
+/// Written before a keeper is asked for, with the boot that it lives in; removed when it is gone.
+pub(super) const MARKER: &str = "sandbox";
+
+impl RealHost {
+    pub(super) async fn make_sandbox(&self, of: GroupRef<'_>) -> Result<Sandbox, HostError> {
+        let group = self.group(of.uid);
+        let _changing = group.changing.lock().await;
+        if let Some(standing) = group.standing() {
+            return Ok(standing.sandbox);
+        }
+        let made = self.build(&group, of.spec).await;
+        if made.is_err() {
+            // What was begun is taken back; the failure itself is what counts.
+            if let Err(error) = self.tear_down(&group, None).await {
+                tracing::warn!(group = %group.uid, %error, "cannot take back a failed sandbox");
+            }
+        }
+        made
+    }
+
+    async fn build(&self, group: &Arc<Group>, spec: &GroupSpec) -> Result<Sandbox, HostError> {
+        let spec = Arc::new(spec.clone());
+        let (for_disk, of) = (Arc::clone(&spec), Arc::clone(group));
+        let on_disk = self.blocking(move |parts| prepare(parts, &of, &for_disk));
+        let (id_base, ()) = tokio::try_join!(on_disk, self.lease(group, &spec))?;
+        let plan = self.group_plan(group, &spec, id_base);
+        let connected = self
+            .launcher
+            .create_group(plan)
+            .await
+            .map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+        let created = machine::now();
+        let Connected {
+            keeper,
+            events,
+            network,
+        } = connected;
+        let mut addresses = Vec::new();
+        let mut dns = None;
+        if let Some(netns) = &network
+            && !spec.network.host_network
+        {
+            let attached = self.network.attach(&group.uid, netns.as_fd()).await;
+            let attached = attached.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+            (addresses, dns) = (attached.addresses, attached.dns);
+        }
+        let ip = addresses.first().copied();
+        let network_ready = machine::now();
+        let (for_files, of) = (Arc::clone(&spec), Arc::clone(group));
+        let write = move |_: &Parts| {
+            files::write(&of.layout, &for_files, &addresses, dns.as_ref(), id_base)
+        };
+        self.blocking(write).await?;
+        let sandbox = Sandbox {
+            ip,
+            created,
+            network_ready,
+        };
+        let pid = keeper.pid();
+        let network = network.map(Arc::new);
+        group.stands(Standing {
+            keeper,
+            network,
+            sandbox,
+            spec,
+            id_base,
+        });
+        self.follow(group, pid, events);
+        Ok(sandbox)
+    }
+
+    /// The group's address and ports, which are its own from now on.
+    async fn lease(&self, group: &Group, spec: &GroupSpec) -> Result<(), HostError> {
+        if spec.network.host_network {
+            return Ok(());
+        }
+        let isolation = if spec.network.open || self.open_network {
+            Isolation::Open
+        } else {
+            Isolation::Namespace
+        };
+        let request = LeaseRequest {
+            uid: group.uid.clone(),
+            group: spec.name.clone(),
+            isolation,
+            ports: published(spec),
+        };
+        let leased = self.network.lease(request).await;
+        leased
+            .map(drop)
+            .map_err(|error| fail(error.kind(), SANDBOX, &error))
+    }
+
+    fn group_plan(&self, group: &Group, spec: &GroupSpec, id_base: u32) -> GroupPlan {
+        let sysctls = spec
+            .security
+            .sysctls
+            .iter()
+            .map(|s| (s.name.clone(), s.value.clone()))
+            .collect();
+        let host_network = spec.network.host_network;
+        GroupPlan {
+            uid: group.uid.clone(),
+            hostname: spec.hostname.clone(),
+            domainname: None,
+            user: spec.user_namespace.then_some(IdRange {
+                host_base: id_base,
+                len: IDS_PER_GROUP,
+            }),
+            network: if host_network {
+                NetworkNamespace::Host
+            } else {
+                NetworkNamespace::New
+            },
+            share_process_namespace: spec.share_process_namespace,
+            sysctls,
+            dir: group.layout.dir().to_owned(),
+            cgroup: Some(cgroup_entry(self.cgroups.keeper(&group.uid).join_paths())),
+        }
+    }
+
+    pub(super) async fn end_sandbox(&self, uid: &GroupUid) -> Result<(), HostError> {
+        let group = self.group(uid);
+        let _changing = group.changing.lock().await;
+        let standing = group.falls();
+        self.tear_down(&group, standing).await
+    }
+
+    /// Frees everything but address, volumes, logs and record. Goes on after a failure, and tells
+    /// the first.
+    async fn tear_down(
+        &self,
+        group: &Arc<Group>,
+        standing: Option<Standing>,
+    ) -> Result<(), HostError> {
+        let keeper = match &standing {
+            Some(standing) => Some(standing.keeper.clone()),
+            // One that an earlier agent left, or whose answer we did not live to see.
+            None => self
+                .launcher
+                .adopt(&group.uid)
+                .await
+                .ok()
+                .map(|adopted| adopted.connected.keeper),
+        };
+        if let Some(keeper) = keeper
+            && let Err(error) = keeper.shutdown().await
+        {
+            tracing::warn!(group = %group.uid, %error, "the keeper did not end its group; killing it");
+        }
+        let network = standing.and_then(|standing| standing.network);
+        let netns = network.as_ref().map(|fd| fd.as_fd());
+        let detached = self.network.detach(&group.uid, netns).await;
+        let detached = detached.map_err(|error| fail(error.kind(), SANDBOX, &error));
+        let of = Arc::clone(group);
+        let freed = self.blocking(move |parts| free(parts, &of)).await;
+        detached.and(freed)
+    }
+
+    pub(super) async fn remove_group(&self, uid: &GroupUid) -> Result<(), HostError> {
+        self.end_sandbox(uid).await?;
+        let released = self.network.release(uid).await;
+        released.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+        let released = self.images.release(uid, machine::now().wall).await;
+        released.map_err(|error| fail(error.kind(), "ImageReleaseFailed", &error))?;
+        let removed = uid.clone();
+        let remove = move |parts: &Parts| {
+            let done = parts.records.remove(&removed);
+            done.map_err(|error| fail(error.kind(), "RemoveFailed", &error))?;
+            parts.ids.release(&removed);
+            Ok(())
+        };
+        self.blocking(remove).await?;
+        self.forget(uid);
+        Ok(())
+    }
+}
+
+/// What is on disk and in the cgroup hierarchy before the keeper is. Blocks.
+fn prepare(parts: &Parts, group: &Group, spec: &GroupSpec) -> Result<u32, HostError> {
+    let layout = &group.layout;
+    let id_base = if spec.user_namespace {
+        let taken = parts.ids.take(&group.uid, layout.dir());
+        taken.map_err(|error| fail(ErrorKind::ResourceExhausted, SANDBOX, &error))?
+    } else {
+        0
+    };
+    replace_durably(layout.dir(), MARKER, parts.boot_id.as_bytes())
+        .map_err(|error| disk(layout.dir(), &error))?;
+    for dir in [
+        layout.files(),
+        layout.rootfs_all(),
+        layout.dir().join("volumes"),
+    ] {
+        make_dir(&dir).map_err(|error| disk(&dir, &error))?;
+    }
+    volumes::prepare(layout, spec, Owner::of(spec, id_base))
+        .map_err(|error| fail(ErrorKind::Internal, super::failure::MOUNT, &error))?;
+    let cgroup = parts.cgroups.group(&group.uid);
+    if cgroup.exists() {
+        // Left by an earlier life: counters must begin at zero.
+        free_cgroup(parts, &group.uid)?;
+    }
+    let made = parts
+        .cgroups
+        .create_group(&group.uid, &group_limits(parts, spec));
+    made.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+    Ok(id_base)
+}
+
+fn group_limits(parts: &Parts, spec: &GroupSpec) -> Limits {
+    let limits = spec
+        .resources
+        .map(|resources| resources.limits)
+        .unwrap_or_default();
+    let pids = limits
+        .pids
+        .and_then(|pids| u32::try_from(pids).ok())
+        .unwrap_or(parts.policy.group_pids);
+    Limits {
+        cpu_request: spec.requested().cpu.unwrap_or(MilliCpu(0)),
+        cpu_limit: limits.cpu,
+        memory_limit: limits.memory,
+        pids_limit: pids,
+        oom_group: false,
+        devices: Devices::Inherit,
+    }
+}
+
+/// Kills what is left, and frees cgroups and root file systems. Blocks.
+fn free(parts: &Parts, group: &Group) -> Result<(), HostError> {
+    free_cgroup(parts, &group.uid)?;
+    let roots = group.layout.rootfs_all();
+    if roots.exists() {
+        remove_tree(&roots).map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+    }
+    let marker = group.layout.dir().join(MARKER);
+    match std::fs::remove_file(&marker) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk(&marker, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn free_cgroup(parts: &Parts, uid: &GroupUid) -> Result<(), HostError> {
+    let cgroup = parts.cgroups.group(uid);
+    if !cgroup.exists() {
+        return Ok(());
+    }
+    let killed = cgroup.kill_all(REMOVAL_PATIENCE);
+    killed
+        .and_then(|()| cgroup.remove(REMOVAL_PATIENCE))
+        .map_err(|error| fail(error.kind(), SANDBOX, &error))
+}
+
+pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
+    match std::fs::create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn disk(path: &Path, error: &io::Error) -> HostError {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::ResourceExhausted,
+        _ => ErrorKind::Internal,
+    };
+    HostError::new(kind, SANDBOX, format!("write {}: {error}", path.display()))
+}
+
+pub(super) fn cgroup_entry(join: JoinPaths) -> CgroupEntry {
+    match join {
+        JoinPaths::V1 { tasks } => {
+            CgroupEntry::Tasks(tasks.into_iter().map(Outside::Path).collect())
+        }
+        JoinPaths::V2 { directory } => CgroupEntry::BornIn(Outside::Path(directory)),
+    }
+}
+
+fn published(spec: &GroupSpec) -> Vec<PublishedPort> {
+    let ports = spec
+        .all_containers()
+        .flat_map(|(_, container)| &container.ports);
+    let published = ports.filter_map(|port| {
+        let number = std::num::NonZeroU16::new(port.host_port?)?;
+        let protocol: Protocol = port.protocol;
+        let host = HostPort::new(port.host_ip, protocol, number);
+        Some(PublishedPort {
+            host,
+            container_port: port.container_port,
+        })
+    });
+    published.collect()
+}

@@ -1,0 +1,94 @@
+//! The groups' network, made from the configuration.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use burstlet_network::{
+    BridgeConfig, CniConfig, DnsConfig, Exception, Mode, Network, NetworkConfig, Policy,
+};
+use ipnet::{IpNet, Ipv4Net};
+
+use crate::config::{self, Config};
+use crate::policy::DOMAIN;
+
+const DNS_PORT: u16 = 53;
+
+/// Brings the network up.
+///
+/// # Errors
+/// The configuration cannot work, or the kernel refuses.
+pub(crate) async fn open(config: &Config) -> anyhow::Result<Network> {
+    Network::open(settings(config)?)
+        .await
+        .context("bring the network up")
+}
+
+/// What tells this agent's links and rules from those of other agents on the host: its state
+/// directory, which only one agent has.
+fn owner(config: &Config) -> String {
+    config.state_dir.display().to_string()
+}
+
+/// The network crate's view of the configuration.
+///
+/// # Errors
+/// An exception names an IPv6 address.
+pub(crate) fn settings(config: &Config) -> anyhow::Result<NetworkConfig> {
+    let given = &config.network;
+    let mut policy = Policy {
+        routable: given.routable.clone(),
+        ..Policy::default()
+    };
+    policy.denied.extend(given.deny.iter().copied());
+    policy.allowed = given
+        .allow
+        .iter()
+        .map(exception)
+        .collect::<anyhow::Result<_>>()?;
+    Ok(NetworkConfig {
+        owner: owner(config),
+        state_dir: config.state_dir.join("network"),
+        mode: mode(given),
+        policy,
+        dns: DnsConfig {
+            upstreams: given
+                .dns_upstreams
+                .iter()
+                .map(|ip| SocketAddr::new(*ip, DNS_PORT))
+                .collect(),
+            domain: DOMAIN.to_owned(),
+        },
+        quarantine: std::time::Duration::from_secs(given.address_quarantine_s.into()),
+    })
+}
+
+fn mode(given: &config::Network) -> Mode {
+    match given.mode {
+        config::NetworkMode::Bridge => Mode::Bridge(BridgeConfig {
+            name: given.bridge.to_string(),
+            subnet: given.subnet,
+            mtu: (given.mtu > 0).then(|| given.mtu.into()),
+        }),
+        config::NetworkMode::Cni => Mode::Cni(CniConfig {
+            conf_dir: given.cni_conf_dir.to_path_buf(),
+            bin_dirs: given
+                .cni_bin_dirs
+                .iter()
+                .map(|dir| dir.to_path_buf())
+                .collect(),
+            network: (!given.cni_network.is_empty()).then(|| given.cni_network.clone()),
+        }),
+        config::NetworkMode::Host => Mode::Host,
+    }
+}
+
+fn exception(address: &SocketAddr) -> anyhow::Result<Exception> {
+    let IpNet::V4(to) = IpNet::from(address.ip()) else {
+        anyhow::bail!("[network] allow: {address} is not an IPv4 address");
+    };
+    let to: Ipv4Net = to;
+    Ok(Exception {
+        to,
+        port: Some((burstlet_model::spec::Protocol::Tcp, address.port())),
+    })
+}

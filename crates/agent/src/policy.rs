@@ -1,0 +1,99 @@
+//! What the operator allows, as the translator of manifests takes it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burstlet_manifest::{Context, Policy, Translation};
+use burstlet_model::spec::ResourceList;
+use burstlet_model::{GroupUid, Name};
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::machine::Machine;
+
+/// The domain under which groups find each other.
+pub(crate) const DOMAIN: &str = "burstlet.local";
+
+/// The translator's rules on this node.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    policy: Policy,
+    allocatable: ResourceList,
+}
+
+impl Rules {
+    /// The rules of `config` on `machine`. Reads the names of the registered seccomp profiles.
+    pub(crate) fn new(config: &Config, machine: &Machine) -> Self {
+        let given = &config.policy;
+        let policy = Policy {
+            seccomp_profiles: profile_files(&given.seccomp_profiles).into_keys().collect(),
+            privileged: given.privileged,
+            host_network: given.host_network,
+            host_users: given.host_users,
+            unconfined_seccomp: given.unconfined_seccomp,
+            host_paths: given
+                .host_paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect(),
+            sysctls: given.sysctls.iter().cloned().collect(),
+            capabilities: given
+                .capabilities
+                .iter()
+                .map(|name| capability(name))
+                .collect(),
+            ..Policy::default()
+        };
+        Self {
+            policy,
+            allocatable: machine.allocatable(&config.capacity),
+        }
+    }
+
+    /// What the operator allows.
+    pub(crate) const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What groups may be given together.
+    pub(crate) const fn allocatable(&self) -> ResourceList {
+        self.allocatable
+    }
+
+    /// Translates the source that a record holds. It was accepted once, under the rules of then, and
+    /// stricter rules now must not cost anybody a group that is there: everything is allowed.
+    pub(crate) fn retranslate(&self, source: &str, uid: &GroupUid) -> Result<Translation, String> {
+        let value: Value = serde_json::from_str(source).map_err(|error| error.to_string())?;
+        let policy = Policy::unrestricted();
+        let context = Context {
+            policy: &policy,
+            uid,
+            name_suffix: "",
+            allocatable: self.allocatable,
+            domain: DOMAIN,
+        };
+        burstlet_manifest::translate(&value, &context).map_err(|refused| {
+            let all: Vec<String> = refused.findings.iter().map(ToString::to_string).collect();
+            format!("its definition is refused: {}", all.join("; "))
+        })
+    }
+}
+
+/// Capabilities are written with or without `CAP_`, in either case.
+fn capability(name: &str) -> String {
+    let upper = name.to_ascii_uppercase();
+    upper
+        .strip_prefix("CAP_")
+        .map_or(upper.clone(), str::to_owned)
+}
+
+/// The seccomp profiles in a directory, which may not exist, by the names that groups use.
+pub(crate) fn profile_files(dir: &Path) -> BTreeMap<String, PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let named = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        Name::new(&name).ok()?;
+        Some((name, entry.path()))
+    };
+    entries.filter_map(named).collect()
+}

@@ -1,0 +1,171 @@
+use std::sync::Arc;
+
+use burstlet_model::status::{
+    ContainerState, ContainerStatus, Desired, Event, ExitStatus, GroupStatus, ImagePull,
+    LaunchTimeline, Phase, Session, Severity,
+};
+use burstlet_model::{BootTime, Bytes, ContainerName, Digest, MilliCpu, Stamp, WallTime};
+use burstlet_supervisor::record::Definition;
+
+use super::*;
+use crate::config::Config;
+use crate::machine::Machine;
+
+const SOURCE: &str = r#"{"apiVersion":"burstlet.dev/v1","kind":"ContainerGroup","metadata":{"name":"web","namespace":"shop"},"spec":{"hostNetwork":true,"hostUsers":true,"containers":[{"name":"a","image":"r.io/a:1"}]}}"#;
+
+fn rules() -> Rules {
+    Rules::new(
+        &Config::default(),
+        &Machine {
+            cpu: MilliCpu(2000),
+            memory: Bytes(1 << 30),
+        },
+    )
+}
+
+fn stamp(n: u64) -> Stamp {
+    Stamp {
+        boot: BootTime(n),
+        wall: WallTime(n.cast_signed() + 7),
+    }
+}
+
+fn container(name: &str, state: ContainerState) -> ContainerStatus {
+    ContainerStatus {
+        name: ContainerName::new(name).unwrap(),
+        image: "r.io/a:1".to_owned(),
+        image_digest: Some(Digest::new(format!("sha256:{}", "ab".repeat(32))).unwrap()),
+        state,
+        last_exit: Some(exit()),
+        restart_count: 3,
+        started: true,
+        ready: true,
+        user: Some((1, 2, vec![3])),
+    }
+}
+
+fn exit() -> ExitStatus {
+    ExitStatus {
+        code: 137,
+        signal: Some(9),
+        reason: "OOMKilled".to_owned(),
+        message: "bye".to_owned(),
+        started_at: Some(stamp(3)),
+        finished_at: stamp(4),
+    }
+}
+
+fn record(uid: &str) -> GroupRecord {
+    let uid = GroupUid::new(uid).unwrap();
+    // Privileges that the rules of today would refuse: what was accepted stays.
+    let spec = rules().retranslate(SOURCE, &uid).unwrap().spec;
+    let status = GroupStatus {
+        desired: Desired::Stopped,
+        phase: Phase::Stopping,
+        reason: "r".to_owned(),
+        message: "m".to_owned(),
+        queue_position: None,
+        ip: Some("10.0.0.2".parse().unwrap()),
+        initialized: true,
+        ready: false,
+        init_containers: vec![container("i", ContainerState::Terminated(exit()))],
+        containers: vec![
+            container(
+                "a",
+                ContainerState::Running {
+                    started_at: stamp(5),
+                    pid: 6,
+                },
+            ),
+            container(
+                "b",
+                ContainerState::Waiting {
+                    reason: "x".to_owned(),
+                    message: "y".to_owned(),
+                },
+            ),
+        ],
+        created_at: WallTime(8),
+        finished_at: Some(stamp(9)),
+        timeline: LaunchTimeline {
+            accepted: Some(stamp(1)),
+            ready: Some(stamp(2)),
+            pulls: vec![ImagePull {
+                image: "r.io/a:1".to_owned(),
+                bytes: 1,
+                layers_cached: 2,
+                layers: 3,
+                duration: std::time::Duration::from_nanos(4),
+                unpack: std::time::Duration::from_nanos(5),
+            }],
+            ..LaunchTimeline::default()
+        },
+        sessions: vec![Session {
+            opened: stamp(1),
+            closed: None,
+        }],
+    };
+    let event = Event {
+        at: WallTime(1),
+        severity: Severity::Warning,
+        reason: "BackOff".to_owned(),
+        message: "again".to_owned(),
+        container: Some(ContainerName::new("a").unwrap()),
+        count: 2,
+    };
+    GroupRecord {
+        uid,
+        definition: Definition {
+            spec: Arc::new(spec),
+            source: Arc::from(SOURCE),
+        },
+        request_id: Some("req".to_owned()),
+        created: stamp(1),
+        status,
+        events: vec![event],
+    }
+}
+
+#[test]
+fn what_is_saved_is_loaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = Records::new(dir.path());
+    let saved = record("u1");
+    records.save(&saved).unwrap();
+    let loaded = records.load(&rules()).unwrap();
+    assert!(loaded.corrupt.is_empty(), "{:?}", loaded.corrupt);
+    let [found] = loaded.records.as_slice() else {
+        panic!("{} records", loaded.records.len())
+    };
+    assert_eq!(found.status, saved.status);
+    assert_eq!(found.events, saved.events);
+    assert_eq!(found.definition.spec, saved.definition.spec);
+    assert_eq!(
+        (&found.request_id, found.created),
+        (&saved.request_id, saved.created)
+    );
+    records.remove(&saved.uid).unwrap();
+    assert!(!records.dir(&saved.uid).exists());
+    records.remove(&saved.uid).unwrap();
+}
+
+#[test]
+fn what_cannot_be_read_is_set_aside_and_never_taken_for_absent() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = Records::new(dir.path());
+    for uid in ["good", "torn", "moved"] {
+        records.save(&record(uid)).unwrap();
+    }
+    let file = |uid: &str, name: &str| dir.path().join("groups").join(uid).join(name);
+    let text = std::fs::read_to_string(file("torn", RECORD)).unwrap();
+    std::fs::write(file("torn", RECORD), &text[..text.len() / 2]).unwrap();
+    std::fs::copy(file("good", RECORD), file("moved", RECORD)).unwrap();
+    std::fs::create_dir(dir.path().join("groups/never")).unwrap();
+    for _ in 0..2 {
+        let loaded = records.load(&rules()).unwrap();
+        assert_eq!(loaded.records.len(), 1);
+        assert_eq!(loaded.corrupt.len(), 2, "{:?}", loaded.corrupt);
+        assert_eq!(loaded.orphans, [GroupUid::new("never").unwrap()]);
+        assert!(file("torn", SET_ASIDE).exists());
+    }
+}

@@ -1,0 +1,272 @@
+//! The agent's life: what is brought up in which order, and taken down again.
+//!
+//! ```text
+//! lock ─► directories ─► launcher, images, cgroups ─► records ─► network
+//!                                                                  │
+//!      serve ◄─ reconcile ◄─ adopt every group ◄───────────────────┘
+//!        │
+//!        ▼  SIGTERM or SIGINT
+//!      stop serving ─► last records ─► end; groups go on
+//! ```
+
+mod serve;
+mod upkeep;
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use burstlet_bundle::seccomp::{Arch, KernelVersion, Profile, Profiles};
+use burstlet_cgroup::{CgroupRoot, Cgroups, Hierarchy, JoinPaths};
+use burstlet_image::snapshot::Snapshotter;
+use burstlet_model::spec::ResourceList;
+use burstlet_model::{ContainerName, GroupUid};
+use burstlet_sandbox::client::{Launcher, LauncherConfig};
+use burstlet_supervisor::{Capacity, Groups};
+use burstlet_telemetry::{Health, Readiness};
+use nix::fcntl::{Flock, FlockArg};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Isolation};
+use crate::host::{HostFacts, Parts, RealHost};
+use crate::id_ranges::IdRanges;
+use crate::machine::{self, Machine};
+use crate::policy::Rules;
+use crate::records::Records;
+use crate::{images, network};
+
+/// Sandboxes and containers set up at the same time on the whole node.
+const LAUNCHES_MAX: usize = 16;
+/// Probes under way at the same time on the whole node.
+const PROBES_MAX: usize = 64;
+/// Groups that may exist at the same time.
+const GROUPS_MAX: usize = 100_000;
+/// Changes kept for watchers that lag.
+const HISTORY_MAX: usize = 4096;
+
+/// Runs the agent until it is told to end.
+///
+/// # Errors
+/// Something that it needs is not there, or another agent uses the same directories.
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    end_on_signal(shutdown.clone())?;
+    let readiness = Readiness::new();
+    let starting = readiness.latch("groups");
+    let _lock = lock(&config)?;
+    let config = Arc::new(config);
+    let machine = Machine::read().context("read what this machine has")?;
+    let rules = Rules::new(&config, &machine);
+    let loaded = load(&config, &rules)?;
+    let host = Arc::new(host(&config).await?);
+    free_orphans(&host, &loaded.orphans).await;
+    let live: Vec<GroupUid> = loaded
+        .records
+        .iter()
+        .map(|record| record.uid.clone())
+        .collect();
+    let bounds = supervisor_config(&config, &machine);
+    let groups = Groups::start(Arc::clone(&host), bounds, loaded.records, shutdown.clone());
+    let health = Health::default();
+    let served = serve::serve(serve::Serve {
+        config: Arc::clone(&config),
+        rules,
+        machine,
+        groups: groups.clone(),
+        readiness,
+        health: health.clone(),
+        shutdown: shutdown.clone(),
+    });
+    let begin = async {
+        groups.adopted().await;
+        reconcile(&host, &live).await;
+        drop(starting);
+        tracing::info!(groups = live.len(), "ready");
+        upkeep::run(&host, &config, &health, shutdown.clone()).await;
+    };
+    let (served, ()) = tokio::join!(served, begin);
+    shutdown.cancel();
+    groups.stopped().await;
+    tracing::info!("ended; groups go on");
+    served
+}
+
+fn end_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("ending");
+        shutdown.cancel();
+    });
+    Ok(())
+}
+
+/// Makes the agent's directories and takes them for itself.
+///
+/// # Errors
+/// They cannot be made, or another agent has them.
+pub(crate) fn lock(config: &Config) -> anyhow::Result<Flock<File>> {
+    for dir in [&*config.state_dir, &*config.run_dir] {
+        private_dir(dir).with_context(|| format!("make the directory {}", dir.display()))?;
+    }
+    let path = config.state_dir.join("lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path);
+    let file = file.with_context(|| format!("open {}", path.display()))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(lock),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => bail!(
+            "another agent uses {}: end it first, or give this one a state_dir of its own",
+            config.state_dir.display()
+        ),
+        Err((_, errno)) => Err(errno).with_context(|| format!("lock {}", path.display())),
+    }
+}
+
+fn private_dir(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+fn load(config: &Config, rules: &Rules) -> anyhow::Result<crate::records::Loaded> {
+    let records = Records::new(&config.state_dir);
+    let loaded = records.load(rules).context("read the groups' records")?;
+    for (path, problem) in &loaded.corrupt {
+        tracing::error!(path = %path.display(), problem, "a group's record cannot be read and was set aside");
+    }
+    Ok(loaded)
+}
+
+/// Brings up what the host is made of.
+///
+/// # Errors
+/// A part cannot be brought up.
+pub(crate) async fn host(config: &Arc<Config>) -> anyhow::Result<RealHost> {
+    let hierarchy = Hierarchy::detect().context("find the cgroup hierarchies")?;
+    let root = CgroupRoot::new(&*config.cgroup_root).context("cgroup_root")?;
+    let cgroups = Cgroups::open(hierarchy, root).context("make the cgroup root")?;
+    for warning in cgroups.capabilities().warnings() {
+        tracing::warn!("{warning}");
+    }
+    let launcher = launcher(config, &cgroups)?;
+    launcher.ensure().await.context("start the launcher")?;
+    let snapshots = config.state_dir.join("init-layers");
+    Ok(RealHost::new(Parts {
+        records: Records::new(&config.state_dir),
+        ids: IdRanges::new(config.sandbox),
+        images: images::open(config).await?,
+        snapshotter: Snapshotter::open(&snapshots).context("open the snapshots")?,
+        network: network::open(config).await?,
+        open_network: config.network.isolation == Isolation::Open,
+        cgroups,
+        launcher,
+        profiles: profiles(config)?,
+        logs: config.logs,
+        policy: config.policy.clone(),
+        facts: HostFacts::read().context("look at this host")?,
+        boot_id: machine::boot_id().context("read the boot id")?,
+    }))
+}
+
+/// The shipped profile, and those that the operator registered.
+///
+/// # Errors
+/// A profile cannot be read, or is not valid.
+fn profiles(config: &Config) -> anyhow::Result<Profiles> {
+    let arch = Arch::native().context("this processor's architecture has no seccomp profile")?;
+    let kernel = KernelVersion::parse(&machine::kernel())
+        .context("the kernel's version is not understood")?;
+    let mut profiles = Profiles::new(arch, kernel).context("compile the seccomp profile")?;
+    for (name, path) in crate::policy::profile_files(&config.policy.seccomp_profiles) {
+        let place = || format!("the seccomp profile {}", path.display());
+        let text = std::fs::read_to_string(&path).with_context(place)?;
+        profiles = profiles.with(name, Profile::parse(&text).with_context(place)?);
+    }
+    Ok(profiles)
+}
+
+/// The launcher, in a cgroup of its own so that nobody is charged for it.
+///
+/// # Errors
+/// Its cgroup cannot be made.
+pub(crate) fn launcher(config: &Config, cgroups: &Cgroups) -> anyhow::Result<Launcher> {
+    let name = ContainerName::new("launcher").context("name the launcher's cgroup")?;
+    let cgroup = cgroups
+        .daemon(&name)
+        .context("make the launcher's cgroup")?;
+    let join = match cgroup.join_paths() {
+        JoinPaths::V1 { tasks } => tasks,
+        JoinPaths::V2 { directory } => vec![directory.join("cgroup.procs")],
+    };
+    Ok(Launcher::new(LauncherConfig {
+        binary: config.program(&config.launcher),
+        run_dir: config.run_dir.to_path_buf(),
+        state_dir: config.state_dir.to_path_buf(),
+        join,
+    }))
+}
+
+/// Removes what creations that never became a record have left.
+async fn free_orphans(host: &RealHost, orphans: &[GroupUid]) {
+    use burstlet_supervisor::host::Host;
+    let left = host.launcher.groups().unwrap_or_default().into_iter();
+    let left = left.chain(host.cgroups.list().unwrap_or_default());
+    let recorded = |uid: &GroupUid| host.records.dir(uid).join("record.json").exists();
+    for uid in orphans
+        .iter()
+        .cloned()
+        .chain(left.filter(|uid| !recorded(uid)))
+    {
+        tracing::info!(group = %uid, "removing what a group that never came to be has left");
+        if let Err(error) = host.remove(&uid).await {
+            tracing::error!(group = %uid, %error, "cannot remove what a group has left");
+        }
+    }
+}
+
+/// Makes rules and links what the groups need, and frees what others have left.
+async fn reconcile(host: &RealHost, leased: &[GroupUid]) {
+    let running: Vec<GroupUid> = leased
+        .iter()
+        .filter(|uid| host.stands(uid))
+        .cloned()
+        .collect();
+    match host.network.reconcile(&running, leased).await {
+        Ok(report) => tracing::debug!(?report, "network reconciled"),
+        Err(error) => tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "reconcile the network"
+        ),
+    }
+}
+
+fn supervisor_config(config: &Config, machine: &Machine) -> burstlet_supervisor::Config {
+    let given = &config.capacity;
+    burstlet_supervisor::Config {
+        capacity: Capacity {
+            machine: machine.total(),
+            reserved: ResourceList {
+                cpu: Some(given.reserved_cpu),
+                memory: Some(given.reserved_memory),
+                ..ResourceList::default()
+            },
+            overcommit_percent: given.overcommit_percent,
+            default_request: ResourceList::default(),
+            waiting_max: given.queue_max as usize,
+        },
+        groups_max: GROUPS_MAX,
+        history_max: HISTORY_MAX,
+        launches_in_flight_max: LAUNCHES_MAX,
+        probes_in_flight_max: PROBES_MAX,
+    }
+}

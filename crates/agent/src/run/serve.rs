@@ -1,0 +1,125 @@
+//! The doors: the API's unix socket and TCP listener, and the admin port.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use burstlet_api_server::{Api, Door, Settings, Tls, bind_unix};
+use burstlet_model::Secret;
+use burstlet_model::spec::ResourceList;
+use burstlet_supervisor::Groups;
+use burstlet_telemetry::admin::{self, Admin};
+use burstlet_telemetry::{BuildInfo, Health, Readiness, Registry};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, ServerTls};
+use crate::host::RealHost;
+use crate::machine::{self, Machine};
+use crate::node::Node;
+use crate::policy::{DOMAIN, Rules};
+
+/// What the doors lead to.
+pub(super) struct Serve {
+    pub(super) config: Arc<Config>,
+    pub(super) rules: Rules,
+    pub(super) machine: Machine,
+    pub(super) groups: Groups<RealHost>,
+    pub(super) readiness: Readiness,
+    pub(super) health: Health,
+    pub(super) shutdown: CancellationToken,
+}
+
+/// Serves until the shutdown.
+///
+/// # Errors
+/// An address cannot be bound, or a certificate cannot be used.
+pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
+    let Serve {
+        config,
+        rules,
+        machine,
+        groups,
+        readiness,
+        health,
+        shutdown,
+    } = serve;
+    let build = BuildInfo {
+        program: "burstlet",
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let registry = Registry::new(build).context("set up the metrics")?;
+    let doors = doors(&config).await;
+    let admin = bind_admin(&config).await;
+    // Whatever fails must end the agent, and not only its door.
+    let (doors, admin) = doors
+        .and_then(|doors| Ok((doors, admin?)))
+        .inspect_err(|_| shutdown.cancel())?;
+    let node = Node {
+        host: Arc::clone(groups.host()),
+        config: Arc::clone(&config),
+        started: machine::now().wall,
+    };
+    let settings = Settings {
+        policy: rules.policy().clone(),
+        allocatable: rules.allocatable(),
+        domain: DOMAIN.to_owned(),
+        total: machine.total(),
+        reserved: ResourceList {
+            cpu: Some(config.capacity.reserved_cpu),
+            memory: Some(config.capacity.reserved_memory),
+            ..ResourceList::default()
+        },
+        queue_max: config.capacity.queue_max,
+    };
+    let api = Api::new(groups, node, settings);
+    let serving = burstlet_api_server::serve(api, doors, shutdown.clone());
+    let administering = async {
+        if let Some(listener) = admin {
+            let shown = Admin {
+                registry,
+                readiness,
+                health,
+            };
+            admin::serve(shown, listener, shutdown.cancelled()).await;
+        }
+    };
+    let (served, ()) = tokio::join!(serving, administering);
+    shutdown.cancel();
+    served.context("serve the API")
+}
+
+async fn doors(config: &Config) -> anyhow::Result<Vec<Door>> {
+    let socket = config.api_socket();
+    let unix = bind_unix(&socket).with_context(|| format!("listen at {}", socket.display()))?;
+    let mut doors = vec![Door::Unix(unix)];
+    if let Some(tls) = config.api.tls().map_err(anyhow::Error::msg)? {
+        doors.push(tls_door(&tls).await?);
+    }
+    tracing::info!(socket = %socket.display(), tcp = ?config.api.listen.0, "serving the API");
+    Ok(doors)
+}
+
+async fn tls_door(given: &ServerTls) -> anyhow::Result<Door> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
+    };
+    let tls = Tls {
+        certificate: read(&given.cert_file)?,
+        key: Secret::new(read(&given.key_file)?),
+        client_ca: read(&given.client_ca_file)?,
+    };
+    let listener = TcpListener::bind(given.listen).await;
+    let listener = listener.with_context(|| format!("listen at {}", given.listen))?;
+    Ok(Door::Tcp(listener, tls))
+}
+
+async fn bind_admin(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = config.admin.listen.0 else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("listen at {address} ([admin] listen)"))?;
+    tracing::info!(address = ?listener.local_addr().ok(), "serving the admin port");
+    Ok(Some(listener))
+}

@@ -1,0 +1,93 @@
+//! What is done from time to time: undo meddling with the network, and remove images that nobody
+//! uses when the disk is full.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use burstlet_image::store::PrunePolicy;
+use burstlet_telemetry::Health;
+use nix::sys::statvfs::statvfs;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::host::RealHost;
+use crate::machine;
+
+/// Between looks at the network.
+const REPAIR_PERIOD: Duration = Duration::from_secs(10);
+/// Looks at the network between looks at the disk.
+const REPAIRS_PER_COLLECTION: u32 = 30;
+/// A loop that has not come round for this long hangs.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
+
+/// Works until the shutdown.
+pub(super) async fn run(
+    host: &RealHost,
+    config: &Arc<Config>,
+    health: &Health,
+    shutdown: CancellationToken,
+) {
+    let heartbeat = health.heartbeat("upkeep", SILENCE_MAX);
+    let mut ticks = tokio::time::interval(REPAIR_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut count: u32 = 0;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.cancelled() => return,
+        }
+        heartbeat.beat();
+        repair(host).await;
+        if count.is_multiple_of(REPAIRS_PER_COLLECTION) {
+            collect(host, config).await;
+        }
+        count = count.wrapping_add(1);
+    }
+}
+
+async fn repair(host: &RealHost) {
+    match host.network.repair().await {
+        Ok(report) if report.rules_restored || report.links_repaired > 0 => {
+            tracing::warn!(
+                ?report,
+                "somebody changed the groups' network; it is as it was again"
+            );
+        }
+        Ok(_) => {}
+        Err(error) => tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "repair the network"
+        ),
+    }
+}
+
+async fn collect(host: &RealHost, config: &Config) {
+    let age_s = config.images.gc_age_s;
+    let policy = PrunePolicy {
+        unused_for: (age_s > 0).then(|| Duration::from_secs(age_s)),
+        disk_bytes_max: excess_bytes(config)
+            .map(|excess| host.images.disk_bytes().saturating_sub(excess)),
+    };
+    if policy == PrunePolicy::default() {
+        return;
+    }
+    match host.images.prune(policy, machine::now().wall).await {
+        Ok(pruned) => tracing::debug!(?pruned, "looked for unused images"),
+        Err(error) => tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "remove unused images"
+        ),
+    }
+}
+
+/// How many bytes too many the disk holds; `None` while it is not full.
+fn excess_bytes(config: &Config) -> Option<u64> {
+    let disk = statvfs(&*config.state_dir).ok()?;
+    let total = disk.blocks().saturating_mul(disk.fragment_size());
+    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+    let used = total.saturating_sub(free);
+    let share = |percent: u8| total / 100 * u64::from(percent);
+    (used > share(config.images.gc_high_percent))
+        .then(|| used - share(config.images.gc_low_percent))
+}
