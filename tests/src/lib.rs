@@ -1,0 +1,336 @@
+//! The harness of the privileged suite: an agent of its own for each test, on directories, a
+//! bridge, a subnet and cgroups of its own, driven through `burstctl` as a user would.
+//!
+//! Each test ends with [`Agent::finish`], which uninstalls the agent and fails if anything is left
+//! on the host. The tests run one at a time, since the leak check looks at the whole host.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use burstlet_testkit::leak::HostState;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// How long anything may take that should take milliseconds: the machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// An agent under test.
+pub struct Agent {
+    dir: tempfile::TempDir,
+    child: Option<Child>,
+    before: HostState,
+    finished: bool,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Agent {
+    /// Starts an agent with the defaults.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts an agent with more configuration, TOML sections other than `[network]`.
+    #[must_use]
+    pub fn start_with(more: &str) -> Self {
+        Self::start_on("", more)
+    }
+
+    /// Starts an agent with more keys in `[network]`, and more sections.
+    #[must_use]
+    pub fn start_on(network: &str, more: &str) -> Self {
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(
+            nix::unistd::geteuid().is_root(),
+            "the privileged suite needs root"
+        );
+        let before = HostState::take(&[]);
+        let dir = tempfile::Builder::new()
+            .prefix("burstlet-test-")
+            .tempdir()
+            .unwrap();
+        let mut agent = Self {
+            dir,
+            child: None,
+            before,
+            finished: false,
+            _turn: turn,
+        };
+        let number = std::process::id() % 10_000;
+        let path = agent.dir.path().display();
+        let config = format!(
+            "state_dir = \"{path}/state\"\nrun_dir = \"{path}/run\"\ncgroup_root = \"bt{number}\"\n\
+             [admin]\nlisten = \"127.0.0.1:0\"\n\
+             [network]\nbridge = \"bt{number}\"\nsubnet = \"10.{}.{}.0/24\"\n{network}\n{more}\n",
+            200 + number / 250 % 40,
+            number % 250,
+        );
+        fs::write(agent.config(), config).unwrap();
+        agent.launch();
+        agent
+    }
+
+    /// The agent's configuration file.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("burstlet.toml")
+    }
+
+    /// A directory of the test's own that goes with the agent.
+    #[must_use]
+    pub fn scratch(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Starts the agent's process and waits until it answers.
+    pub fn launch(&mut self) {
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_file())
+            .unwrap();
+        let child = Command::new(program("burstlet"))
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        let deadline = Instant::now() + PATIENCE;
+        while self.ctl(&["info"]).code != Some(0) {
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            let late = Instant::now() >= deadline;
+            assert!(
+                ended.is_none() && !late,
+                "the agent did not start ({ended:?}):\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Ends the agent's process as a crash would.
+    pub fn crash(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Ends the agent's process as an operator would.
+    pub fn stop(&mut self) -> Option<ExitStatus> {
+        let mut child = self.child.take()?;
+        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = child.try_wait().unwrap() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the agent did not end on SIGTERM:\n{}", self.log());
+    }
+
+    /// Runs `burstctl` against this agent.
+    #[must_use]
+    pub fn ctl(&self, args: &[&str]) -> Outcome {
+        self.ctl_with(args, b"")
+    }
+
+    /// Runs `burstctl` with a standard input.
+    #[must_use]
+    pub fn ctl_with(&self, args: &[&str], stdin: &[u8]) -> Outcome {
+        let mut command = self.ctl_command(args);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let bytes = stdin.to_vec();
+        let feeder = std::thread::spawn(move || {
+            // The program may end without reading all of it.
+            let _ = input.write_all(&bytes);
+        });
+        let output = child.wait_with_output().unwrap();
+        feeder.join().unwrap();
+        Outcome {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// A `burstctl` command against this agent, for tests that need its process.
+    #[must_use]
+    pub fn ctl_command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program("burstctl"));
+        command.env(
+            "BURSTLET_ADDRESS",
+            format!("unix://{}/run/burstlet.sock", self.dir.path().display()),
+        );
+        command.args(args);
+        command
+    }
+
+    /// Runs `burstctl`, which must succeed, and gives what it printed.
+    pub fn ok(&self, args: &[&str]) -> String {
+        self.ok_with(args, b"")
+    }
+
+    /// Runs `burstctl` with a standard input; it must succeed.
+    pub fn ok_with(&self, args: &[&str], stdin: &[u8]) -> String {
+        let outcome = self.ctl_with(args, stdin);
+        assert_eq!(
+            outcome.code,
+            Some(0),
+            "burstctl {args:?}: {outcome:#?}\n{}",
+            self.log()
+        );
+        outcome.stdout
+    }
+
+    /// A group as JSON.
+    #[must_use]
+    pub fn group(&self, name: &str) -> Value {
+        serde_json::from_str(&self.ok(&["get", name, "-o", "json"])).unwrap()
+    }
+
+    /// Waits until `done` says so of a group.
+    pub fn wait_until(&self, name: &str, what: &str, done: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let group = self.group(name);
+            if done(&group) {
+                return group;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{name} never was {what}: {group:#}\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Uninstalls the agent, and fails if anything is left on the host.
+    pub fn finish(mut self) {
+        self.stop();
+        let outcome = self.uninstall();
+        self.finished = true;
+        assert!(outcome.success(), "uninstall failed:\n{}", self.log());
+        for name in ["state", "run"] {
+            assert!(!self.dir.path().join(name).exists(), "{name} is left");
+        }
+        let leaks = self.before.leaks(&[]);
+        assert!(
+            leaks.is_empty(),
+            "left on the host:\n{}\n{}",
+            leaks.join("\n"),
+            self.log()
+        );
+    }
+
+    fn uninstall(&self) -> ExitStatus {
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_file())
+            .unwrap();
+        Command::new(program("burstlet"))
+            .arg("--config")
+            .arg(self.config())
+            .args(["uninstall", "--yes"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .status()
+            .unwrap()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.dir.path().join("agent.log")
+    }
+
+    /// What the agent has logged, its end if it is long.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let mut text = String::new();
+        if let Ok(mut file) = fs::File::open(self.log_file()) {
+            let _ = file.read_to_string(&mut text);
+        }
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(80)..].join("\n")
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.crash();
+            let _ = self.uninstall();
+        }
+    }
+}
+
+/// A program under test: from `BURSTLET_TEST_PROGRAMS`, else from the directory that this test was
+/// built into.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    let directory = std::env::var_os("BURSTLET_TEST_PROGRAMS")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| {
+            let own = std::env::current_exe().unwrap();
+            own.parent().and_then(Path::parent).unwrap().to_owned()
+        });
+    let path = directory.join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: hack/test builds it",
+        path.display()
+    );
+    path
+}
+
+/// The repository's root.
+#[must_use]
+pub fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The sample image as an archive, named `name`.
+#[must_use]
+pub fn sample_image(name: &str) -> Vec<u8> {
+    let output = Command::new(repository().join("hack/sample-image"))
+        .arg(name)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output.stdout
+}

@@ -1,0 +1,116 @@
+//! The agent is killed and started again; groups do not notice.
+
+use super::{agent, create, state};
+
+fn pid(group: &serde_json::Value) -> Option<u64> {
+    state(group)["state"]["running"]["pid"].as_u64()
+}
+
+#[test]
+fn groups_and_their_logs_go_on_without_the_agent() {
+    let mut agent = agent();
+    let script = "i=0; while true; do i=$((i+1)); echo line $i; sleep 0.01; done";
+    create(
+        &agent,
+        "steady",
+        script,
+        "  terminationGracePeriodSeconds: 0\n",
+    );
+    let before = agent.wait_until("steady", "running", |g| pid(g).is_some());
+    agent.crash();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    agent.launch();
+    let after = agent.wait_until("steady", "running", |g| pid(g).is_some());
+    assert_eq!(pid(&after), pid(&before), "the container was started again");
+    assert_eq!(state(&after)["restartCount"].as_u64().unwrap_or(0), 0);
+    assert_eq!(after["status"]["ip"], before["status"]["ip"]);
+    assert_eq!(agent.ok(&["exec", "steady", "--", "echo", "in"]), "in\n");
+    let logs = agent.ok(&["logs", "steady"]);
+    for (index, line) in logs.lines().enumerate() {
+        assert_eq!(line, format!("line {}", index + 1));
+    }
+    assert!(logs.lines().count() > 40, "{}", logs.lines().count());
+    agent.ok(&["rm", "-f", "steady"]);
+    agent.finish();
+}
+
+#[test]
+fn an_end_while_the_agent_is_away_is_not_lost() {
+    let mut agent = agent();
+    create(
+        &agent,
+        "brief",
+        "echo bye; sleep 1; exit 5",
+        "  restartPolicy: Never\n",
+    );
+    agent.wait_until("brief", "running", |g| pid(g).is_some());
+    agent.crash();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    agent.launch();
+    let ended = agent.wait_until("brief", "failed", |g| g["status"]["phase"] == "Failed");
+    assert_eq!(
+        state(&ended)["state"]["terminated"]["exitCode"],
+        5,
+        "{ended:#}"
+    );
+    assert_eq!(agent.ok(&["logs", "brief"]), "bye\n");
+    agent.ok(&["rm", "brief"]);
+    agent.finish();
+}
+
+#[test]
+fn a_clean_stop_of_the_agent_leaves_groups_alone() {
+    let mut agent = agent();
+    create(
+        &agent,
+        "calm",
+        "sleep 1000",
+        "  terminationGracePeriodSeconds: 0\n",
+    );
+    let before = agent.wait_until("calm", "running", |g| pid(g).is_some());
+    let status = agent.stop().unwrap();
+    assert!(status.success(), "{status}\n{}", agent.log());
+    let running = std::path::Path::new("/proc").join(pid(&before).unwrap().to_string());
+    assert!(running.exists());
+    agent.launch();
+    let after = agent.wait_until("calm", "running", |g| pid(g).is_some());
+    assert_eq!(pid(&after), pid(&before));
+    agent.ok(&["rm", "-f", "calm"]);
+    agent.finish();
+}
+
+#[test]
+fn a_lost_keeper_fails_its_group_alone() {
+    let agent = agent();
+    create(&agent, "victim", "sleep 1000", "");
+    create(
+        &agent,
+        "other",
+        "sleep 1000",
+        "  terminationGracePeriodSeconds: 0\n",
+    );
+    let victim = agent.wait_until("victim", "running", |g| pid(g).is_some());
+    agent.wait_until("other", "running", |g| pid(g).is_some());
+    let container = pid(&victim).unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{container}/stat")).unwrap();
+    let keeper: i32 = stat
+        .rsplit_once(')')
+        .unwrap()
+        .1
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(keeper),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
+    let failed = agent.wait_until("victim", "failed", |g| g["status"]["phase"] == "Failed");
+    assert_eq!(failed["status"]["reason"], "KeeperLost", "{failed:#}");
+    assert!(!std::path::Path::new(&format!("/proc/{container}")).exists());
+    assert_eq!(agent.group("other")["status"]["phase"], "Running");
+    agent.ok(&["rm", "-f", "victim", "other"]);
+    agent.finish();
+}
