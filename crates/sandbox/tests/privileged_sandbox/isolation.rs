@@ -207,7 +207,7 @@ async fn volumes_keep_the_containers_ids_and_bounds() {
     let mut plan = node.container(
         &group,
         "a",
-        &["sh", "-c", "stat -c %u /in/host-root; touch /in/made && echo made; touch /ro/x; \
+        &["sh", "-c", "stat -c %u /in/host-root; touch /in/made && echo made; touch /ro/x 2>&1; \
            cat /file; echo shared > /mem/f; stat -c %a /mem; dd if=/dev/zero of=/mem/big bs=1k count=128 2>/dev/null; echo $?"],
     );
     let tree = |path, sub: Option<&str>, idmap| MountSource::Tree {
