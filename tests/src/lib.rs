@@ -109,7 +109,7 @@ impl Agent {
             .append(true)
             .open(self.log_file())
             .unwrap();
-        let child = Command::new(program("burstlet"))
+        let child = command("burstlet")
             .arg("--config")
             .arg(self.config())
             .stdin(Stdio::null())
@@ -186,7 +186,7 @@ impl Agent {
     /// A `burstctl` command against this agent, for tests that need its process.
     #[must_use]
     pub fn ctl_command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(program("burstctl"));
+        let mut command = command("burstctl");
         command.env(
             "BURSTLET_ADDRESS",
             format!("unix://{}/run/burstlet.sock", self.dir.path().display()),
@@ -259,7 +259,7 @@ impl Agent {
             .append(true)
             .open(self.log_file())
             .unwrap();
-        Command::new(program("burstlet"))
+        command("burstlet")
             .arg("--config")
             .arg(self.config())
             .args(["uninstall", "--yes"])
@@ -295,10 +295,21 @@ impl Drop for Agent {
     }
 }
 
+/// A program under test, without the variables that this suite, or whoever runs it, has set for
+/// other agents.
+#[must_use]
+pub fn command(name: &str) -> Command {
+    let mut command = Command::new(program(name));
+    for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("BURSTLET_"))
+    {
+        command.env_remove(variable);
+    }
+    command
+}
+
 /// A program under test: from `BURSTLET_TEST_PROGRAMS`, else from the directory that this test was
 /// built into.
-#[must_use]
-pub fn program(name: &str) -> PathBuf {
+fn program(name: &str) -> PathBuf {
     let directory = std::env::var_os("BURSTLET_TEST_PROGRAMS")
         .map(PathBuf::from)
         .unwrap_or_else(|| {

@@ -1,9 +1,8 @@
 //! Configuration errors are one line with their place and exit code 64, before anything is touched.
 
 use std::path::PathBuf;
-use std::process::Command;
 
-use burstlet_tests::program;
+use burstlet_tests::command;
 
 fn check(text: &str) -> (Option<i32>, String, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
@@ -14,7 +13,7 @@ fn check(text: &str) -> (Option<i32>, String, PathBuf) {
         format!("state_dir = \"{}\"\n{text}", state.display()),
     )
     .unwrap();
-    let output = Command::new(program("burstlet"))
+    let output = command("burstlet")
         .arg("--config")
         .arg(&file)
         .output()
@@ -50,7 +49,7 @@ fn a_bad_configuration_ends_the_agent_before_it_begins() {
 #[test]
 fn a_good_configuration_is_said_to_be() {
     let shipped = burstlet_tests::repository().join("runtime-config/burstlet.toml");
-    let output = Command::new(program("burstlet"))
+    let output = command("burstlet")
         .args(["config", "check", "--config"])
         .arg(shipped)
         .output()

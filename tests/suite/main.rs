@@ -42,5 +42,5 @@ fn create(agent: &Agent, name: &str, script: &str, more: &str) {
 
 /// The state of a group's first main container.
 fn state(group: &serde_json::Value) -> &serde_json::Value {
-    &group["status"]["containers"][0]
+    &group["status"]["containerStatuses"][0]
 }
