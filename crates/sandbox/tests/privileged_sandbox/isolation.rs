@@ -225,6 +225,8 @@ async fn volumes_keep_the_containers_ids_and_bounds() {
         volume: "m".into(),
         size_bytes: 65_536,
         mode: 0o1777,
+        sub_path: None,
+        files: Vec::new(),
     };
     plan.mounts = vec![
         mount("/in", tree(volume.clone(), Some("deep"), true), false),
