@@ -144,16 +144,17 @@ impl Launcher {
         let Some(connection) = self.connections.remove(&number) else {
             return false;
         };
-        match passing::receive(connection.as_fd()) {
-            Ok(Some(packet)) => match self.handle(&connection, packet) {
-                Then::Listen => drop(self.connections.insert(number, connection)),
-                Then::Close => {}
-                Then::End => return true,
-            },
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.connections.insert(number, connection);
-            }
-            Ok(None) | Err(_) => {}
+        let then = match passing::receive(connection.as_fd()) {
+            Ok(Some(packet)) => self.handle(&connection, packet),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Then::Listen,
+            Ok(None) | Err(_) => Then::Close,
+        };
+        match then {
+            Then::Listen => drop(self.connections.insert(number, connection)),
+            // A keeper may have the connection too, and then closing it here takes it out of
+            // nothing: we would be woken for a stranger's connection for ever.
+            Then::Close => drop(self.epoll.delete(&connection)),
+            Then::End => return true,
         }
         false
     }
