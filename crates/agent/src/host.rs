@@ -130,11 +130,6 @@ impl RealHost {
         Arc::clone(groups.entry(uid.clone()).or_insert_with(make))
     }
 
-    /// Whether a group's sandbox stands.
-    pub(crate) fn stands(&self, uid: &GroupUid) -> bool {
-        self.group(uid).standing().is_some()
-    }
-
     fn forget(&self, uid: &GroupUid) {
         self.groups
             .lock()

@@ -12,6 +12,7 @@
 mod serve;
 mod upkeep;
 
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -25,6 +26,7 @@ use burstlet_image::snapshot::Snapshotter;
 use burstlet_model::spec::ResourceList;
 use burstlet_model::{ContainerName, GroupUid};
 use burstlet_sandbox::client::{Launcher, LauncherConfig};
+use burstlet_supervisor::host::Host;
 use burstlet_supervisor::{Capacity, Groups};
 use burstlet_telemetry::{Health, Readiness};
 use nix::fcntl::{Flock, FlockArg};
@@ -36,7 +38,7 @@ use crate::host::{HostFacts, Parts, RealHost};
 use crate::id_ranges::IdRanges;
 use crate::machine::{self, Machine};
 use crate::policy::Rules;
-use crate::records::Records;
+use crate::records::{Loaded, Records};
 use crate::{images, network};
 
 /// Sandboxes and containers set up at the same time on the whole node.
@@ -63,12 +65,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let rules = Rules::new(&config, &machine);
     let loaded = load(&config, &rules)?;
     let host = Arc::new(host(&config).await?);
-    free_orphans(&host, &loaded.orphans).await;
-    let live: Vec<GroupUid> = loaded
-        .records
-        .iter()
-        .map(|record| record.uid.clone())
-        .collect();
+    settle(&host, &loaded).await?;
+    let known = loaded.records.len();
     let bounds = supervisor_config(&config, &machine);
     let groups = Groups::start(Arc::clone(&host), bounds, loaded.records, shutdown.clone());
     let health = Health::default();
@@ -82,10 +80,13 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         shutdown: shutdown.clone(),
     });
     let begin = async {
-        groups.adopted().await;
-        reconcile(&host, &live).await;
+        tokio::select! {
+            () = groups.adopted() => {}
+            // What is not taken over by now is left to the next agent.
+            () = shutdown.cancelled() => return,
+        }
         drop(starting);
-        tracing::info!(groups = live.len(), "ready");
+        tracing::info!(groups = known, "ready");
         upkeep::run(&host, &config, &health, shutdown.clone()).await;
     };
     let (served, ()) = tokio::join!(served, begin);
@@ -138,7 +139,7 @@ fn private_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-fn load(config: &Config, rules: &Rules) -> anyhow::Result<crate::records::Loaded> {
+fn load(config: &Config, rules: &Rules) -> anyhow::Result<Loaded> {
     let records = Records::new(&config.state_dir);
     let loaded = records.load(rules).context("read the groups' records")?;
     for (path, problem) in &loaded.corrupt {
@@ -216,38 +217,39 @@ pub(crate) fn launcher(config: &Config, cgroups: &Cgroups) -> anyhow::Result<Lau
     }))
 }
 
-/// Removes what creations that never became a record have left.
-async fn free_orphans(host: &RealHost, orphans: &[GroupUid]) {
-    use burstlet_supervisor::host::Host;
-    let left = host.launcher.groups().unwrap_or_default().into_iter();
-    let left = left.chain(host.cgroups.list().unwrap_or_default());
-    let recorded = |uid: &GroupUid| host.records.dir(uid).join("record.json").exists();
-    for uid in orphans
-        .iter()
-        .cloned()
-        .chain(left.filter(|uid| !recorded(uid)))
-    {
+/// Sees to it that what is on the host belongs to a group, before any group does anything: ranges of
+/// ids are taken, what creations that never became a record have left is removed, and the network
+/// is as the groups with a keeper need it.
+///
+/// A group whose record cannot be read counts as one: somebody has to look at it.
+async fn settle(host: &RealHost, loaded: &Loaded) -> anyhow::Result<()> {
+    let known: Vec<GroupUid> = host
+        .records
+        .uids()
+        .into_iter()
+        .filter(|uid| !loaded.orphans.contains(uid))
+        .collect();
+    for uid in &known {
+        host.ids.recall(uid, &host.records.dir(uid));
+    }
+    let keepers = host.launcher.groups().context("look for keepers")?;
+    let cgroups = host.cgroups.list().context("look for cgroups")?;
+    let left = loaded.orphans.iter().chain(&keepers).chain(&cgroups);
+    let left: BTreeSet<&GroupUid> = left.filter(|uid| !known.contains(uid)).collect();
+    for uid in left {
         tracing::info!(group = %uid, "removing what a group that never came to be has left");
-        if let Err(error) = host.remove(&uid).await {
+        if let Err(error) = host.remove(uid).await {
             tracing::error!(group = %uid, %error, "cannot remove what a group has left");
         }
     }
-}
-
-/// Makes rules and links what the groups need, and frees what others have left.
-async fn reconcile(host: &RealHost, leased: &[GroupUid]) {
-    let running: Vec<GroupUid> = leased
-        .iter()
-        .filter(|uid| host.stands(uid))
-        .cloned()
+    let kept: Vec<GroupUid> = keepers
+        .into_iter()
+        .filter(|uid| known.contains(uid))
         .collect();
-    match host.network.reconcile(&running, leased).await {
-        Ok(report) => tracing::debug!(?report, "network reconciled"),
-        Err(error) => tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "reconcile the network"
-        ),
-    }
+    let report = host.network.reconcile(&kept, &known).await;
+    let report = report.context("make the network what the groups need")?;
+    tracing::debug!(?report, "network reconciled");
+    Ok(())
 }
 
 fn supervisor_config(config: &Config, machine: &Machine) -> burstlet_supervisor::Config {
