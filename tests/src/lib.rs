@@ -150,6 +150,8 @@ impl Agent {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+        child.kill().unwrap();
+        child.wait().unwrap();
         panic!("the agent did not end on SIGTERM:\n{}", self.log());
     }
 
@@ -233,6 +235,29 @@ impl Agent {
             );
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Processor time that the launcher has taken, in ticks of 10 ms.
+    #[must_use]
+    pub fn launcher_ticks(&self) -> u64 {
+        let run_dir = self.dir.path().join("run").display().to_string();
+        let mut ticks = None;
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let read = |name: &str| fs::read_to_string(entry.path().join(name)).unwrap_or_default();
+            let command = read("cmdline");
+            if command.starts_with("burstlet-launcher") && command.contains(&run_dir) {
+                let stat = read("stat");
+                let fields: Vec<&str> = stat
+                    .rsplit_once(')')
+                    .unwrap()
+                    .1
+                    .split_whitespace()
+                    .collect();
+                let time = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+                ticks = Some(ticks.unwrap_or(0) + time);
+            }
+        }
+        ticks.expect("the launcher runs")
     }
 
     /// Uninstalls the agent, and fails if anything is left on the host.

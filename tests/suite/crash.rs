@@ -116,3 +116,74 @@ fn a_lost_keeper_fails_its_group_alone() {
     agent.ok(&["rm", "-f", "victim", "other"]);
     agent.finish();
 }
+
+#[test]
+fn groups_of_before_and_after_a_crash_do_not_share_anything() {
+    let mut agent = agent();
+    let script = "cat /proc/self/uid_map; sleep 1000";
+    create(
+        &agent,
+        "before",
+        script,
+        "  terminationGracePeriodSeconds: 0\n",
+    );
+    agent.wait_until("before", "running", |g| pid(g).is_some());
+    agent.crash();
+    agent.launch();
+    create(
+        &agent,
+        "after",
+        script,
+        "  terminationGracePeriodSeconds: 0\n",
+    );
+    agent.wait_until("after", "running", |g| pid(g).is_some());
+    let ids = |name: &str| agent.ok(&["exec", name, "--", "cat", "/proc/self/uid_map"]);
+    assert_ne!(ids("before"), ids("after"));
+    let address = |name: &str| agent.group(name)["status"]["podIP"].clone();
+    assert_ne!(address("before"), address("after"));
+    // A launcher that is woken for connections of others never rests.
+    let ticks = agent.launcher_ticks();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(
+        agent.launcher_ticks() - ticks < 10,
+        "the launcher is busy with nothing"
+    );
+    // What stood before the crash is still connected.
+    let gateway = "ping -c 1 -W 2 $(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p') || nslookup before";
+    agent.ok(&["exec", "before", "--", "sh", "-c", gateway]);
+    agent.ok(&["rm", "-f", "before", "after"]);
+    agent.finish();
+}
+
+#[test]
+fn a_crash_in_the_middle_of_many_starts_leaves_nothing() {
+    let mut agent = agent();
+    for round in 0..3 {
+        let starting: Vec<_> = (0..6)
+            .map(|n| {
+                let name = format!("g{round}-{n}");
+                let mut command = agent.ctl_command(&["create", "-f", "-"]);
+                command
+                    .stdin(std::process::Stdio::piped())
+                    .stdout(std::process::Stdio::null());
+                let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+                let text =
+                    super::group(&name, "sleep 1000", "  terminationGracePeriodSeconds: 0\n");
+                std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes())
+                    .unwrap();
+                child
+            })
+            .collect();
+        std::thread::sleep(std::time::Duration::from_millis(60 * (round + 1)));
+        agent.crash();
+        for mut child in starting {
+            child.wait().unwrap();
+        }
+        agent.launch();
+    }
+    let names = agent.ok(&["ps", "-a", "-o", "name"]);
+    for name in names.lines() {
+        agent.ok(&["rm", "-f", name]);
+    }
+    agent.finish();
+}
