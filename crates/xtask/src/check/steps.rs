@@ -46,23 +46,16 @@ struct Target {
 }
 
 /// The steps for a workspace.
-pub(super) fn steps(
-    metadata: &serde_json::Value,
-    scope: Scope,
-    has_deny: bool,
-) -> Result<Vec<Step>> {
+pub(super) fn steps(metadata: &serde_json::Value, scope: Scope) -> Result<Vec<Step>> {
     let metadata = Metadata::deserialize(metadata).context("read cargo's metadata")?;
-    let mut steps = vec![step("format", "fmt --all -- --check")];
-    if has_deny {
-        steps.push(step(
+    let mut steps = vec![
+        step("format", "fmt --all -- --check"),
+        step(
             "licences, bans, sources",
             "deny check bans licenses sources",
-        ));
-    }
-    steps.push(step(
-        "lints",
-        "clippy --workspace --all-targets -- -D warnings",
-    ));
+        ),
+        step("lints", "clippy --workspace --all-targets -- -D warnings"),
+    ];
     for (package, feature) in FEATURES {
         let args =
             format!("clippy --package={package} --features={feature} --all-targets -- -D warnings");
@@ -150,7 +143,7 @@ mod tests {
                 target("protocol", "test"),
             ]},
         ]});
-        let steps = steps(&metadata, scope, false).unwrap();
+        let steps = steps(&metadata, scope).unwrap();
         let steps = steps.into_iter().filter(|step| step.args[0] == "test");
         steps.map(|step| step.args.join(" ")).collect()
     }
@@ -176,13 +169,5 @@ mod tests {
         ] {
             assert!(all.contains(&format!("--test={name}")), "{all}");
         }
-    }
-
-    #[test]
-    fn licences_are_checked_where_the_tool_is() {
-        let steps =
-            |has_deny| steps(&json!({"packages": []}), Scope::WithoutRoot, has_deny).unwrap();
-        let has = |steps: Vec<Step>| steps.iter().any(|step| step.args[0] == "deny");
-        assert!(has(steps(true)) && !has(steps(false)));
     }
 }
