@@ -36,6 +36,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("ctl", &["proto"]),
     ("testkit", &["model", "supervisor"]),
+    ("tests", &["testkit"]),
     ("xtask", &[]),
 ];
 
