@@ -203,6 +203,15 @@ pub enum MountSource {
         #[serde(default)]
         idmap: bool,
     },
+    /// What image layers show together, read-only: an image used as a volume. All mounts that name
+    /// the same layers share it.
+    Layers {
+        /// The layers, top first, with their ids as the image has them.
+        lowers: Vec<PathBuf>,
+        /// A path below the image's root, resolved without ever leaving it. It must be there.
+        #[serde(default)]
+        sub_path: Option<PathBuf>,
+    },
     /// Memory that lives as long as the group: all mounts that name the same volume share it.
     Memory {
         /// The volume's name within the group.

@@ -14,8 +14,26 @@ use nix::unistd::{Gid, Uid, fchownat};
 use crate::sys::mounts;
 
 /// A detached copy of the mount at `root`, or of a path below it that is resolved without ever
-/// leaving it, whatever links somebody puts there.
+/// leaving it, whatever links somebody puts there. Directories that are missing are made.
 pub(crate) fn open_tree(root: &Path, sub_path: Option<&Path>) -> io::Result<OwnedFd> {
+    let or_make = |dir: &OwnedFd, name: &Path| match beneath(dir, name) {
+        Err(Errno::ENOENT) => make_beneath(dir, name),
+        other => Ok(other?),
+    };
+    open_tree_by(root, sub_path, or_make)
+}
+
+/// As [`open_tree`], but nothing is made: what `sub_path` names must be there.
+#[cfg(feature = "launcher")]
+pub(crate) fn open_existing_tree(root: &Path, sub_path: Option<&Path>) -> io::Result<OwnedFd> {
+    open_tree_by(root, sub_path, |dir, name| Ok(beneath(dir, name)?))
+}
+
+fn open_tree_by(
+    root: &Path,
+    sub_path: Option<&Path>,
+    step: impl Fn(&OwnedFd, &Path) -> io::Result<OwnedFd>,
+) -> io::Result<OwnedFd> {
     let Some(sub_path) = sub_path else {
         return mounts::clone_tree(root);
     };
@@ -32,11 +50,7 @@ pub(crate) fn open_tree(root: &Path, sub_path: Option<&Path>) -> io::Result<Owne
                 "not a path below the volume",
             ));
         };
-        let name = Path::new(name);
-        dir = match beneath(&dir, name) {
-            Err(Errno::ENOENT) => make_beneath(&dir, name)?,
-            other => other?,
-        };
+        dir = step(&dir, Path::new(name))?;
     }
     mounts::clone_tree_at(dir.as_fd())
 }

@@ -47,6 +47,8 @@ impl Table {
                     let sub_path = sub_path.take();
                     table.pass(root, |path| open_tree(path, sub_path.as_deref()))?;
                 }
+                // The launcher sees the layers where the caller does.
+                MountSource::Layers { .. } => {}
                 MountSource::Memory { files, .. } => {
                     for file in files {
                         table.pass(&mut file.content, open_read)?;

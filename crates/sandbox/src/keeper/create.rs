@@ -145,6 +145,11 @@ impl Keeper {
         limit("containers", self.containers.len() + 1, CONTAINERS_MAX)?;
         limit("layers", plan.rootfs.lowers.len(), LOWERS_MAX)?;
         limit("mounts", plan.mounts.len(), MOUNTS_MAX)?;
+        for mount in &plan.mounts {
+            if let MountSource::Layers { lowers, .. } = &mount.source {
+                limit("layers of a volume", lowers.len(), LOWERS_MAX)?;
+            }
+        }
         limit("final reads", plan.final_reads.len(), FINAL_READS_MAX)?;
         match self.containers.get(&plan.name) {
             Some(container) if container.phase != ContainerPhase::Exited => {
@@ -274,6 +279,7 @@ impl Belongings {
             .transpose()?;
         let brought = plan.mounts.iter().map(|mount| match &mount.source {
             MountSource::Tree { root, .. } => passed.outside(root).map(Brought::Tree),
+            MountSource::Layers { .. } => Ok(Brought::Nothing),
             MountSource::Memory { files, .. } => {
                 let files = files.iter().map(|file| passed.outside(&file.content));
                 files.collect::<Result<_, _>>().map(Brought::Files)

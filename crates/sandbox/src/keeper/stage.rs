@@ -6,6 +6,8 @@
 //!
 //! ```text
 //! /stage/l/<n>            a layer, with ids mapped for the group; mounted once per group
+//!       /l/none           an empty directory
+//!       /i/<n>            an image as a volume, read-only; mounted once per group
 //!       /v/<n>            a volume in memory
 //!       /c/<id>/root      a container's root file system
 //!       /c/<id>/m<n>      its further mounts, to be bound into it
@@ -25,7 +27,7 @@ use super::{STAGE, memory};
 use crate::plan::{IdRange, MountPlan, MountSource, RootfsPlan};
 use crate::protocol::{Failure, FailureClass};
 use crate::sys::mounts;
-use crate::tree::open_tree;
+use crate::tree::{open_existing_tree, open_tree};
 
 /// How much the stage may hold: OCI bundles and empty directories.
 const STAGE_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -37,6 +39,7 @@ pub(super) struct Stage {
     user: Option<(OwnedFd, IdRange)>,
     layers: HashMap<PathBuf, PathBuf>,
     memories: HashMap<String, PathBuf>,
+    images: HashMap<Vec<PathBuf>, PathBuf>,
 }
 
 /// What came along for one further mount.
@@ -45,6 +48,8 @@ pub(super) enum Brought {
     Tree(OwnedFd),
     /// The contents of a memory volume's files.
     Files(Vec<OwnedFd>),
+    /// Nothing: the keeper finds it.
+    Nothing,
 }
 
 /// Says which step failed, in an answer's terms.
@@ -65,13 +70,14 @@ impl Stage {
             flags,
             Some(options.as_str()),
         )?;
-        for dir in ["l", "v", "c", "s"] {
-            fs::create_dir(Path::new(STAGE).join(dir))?;
+        for dir in ["l", "l/none", "i", "v", "c", "s"] {
+            fs::create_dir_all(Path::new(STAGE).join(dir))?;
         }
         Ok(Self {
             user,
             layers: HashMap::new(),
             memories: HashMap::new(),
+            images: HashMap::new(),
         })
     }
 
@@ -82,12 +88,7 @@ impl Stage {
 
     /// Mounts a root file system for the container `id`.
     pub(super) fn mount_root(&mut self, id: &str, plan: &RootfsPlan) -> Result<PathBuf, Failure> {
-        let mut options = String::from("volatile,xino=off,lowerdir=");
-        for (index, lower) in plan.lowers.iter().enumerate() {
-            let layer = self.layer(lower)?;
-            let separator = if index == 0 { "" } else { ":" };
-            let _ = write!(options, "{separator}{}", layer.display());
-        }
+        let mut options = format!("volatile,xino=off,lowerdir={}", self.lowers(&plan.lowers)?);
         for (key, path) in [("upperdir", &plan.upper), ("workdir", &plan.work)] {
             let text = path
                 .to_str()
@@ -98,12 +99,7 @@ impl Stage {
             })?;
             let _ = write!(options, ",{key}={text}");
         }
-        if options.len() > MOUNT_OPTIONS_BYTES_MAX {
-            return Err(Failure::new(
-                FailureClass::Limit,
-                "the root file system has too many layers",
-            ));
-        }
+        check_length(&options)?;
         forget_earlier_mount(&plan.work);
         let target = Self::dir(id).join("root");
         fs::create_dir_all(&target).map_err(failed("make the root's mount point".into()))?;
@@ -122,6 +118,17 @@ impl Stage {
         Ok(target)
     }
 
+    /// Layers as overlayfs takes them, top first.
+    fn lowers(&mut self, layers: &[PathBuf]) -> Result<String, Failure> {
+        let mut text = String::new();
+        for (index, layer) in layers.iter().enumerate() {
+            let layer = self.layer(layer)?;
+            let separator = if index == 0 { "" } else { ":" };
+            let _ = write!(text, "{separator}{}", layer.display());
+        }
+        Ok(text)
+    }
+
     /// A layer with its ids mapped for the group; the same one is mounted once.
     fn layer(&mut self, path: &Path) -> Result<&Path, Failure> {
         if !self.layers.contains_key(path) {
@@ -129,7 +136,8 @@ impl Stage {
             let target = Path::new(STAGE)
                 .join("l")
                 .join(self.layers.len().to_string());
-            fs::create_dir(&target).map_err(step())?;
+            // An earlier try may have left it.
+            fs::create_dir_all(&target).map_err(step())?;
             let tree = mounts::clone_tree(path).map_err(step())?;
             self.attach(&tree, true, &target).map_err(step())?;
             self.layers.insert(path.to_owned(), target);
@@ -157,6 +165,13 @@ impl Stage {
     ) -> Result<PathBuf, Failure> {
         let step = || failed::<io::Error>(format!("mount {}", plan.destination.display()));
         let (tree, idmap) = match (&plan.source, brought) {
+            (MountSource::Layers { lowers, sub_path }, Brought::Nothing) => {
+                let image = self.image(lowers)?;
+                (
+                    &open_existing_tree(&image, sub_path.as_deref()).map_err(step())?,
+                    false,
+                )
+            }
             (MountSource::Tree { idmap, .. }, Brought::Tree(tree)) => (tree, *idmap),
             (
                 MountSource::Memory {
@@ -181,6 +196,33 @@ impl Stage {
         let target = Self::dir(id).join(format!("m{index}"));
         make_like(tree, &target).map_err(step())?;
         self.attach(tree, idmap, &target).map_err(step())?;
+        Ok(target)
+    }
+
+    /// What these layers show together, mounted if this is its first use. Without an upper layer
+    /// nobody can make the mount writable, whatever they may do in the group. An empty layer at
+    /// the bottom lets overlayfs take an image of a single one.
+    fn image(&mut self, layers: &[PathBuf]) -> Result<PathBuf, Failure> {
+        if let Some(path) = self.images.get(layers) {
+            return Ok(path.clone());
+        }
+        let target = Path::new(STAGE)
+            .join("i")
+            .join(self.images.len().to_string());
+        let options = format!("xino=off,lowerdir={}:{STAGE}/l/none", self.lowers(layers)?);
+        check_length(&options)?;
+        let step = || format!("mount an image of {} layers", layers.len());
+        fs::create_dir_all(&target).map_err(failed(step()))?;
+        let flags = MsFlags::MS_RDONLY | MsFlags::MS_NODEV;
+        mount(
+            Some("overlay"),
+            &target,
+            Some("overlay"),
+            flags,
+            Some(options.as_str()),
+        )
+        .map_err(failed(step()))?;
+        self.images.insert(layers.to_owned(), target.clone());
         Ok(target)
     }
 
@@ -215,6 +257,16 @@ impl Stage {
         let _ = fs::remove_dir_all(&dir);
         let _ = fs::remove_dir_all(Path::new(STAGE).join("s").join(id));
     }
+}
+
+fn check_length(options: &str) -> Result<(), Failure> {
+    if options.len() > MOUNT_OPTIONS_BYTES_MAX {
+        return Err(Failure::new(
+            FailureClass::Limit,
+            "the image has too many layers",
+        ));
+    }
+    Ok(())
 }
 
 /// A volatile overlay leaves a mark, so that nobody trusts its upper layer after a crash of the
