@@ -30,4 +30,4 @@ pub use document::{
     LAYERS_MAX, Layer, LayerPacking, Manifest,
 };
 pub use platform::Platform;
-pub use tree::{RemoveTreeError, remove_tree};
+pub use tree::{RemoveTreeError, TreeSize, measure_tree, remove_tree};

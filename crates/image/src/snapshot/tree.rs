@@ -131,7 +131,7 @@ impl ImageTree {
     }
 
     /// The layers that count, top first.
-    pub(super) fn layers(&self) -> impl Iterator<Item = &Path> {
+    pub fn layers(&self) -> impl Iterator<Item = &Path> {
         self.paths.iter().map(PathBuf::as_path)
     }
 

@@ -1,6 +1,7 @@
 //! A directory as a root: names are resolved below it by the kernel, whatever its symbolic links
 //! say, and trees in it are removed without following anything.
 
+mod measure;
 mod remove;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,6 +12,7 @@ use rustix::io::Errno;
 use crate::unpack::EntryRule;
 use crate::unpack::name::PATH_BYTES_MAX;
 
+pub use measure::{TreeSize, measure_tree};
 pub(crate) use remove::remove_at;
 pub use remove::{RemoveTreeError, remove_tree};
 

@@ -80,12 +80,12 @@ pub(crate) fn remove_at(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno
 }
 
 /// A directory on the way down.
-struct Level {
+pub(super) struct Level {
     /// Its name in the level above; nobody needs the top's.
     name: Vec<u8>,
-    identity: Stat,
-    /// Directories in it that are not empty.
-    waiting: Vec<Vec<u8>>,
+    pub(super) identity: Stat,
+    /// Directories in it whose turn is still to come.
+    pub(super) waiting: Vec<Vec<u8>>,
 }
 
 /// Removes all that is in `top`. Only the descriptor of the level at work is open; the way up is
@@ -133,7 +133,7 @@ fn remove_children(top: OwnedFd) -> Result<(), Errno> {
 }
 
 impl Level {
-    fn new(directory: &OwnedFd, name: Vec<u8>) -> Result<Self, Errno> {
+    pub(super) fn new(directory: &OwnedFd, name: Vec<u8>) -> Result<Self, Errno> {
         Ok(Self {
             name,
             identity: rustix::fs::fstat(directory)?,
@@ -141,7 +141,7 @@ impl Level {
         })
     }
 
-    fn is(&self, directory: &OwnedFd) -> bool {
+    pub(super) fn is(&self, directory: &OwnedFd) -> bool {
         rustix::fs::fstat(directory).is_ok_and(|found| {
             (found.st_dev, found.st_ino) == (self.identity.st_dev, self.identity.st_ino)
         })
@@ -178,7 +178,10 @@ fn sweep(directory: &OwnedFd, room: usize) -> Result<Vec<Vec<u8>>, Errno> {
     Ok(full)
 }
 
-fn open(directory: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(directory, name, flags, Mode::empty())
+pub(super) fn open(directory: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat(directory, name, directory_flags(), Mode::empty())
+}
+
+pub(super) fn directory_flags() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
