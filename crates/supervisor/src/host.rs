@@ -277,6 +277,11 @@ pub enum HostEvent {
     },
     /// The keeper is gone, and every process of the group with it.
     KeeperLost,
+    /// The group uses more of the node's disk than it may, and has to go.
+    Evicted {
+        /// What is used too much of, for people.
+        message: String,
+    },
 }
 
 /// What a group has used.

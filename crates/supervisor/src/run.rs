@@ -181,6 +181,7 @@ impl<H: Host> GroupLoop<H> {
                 None => return,
             },
             HostEvent::KeeperLost => Outcome::KeeperLost,
+            HostEvent::Evicted { message } => Outcome::Evicted { message },
         };
         self.learn(outcome);
     }

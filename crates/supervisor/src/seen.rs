@@ -55,6 +55,8 @@ pub(crate) struct Seen {
     pub(crate) containers: Vec<ContainerSeen>,
     /// Set once something decides that all processes must end; only [`Seen::begin`] clears it.
     pub(crate) ending: Option<Ending>,
+    /// The machine wants the group to go; why.
+    pub(crate) evicted: Option<String>,
     pub(crate) created_at: WallTime,
     pub(crate) finished_at: Option<Stamp>,
     pub(crate) ip: Option<IpAddr>,
@@ -152,6 +154,8 @@ pub(crate) enum Cause {
     Unrunnable(Trouble),
     /// Its keeper is gone.
     KeeperLost,
+    /// It uses more of the node than it may: of what.
+    Evicted(String),
     /// Somebody asked.
     Restart,
     /// Somebody asked.
@@ -168,7 +172,8 @@ impl Cause {
             | Self::InitFailed
             | Self::DeadlineExceeded
             | Self::Unrunnable(_)
-            | Self::KeeperLost => 0,
+            | Self::KeeperLost
+            | Self::Evicted(_) => 0,
             Self::Restart => 1,
             Self::Stop => 2,
             Self::Delete => 3,
@@ -220,6 +225,9 @@ pub(crate) enum Outcome {
         exit: ExitStatus,
     },
     KeeperLost,
+    Evicted {
+        message: String,
+    },
     Destroyed(Result<(), HostError>),
     Removed(Result<(), HostError>),
 }
@@ -241,6 +249,7 @@ impl Seen {
             },
             containers: Vec::new(),
             ending: None,
+            evicted: None,
             created_at: now.wall,
             finished_at: None,
             ip: None,

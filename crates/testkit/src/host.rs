@@ -252,6 +252,12 @@ impl ScriptedHost {
         inner.tell(uid, HostEvent::KeeperLost);
     }
 
+    /// Wants a group to go, as if it had used too much of the disk.
+    pub fn evict(&self, uid: &GroupUid, message: &str) {
+        let message = message.to_owned();
+        self.lock().tell(uid, HostEvent::Evicted { message });
+    }
+
     /// Starts the machine anew: only records remain.
     pub fn reboot(&self) {
         self.lock().sandboxes.clear();

@@ -62,6 +62,7 @@ impl Seen {
             (Desired::Running, "Restarting") => Some(Cause::Restart),
             (Desired::Running, "DeadlineExceeded") => Some(Cause::DeadlineExceeded),
             (Desired::Running, "KeeperLost") => Some(Cause::KeeperLost),
+            (Desired::Running, "Evicted") => Some(Cause::Evicted(status.message.clone())),
             // What was being tidied up after an end that the containers tell of.
             (Desired::Running, "FailedKillPod" | "AdoptFailed") => None,
             (Desired::Running, reason) if !launched && !reason.is_empty() => {

@@ -57,6 +57,7 @@ impl Seen {
                 exit,
             } => self.exited(spec, (container, attempt), exit, now),
             Outcome::KeeperLost => self.keeper_lost(now),
+            Outcome::Evicted { message } => self.evicted = Some(message),
             Outcome::Destroyed(result) => self.destroyed(result, now),
             Outcome::Removed(result) => self.removed(result, now),
         }

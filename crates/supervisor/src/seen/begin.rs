@@ -272,6 +272,7 @@ impl Seen {
         self.launch = self.launch.wrapping_add(1);
         self.why = Why::default();
         self.ending = None;
+        self.evicted = None;
         self.finished_at = None;
         self.sandbox.retry = Retry::default();
         self.sandbox.hopeless = None;
@@ -304,6 +305,7 @@ impl Seen {
                 "KeeperLost",
                 "the group's keeper is gone, and every process of the group with it",
             ),
+            Cause::Evicted(message) => ("Evicted", message.as_str()),
             Cause::Unrunnable(trouble) => (trouble.reason.as_str(), trouble.message.as_str()),
             Cause::Restart => ("Restarting", ""),
             Cause::Completed | Cause::InitFailed | Cause::Stop | Cause::Delete => return,

@@ -185,6 +185,22 @@ async fn the_active_deadline_fails_the_group() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_group_that_uses_too_much_disk_is_evicted_and_may_be_started_again() {
+    let agent = Agent::start();
+    let group = agent.create(group("g", vec![container("web")])).await;
+    wait(&group, Condition::Ready).await;
+    agent.host.evict(group.uid(), "volume data is too large");
+    let failed = wait(&group, Condition::Finished).await;
+    assert_eq!(failed.status.phase, Phase::Failed);
+    assert_eq!(failed.status.reason, "Evicted");
+    assert_eq!(failed.status.message, "volume data is too large");
+    group.start().await.unwrap();
+    let again = wait(&group, Condition::Ready).await;
+    assert_eq!(again.status.phase, Phase::Running);
+    assert_eq!(again.status.reason, "");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_finished_group_goes_when_its_time_to_live_is_over() {
     let agent = Agent::start();
     agent.host.script("job", [RunScript::ends(secs(1), 0)]);
