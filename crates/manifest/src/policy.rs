@@ -18,6 +18,8 @@ pub struct Policy {
     pub host_users: bool,
     /// `seccompProfile.type: Unconfined`.
     pub unconfined_seccomp: bool,
+    /// `nfs` volumes: this node can mount them.
+    pub nfs: bool,
     /// Names that `seccompProfile.localhostProfile` may have; `*` for every one.
     pub seccomp_profiles: BTreeSet<String>,
     /// Absolute paths; `hostPath` may name them and what is below them.
@@ -39,6 +41,7 @@ impl Default for Policy {
             host_network: false,
             host_users: false,
             unconfined_seccomp: false,
+            nfs: false,
             seccomp_profiles: BTreeSet::new(),
             host_paths: BTreeSet::new(),
             sysctls: BTreeSet::new(),
@@ -60,6 +63,7 @@ impl Policy {
             host_network: true,
             host_users: true,
             unconfined_seccomp: true,
+            nfs: true,
             seccomp_profiles: all("*"),
             host_paths: all("/"),
             sysctls: all("*"),

@@ -75,11 +75,10 @@ fn volumes_and_mounts() {
     let clash = json!({"configMap": {"data": {"a": "", "b": ""}, "items": [
         {"key": "a", "path": "x"}, {"key": "b", "path": "x/y"}]}});
     refused(&volume(clash), Rule::Duplicate, &at(".configMap"));
-    refused(
-        &volume(json!({"nfs": {"server": "s", "path": "/p"}})),
-        Rule::Invalid,
-        &at(".nfs"),
-    );
+    let nfs = volume(json!({"nfs": {"server": "s", "path": "/p"}}));
+    refused(&nfs, Rule::Unsupported, &at(".nfs"));
+    let not_mapped = [(Level::Refused, Rule::Invalid, &*at(".nfs"))];
+    check_with(&permissive(), &nfs, &not_mapped);
     refused(
         &volume(json!({"hostPath": {"path": "/etc"}})),
         Rule::NotAllowed,

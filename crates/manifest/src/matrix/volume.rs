@@ -39,10 +39,10 @@ pub(super) const VOLUME: &[Field] = &[
         Object(IMAGE),
         "The file system of an image, read-only.",
     ),
-    done(
+    policy(
         "nfs",
         Object(NFS),
-        "An export of an NFS server; needs `hostUsers: true`, for such a mount cannot be mapped into a user namespace.",
+        "An export of an NFS server, on nodes that can mount it; needs `hostUsers: true`, for such a mount cannot be mapped into a user namespace.",
     ),
     policy(
         "hostPath",

@@ -129,7 +129,13 @@ impl Cx<'_> {
     }
 
     fn nfs(&mut self, node: &Node<'_>, user_namespace: bool) -> Option<VolumeSource> {
-        if user_namespace {
+        if !self.context.policy.nfs {
+            let message = "this node does not mount NFS";
+            let way_out =
+                "mount the export on the host and use hostPath, where the operator allows it";
+            self.report
+                .refuse(Rule::Unsupported, node.path(), message, way_out);
+        } else if user_namespace {
             let message = "an NFS mount cannot be mapped into a user namespace: its files would \
                            belong to nobody";
             let way_out = "write hostUsers: true, where the operator allows it";
