@@ -81,6 +81,16 @@ impl Cgroup {
         }
     }
 
+    /// The file that lists its own processes: one hierarchy's, for all hold the same.
+    #[must_use]
+    pub fn process_list(&self) -> Option<PathBuf> {
+        let directory = match self.hierarchy.interface() {
+            Interface::V2 { mount } => Some(mount.join(self.path())),
+            Interface::V1 { .. } => self.directories().next(),
+        };
+        directory.map(|directory| directory.join("cgroup.procs"))
+    }
+
     /// What to read at the end. A file that does not exist is no error.
     #[must_use]
     pub fn final_reads(&self) -> Vec<FinalRead> {
