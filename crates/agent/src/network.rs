@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
+use burstlet_model::spec::Protocol;
 use burstlet_network::{
     BridgeConfig, CniConfig, DnsConfig, Exception, Mode, Network, NetworkConfig, Policy,
 };
@@ -40,11 +41,9 @@ pub(crate) fn settings(config: &Config) -> anyhow::Result<NetworkConfig> {
         ..Policy::default()
     };
     policy.denied.extend(given.deny.iter().copied());
-    policy.allowed = given
-        .allow
-        .iter()
-        .map(exception)
-        .collect::<anyhow::Result<_>>()?;
+    for address in &given.allow {
+        policy.allowed.extend(exceptions(address)?);
+    }
     Ok(NetworkConfig {
         owner: owner(config),
         state_dir: config.state_dir.join("network"),
@@ -82,13 +81,30 @@ fn mode(given: &config::Network) -> Mode {
     }
 }
 
-fn exception(address: &SocketAddr) -> anyhow::Result<Exception> {
+/// Whoever is let through to a port is so for both protocols: name servers speak both.
+fn exceptions(address: &SocketAddr) -> anyhow::Result<[Exception; 2]> {
     let IpNet::V4(to) = IpNet::from(address.ip()) else {
         anyhow::bail!("[network] allow: {address} is not an IPv4 address");
     };
     let to: Ipv4Net = to;
-    Ok(Exception {
+    Ok([Protocol::Tcp, Protocol::Udp].map(|protocol| Exception {
         to,
-        port: Some((burstlet_model::spec::Protocol::Tcp, address.port())),
-    })
+        port: Some((protocol, address.port())),
+    }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exception_is_for_both_protocols_and_one_address() {
+        let both = exceptions(&"10.1.2.3:53".parse().unwrap()).unwrap();
+        for (exception, protocol) in both.iter().zip([Protocol::Tcp, Protocol::Udp]) {
+            assert_eq!(exception.to.to_string(), "10.1.2.3/32");
+            assert_eq!(exception.port, Some((protocol, 53)));
+        }
+        assert!(exceptions(&"[::1]:53".parse().unwrap()).is_err());
+    }
 }
