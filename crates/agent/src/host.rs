@@ -8,7 +8,9 @@ mod exec;
 pub(crate) mod failure;
 mod files;
 mod group;
+mod host_path;
 mod http;
+mod image_volumes;
 mod layout;
 mod logs;
 mod pipes;
@@ -17,7 +19,9 @@ mod probe;
 mod pull;
 mod run_file;
 mod sandbox;
+mod storage;
 mod terminal;
+mod upkeep;
 mod usage;
 mod volumes;
 
@@ -31,7 +35,7 @@ use burstlet_bundle::seccomp::Profiles;
 use burstlet_cgroup::Cgroups;
 use burstlet_image::snapshot::Snapshotter;
 use burstlet_image::store::ImageStore;
-use burstlet_model::spec::{HookAction, ProbeAction, Signal};
+use burstlet_model::spec::{GroupSpec, HookAction, ProbeAction, Signal};
 use burstlet_model::{Bytes, ContainerName, ErrorKind, GroupUid, Stamp};
 use burstlet_network::Network;
 use burstlet_sandbox::client::Launcher;
@@ -128,6 +132,16 @@ impl RealHost {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || Arc::new(Group::new(uid.clone(), self.records.dir(uid)));
         Arc::clone(groups.entry(uid.clone()).or_insert_with(make))
+    }
+
+    /// The groups whose sandboxes stand, and what they are to be.
+    fn standing(&self) -> Vec<(GroupUid, Arc<GroupSpec>)> {
+        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = groups.values().filter_map(|group| {
+            let standing = group.standing()?;
+            Some((group.uid.clone(), standing.spec))
+        });
+        standing.collect()
     }
 
     fn forget(&self, uid: &GroupUid) {

@@ -66,6 +66,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let loaded = load(&config, &rules)?;
     let host = Arc::new(host(&config).await?);
     settle(&host, &loaded).await?;
+    host.renew_leases(&loaded.records).await;
     let known = loaded.records.len();
     let bounds = supervisor_config(&config, &machine);
     let groups = Groups::start(Arc::clone(&host), bounds, loaded.records, shutdown.clone());
@@ -92,6 +93,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let (served, ()) = tokio::join!(served, begin);
     shutdown.cancel();
     groups.stopped().await;
+    if let Err(error) = host.images.sync().await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "cannot write the images' layers to the disk");
+    }
     tracing::info!("ended; groups go on");
     served
 }

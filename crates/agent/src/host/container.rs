@@ -11,7 +11,7 @@ use burstlet_image::remove_tree;
 use burstlet_image::snapshot::{ContainerUser, IdBase, ImageTree, Snapshot, resolve_user};
 use burstlet_image::store::Image;
 use burstlet_model::spec::{ContainerSpec, TerminationMessagePolicy};
-use burstlet_model::{ContainerName, ErrorKind, MilliCpu};
+use burstlet_model::{ErrorKind, MilliCpu};
 use burstlet_sandbox::client::ClientError;
 use burstlet_sandbox::plan::ContainerPlan;
 use burstlet_sandbox::protocol::FailureClass;
@@ -19,11 +19,12 @@ use burstlet_supervisor::host::{GroupRef, HostError, StartContainer, Started};
 
 use super::failure::{CREATE, fail};
 use super::group::{Group, RunState, Standing};
+use super::host_path::Found;
 use super::layout::Run;
-use super::plan::{self, Ingredients};
+use super::plan::{self, Composed, Ingredients};
 use super::run_file::{RunFile, Termination};
-use super::sandbox::disk;
-use super::{Parts, RealHost};
+use super::sandbox::{any_privileged, disk};
+use super::{Parts, RealHost, image_volumes, storage};
 
 /// How long what is left of the run before may take to go.
 const LEFTOVER_PATIENCE: Duration = Duration::from_secs(10);
@@ -38,15 +39,10 @@ impl RealHost {
     ) -> Result<Started, HostError> {
         let group = self.group(of.uid);
         let standing = group.running()?;
-        let image = self
-            .images
-            .list()
-            .into_iter()
-            .find(|image| image.manifest_digest == *start.image)
-            .ok_or_else(|| {
-                let text = format!("image {} is not in the store any more", start.image);
-                HostError::new(ErrorKind::NotFound, CREATE, text)
-            })?;
+        let image = image_volumes::by_manifest(&self.images, start.image).ok_or_else(|| {
+            let text = format!("image {} is not in the store any more", start.image);
+            HostError::new(ErrorKind::NotFound, CREATE, text)
+        })?;
         let (for_plan, container, attempt) =
             (standing.clone(), start.container.clone(), start.attempt);
         let of_group = Arc::clone(&group);
@@ -64,7 +60,7 @@ impl RealHost {
             }
             .prepare()
         };
-        let (plan, file) = self.blocking(prepare).await?;
+        let Prepared { plan, file, held } = self.blocking(prepare).await?;
         let user = plan::identity(&file.process);
         // Noted before it runs: it may end before we hear that it began.
         group.note(
@@ -73,7 +69,9 @@ impl RealHost {
                 attempt: start.attempt,
             },
         );
-        let started = standing.keeper.run(plan).await.map_err(|error| {
+        let begun = standing.keeper.run(plan).await;
+        drop(held);
+        let started = begun.map_err(|error| {
             group.note(
                 start.container,
                 RunState::Ended {
@@ -116,9 +114,16 @@ struct Preparation<'a> {
     run: Run<'a>,
 }
 
+/// One run, ready to be started.
+struct Prepared {
+    plan: ContainerPlan,
+    file: RunFile,
+    held: Vec<Found>,
+}
+
 impl Preparation<'_> {
     /// Blocks.
-    fn prepare(&self) -> Result<(ContainerPlan, RunFile), HostError> {
+    fn prepare(&self) -> Result<Prepared, HostError> {
         let spec = self.spec()?;
         let layers: Vec<PathBuf> = self
             .image
@@ -143,7 +148,11 @@ impl Preparation<'_> {
             run: self.run,
             uid: &self.group.uid,
         };
-        let (plan, stop_signal) = plan::compose(&ingredients)?;
+        let Composed {
+            plan,
+            stop_signal,
+            held,
+        } = plan::compose(&ingredients)?;
         let process = plan.spec.process().clone().unwrap_or_default();
         let file = RunFile {
             attempt: self.run.attempt,
@@ -154,7 +163,7 @@ impl Preparation<'_> {
         let dir = self.group.layout.dir();
         file.write(dir, self.run.container)
             .map_err(|error| disk(dir, &error))?;
-        Ok((plan, file))
+        Ok(Prepared { plan, file, held })
     }
 
     fn spec(&self) -> Result<&ContainerSpec, HostError> {
@@ -194,7 +203,7 @@ impl Preparation<'_> {
     /// A root file system serves one run only, and so does a cgroup's count.
     fn clear_earlier_runs(&self) -> Result<(), HostError> {
         let layout = &self.group.layout;
-        for earlier in earlier(&layout.rootfs_all(), self.run.container) {
+        for earlier in storage::roots(layout, self.run.container) {
             remove_tree(&earlier).map_err(|error| fail(error.kind(), CREATE, &error))?;
         }
         let cgroup = self
@@ -236,7 +245,7 @@ impl Preparation<'_> {
             memory_limit: limits.memory,
             pids_limit: pids.unwrap_or(self.parts.policy.container_pids),
             oom_group: true,
-            devices: if spec.security.privileged {
+            devices: if spec.security.privileged || !any_privileged(&self.standing.spec) {
                 Devices::Inherit
             } else {
                 Devices::Default
@@ -287,17 +296,4 @@ const fn termination(spec: &ContainerSpec) -> Termination {
         TerminationMessagePolicy::File => Termination::File,
         TerminationMessagePolicy::FallbackToLogsOnError => Termination::FileOrLog,
     }
-}
-
-/// The root file systems of a container's runs.
-fn earlier(all: &std::path::Path, container: &ContainerName) -> Vec<PathBuf> {
-    let of = |name: &str| {
-        name.rsplit_once('.')
-            .is_some_and(|(name, _)| name == container.as_str())
-    };
-    let entries = std::fs::read_dir(all).into_iter().flatten().flatten();
-    entries
-        .filter(|entry| entry.file_name().to_str().is_some_and(of))
-        .map(|entry| entry.path())
-        .collect()
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burstlet_model::spec::GroupSpec;
-use burstlet_model::{ContainerName, ErrorKind, GroupUid};
+use burstlet_model::{ContainerName, Digest, ErrorKind, GroupUid, ImageRef};
 use burstlet_sandbox::client::Keeper;
 use burstlet_supervisor::host::{HostError, HostEvent, Sandbox};
 use tokio::sync::{mpsc, watch};
@@ -28,6 +28,7 @@ struct State {
     standing: Option<Standing>,
     listener: Option<mpsc::Sender<HostEvent>>,
     runs: HashMap<ContainerName, watch::Sender<RunState>>,
+    pulled: HashMap<ImageRef, Digest>,
 }
 
 /// A sandbox that stands.
@@ -124,6 +125,16 @@ impl Group {
 
     pub(super) fn listener(&self) -> Option<mpsc::Sender<HostEvent>> {
         self.state().listener.clone()
+    }
+
+    /// Notes which manifest a pull for this group has given.
+    pub(super) fn has_pulled(&self, image: ImageRef, manifest: Digest) {
+        self.state().pulled.insert(image, manifest);
+    }
+
+    /// The manifest that the latest pull for this group has given.
+    pub(super) fn pulled(&self, image: &ImageRef) -> Option<Digest> {
+        self.state().pulled.get(image).cloned()
     }
 
     /// Notes what a container's latest run does.

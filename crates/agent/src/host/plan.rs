@@ -18,9 +18,10 @@ use oci_spec::runtime::{Process, Spec};
 
 use super::failure::{MOUNT, fail};
 use super::group::Standing;
+use super::host_path::{self, Found};
 use super::layout::{Layout, Run};
 use super::sandbox::cgroup_entry;
-use super::{Parts, files};
+use super::{Parts, files, image_volumes};
 
 /// `/dev/shm`, which the containers of a group share as those of a pod do.
 const SHM_BYTES: u64 = 64 << 20;
@@ -43,8 +44,17 @@ pub(super) struct Ingredients<'a> {
     pub(super) uid: &'a GroupUid,
 }
 
-/// The plan, and the signal that asks the container to stop. Blocks where a filter is read.
-pub(super) fn compose(of: &Ingredients<'_>) -> Result<(ContainerPlan, u8), HostError> {
+/// A plan that can be carried out.
+pub(super) struct Composed {
+    pub(super) plan: ContainerPlan,
+    /// The signal that asks the container to stop.
+    pub(super) stop_signal: u8,
+    /// What the plan names by descriptors of ours, held until it is carried out.
+    pub(super) held: Vec<Found>,
+}
+
+/// Blocks where a filter is read or a path of the host is looked at.
+pub(super) fn compose(of: &Ingredients<'_>) -> Result<Composed, HostError> {
     let group = &of.standing.spec;
     let config = &of.image.config;
     let image = ImageDefaults {
@@ -76,7 +86,8 @@ pub(super) fn compose(of: &Ingredients<'_>) -> Result<(ContainerPlan, u8), HostE
     };
     let oci = container_spec(&inputs)
         .map_err(|error| fail(error.kind(), "CreateContainerConfigError", &error))?;
-    let stop = stop_signal(of.spec, &image).number();
+    let stop_signal = stop_signal(of.spec, &image).number();
+    let (mounts, held) = mounts(of)?;
     let Snapshot {
         lowers,
         upper,
@@ -92,10 +103,14 @@ pub(super) fn compose(of: &Ingredients<'_>) -> Result<(ContainerPlan, u8), HostE
             upper,
             work,
         },
-        mounts: mounts(of)?,
+        mounts,
         cgroup: Some(ContainerCgroup {
             entry: cgroup_entry(of.cgroup.join_paths()),
-            procs: None,
+            procs: if group.share_process_namespace {
+                of.cgroup.process_list().map(Outside::Path)
+            } else {
+                None
+            },
         }),
         final_reads: final_reads(&of.cgroup),
         log: Some(LogTarget {
@@ -110,7 +125,11 @@ pub(super) fn compose(of: &Ingredients<'_>) -> Result<(ContainerPlan, u8), HostE
         },
         start: true,
     };
-    Ok((plan, stop))
+    Ok(Composed {
+        plan,
+        stop_signal,
+        held,
+    })
 }
 
 fn facts(of: &Ingredients<'_>) -> Facts {
@@ -147,7 +166,8 @@ fn final_reads(cgroup: &Cgroup) -> Vec<FinalRead> {
         .collect()
 }
 
-fn mounts(of: &Ingredients<'_>) -> Result<Vec<MountPlan>, HostError> {
+fn mounts(of: &Ingredients<'_>) -> Result<(Vec<MountPlan>, Vec<Found>), HostError> {
+    let mut held = Vec::new();
     let mut mounts = vec![MountPlan {
         destination: PathBuf::from("/dev/shm"),
         source: MountSource::Memory {
@@ -175,9 +195,9 @@ fn mounts(of: &Ingredients<'_>) -> Result<Vec<MountPlan>, HostError> {
         false,
     ));
     for mount in &of.spec.mounts {
-        mounts.push(volume(of, mount)?);
+        mounts.push(volume(of, mount, &mut held)?);
     }
-    Ok(mounts)
+    Ok((mounts, held))
 }
 
 fn file(from: PathBuf, to: PathBuf, read_only: bool) -> MountPlan {
@@ -198,7 +218,11 @@ fn plain() -> Vec<String> {
     vec!["nosuid".to_owned(), "nodev".to_owned()]
 }
 
-fn volume(of: &Ingredients<'_>, mount: &VolumeMount) -> Result<MountPlan, HostError> {
+fn volume(
+    of: &Ingredients<'_>,
+    mount: &VolumeMount,
+    held: &mut Vec<Found>,
+) -> Result<MountPlan, HostError> {
     let missing = || {
         HostError::new(
             ErrorKind::Internal,
@@ -225,6 +249,7 @@ fn volume(of: &Ingredients<'_>, mount: &VolumeMount) -> Result<MountPlan, HostEr
         sub_path: sub_path.clone(),
         files,
     };
+    let mut options = plain();
     let (source, read_only) = match &volume.source {
         VolumeSource::EmptyDir {
             medium: Medium::Disk,
@@ -251,8 +276,20 @@ fn volume(of: &Ingredients<'_>, mount: &VolumeMount) -> Result<MountPlan, HostEr
             });
             (memory(size, 0o755, files.collect()), true)
         }
-        VolumeSource::HostPath { path, .. } => (tree(PathBuf::from(path), false), false),
-        VolumeSource::Image { .. } | VolumeSource::Nfs { .. } => {
+        VolumeSource::HostPath { path, kind } => {
+            let allowed = of.parts.policy.host_paths.iter().map(|path| &**path);
+            let found = host_path::find(Path::new(path), *kind, allowed)?;
+            let root = found.path();
+            held.push(found);
+            (tree(root, false), false)
+        }
+        VolumeSource::Image { .. } => {
+            let lowers = image_volumes::layers(&of.parts.images, of.layout, mount.volume)?;
+            options.push("noexec".to_owned());
+            let sub_path = sub_path.clone();
+            (MountSource::Layers { lowers, sub_path }, true)
+        }
+        VolumeSource::Nfs { .. } => {
             let text = format!(
                 "volume {:?} is of a kind that this node cannot mount",
                 volume.name
@@ -264,7 +301,7 @@ fn volume(of: &Ingredients<'_>, mount: &VolumeMount) -> Result<MountPlan, HostEr
         destination: PathBuf::from(&mount.mount_path),
         source,
         read_only: read_only || mount.read_only,
-        options: plain(),
+        options,
     })
 }
 

@@ -28,6 +28,8 @@ impl RealHost {
             .pull(wish)
             .await
             .map_err(|error| refused(&error))?;
+        self.group(request.uid)
+            .has_pulled(request.image.clone(), pulled.image.manifest_digest.clone());
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Ok(Pulled {
             manifest: pulled.image.manifest_digest.clone(),

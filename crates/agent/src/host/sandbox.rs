@@ -18,7 +18,7 @@ use burstlet_supervisor::host::{GroupRef, HostError, Sandbox};
 use super::failure::{SANDBOX, fail};
 use super::group::{Group, Standing};
 use super::volumes::{self, Owner};
-use super::{Parts, RealHost, files};
+use super::{Parts, RealHost, files, image_volumes};
 use crate::config::IDS_PER_GROUP;
 use crate::machine;
 use crate::records::replace_durably;
@@ -223,6 +223,7 @@ fn prepare(parts: &Parts, group: &Group, spec: &GroupSpec) -> Result<u32, HostEr
     }
     volumes::prepare(layout, spec, Owner::of(spec, id_base))
         .map_err(|error| fail(ErrorKind::Internal, super::failure::MOUNT, &error))?;
+    image_volumes::settle(parts, group, spec)?;
     let cgroup = parts.cgroups.group(&group.uid);
     if cgroup.exists() {
         // Left by an earlier life: counters must begin at zero.
@@ -250,8 +251,18 @@ fn group_limits(parts: &Parts, spec: &GroupSpec) -> Limits {
         memory_limit: limits.memory,
         pids_limit: pids,
         oom_group: false,
-        devices: Devices::Inherit,
+        devices: if any_privileged(spec) {
+            Devices::Inherit
+        } else {
+            Devices::Default
+        },
     }
+}
+
+/// Whether a container may use any device. If none may, the group's cgroup says so for all.
+pub(super) fn any_privileged(spec: &GroupSpec) -> bool {
+    spec.all_containers()
+        .any(|(_, container)| container.security.privileged)
 }
 
 /// Kills what is left, and frees cgroups and root file systems. Blocks.

@@ -1,5 +1,5 @@
-//! What is done from time to time: undo meddling with the network, and remove images that nobody
-//! uses when the disk is full.
+//! What is done from time to time: undo meddling with the network, remove images that nobody uses
+//! when the disk is full, and evict groups that use more of the disk than they may.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use burstlet_image::store::PrunePolicy;
 use burstlet_telemetry::Health;
 use nix::sys::statvfs::statvfs;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -21,8 +21,39 @@ const REPAIRS_PER_COLLECTION: u32 = 30;
 /// A loop that has not come round for this long hangs.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 
+/// Between looks at what the groups use of the disk, at least.
+const STORAGE_PERIOD: Duration = Duration::from_secs(10);
+/// Between two looks, this many times what the last one took.
+const STORAGE_REST_FACTOR: u32 = 9;
+
 /// Works until the shutdown.
 pub(super) async fn run(
+    host: &RealHost,
+    config: &Arc<Config>,
+    health: &Health,
+    shutdown: CancellationToken,
+) {
+    tokio::join!(
+        keep_up(host, config, health, shutdown.clone()),
+        watch_storage(host, shutdown),
+    );
+}
+
+/// Looks take a tenth of the time at most, however large the trees are.
+async fn watch_storage(host: &RealHost, shutdown: CancellationToken) {
+    let mut pause = STORAGE_PERIOD;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shutdown.cancelled() => return,
+        }
+        let begun = Instant::now();
+        host.enforce_storage().await;
+        pause = STORAGE_PERIOD.max(begun.elapsed().saturating_mul(STORAGE_REST_FACTOR));
+    }
+}
+
+async fn keep_up(
     host: &RealHost,
     config: &Arc<Config>,
     health: &Health,
@@ -48,13 +79,15 @@ pub(super) async fn run(
 
 async fn repair(host: &RealHost) {
     match host.network.repair().await {
-        Ok(report) if report.rules_restored || report.links_repaired > 0 => {
-            tracing::warn!(
-                ?report,
-                "somebody changed the groups' network; it is as it was again"
-            );
+        Ok(report) => {
+            if report.rules_restored || report.links_repaired > 0 {
+                tracing::warn!(
+                    ?report,
+                    "somebody changed the groups' network; it is as it was again"
+                );
+            }
+            host.attach_again(&report.detached).await;
         }
-        Ok(_) => {}
         Err(error) => tracing::error!(
             error = &error as &dyn std::error::Error,
             "repair the network"
