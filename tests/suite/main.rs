@@ -8,6 +8,7 @@ mod isolation;
 mod life;
 mod network;
 mod streams;
+mod volumes;
 
 use burstlet_tests::{Agent, sample_image};
 
