@@ -1,5 +1,6 @@
 //! The project's own chores: `cargo xtask check` is what continuous integration runs.
 
+mod bench;
 mod check;
 mod tidy;
 
@@ -26,6 +27,21 @@ enum Chore {
     },
     /// Compare the tree with the project's rules: crate edges, file sizes, leftovers, unsafe code
     Tidy,
+    /// Measure Burstlet beside its peers
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Starts, execs, bursts, logs, memory and pulls, as Markdown tables; needs root
+    Start {
+        /// For the program that measures: `--rounds N`, `--quick`, `--only PART,PART`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -40,9 +56,12 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     let root = root()?;
-    match args.chore {
-        Chore::Check { privileged } => check::run(&root, privileged),
+    match &args.chore {
+        Chore::Check { privileged } => check::run(&root, *privileged),
         Chore::Tidy => tidy::run(&root),
+        Chore::Bench {
+            what: Bench::Start { args },
+        } => bench::start(&root, args),
     }
 }
 

@@ -35,6 +35,8 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("ctl", &["proto"]),
+    // It measures through the API, on a connection that stays open.
+    ("bench", &["proto"]),
     ("testkit", &["model", "supervisor"]),
     ("tests", &["testkit"]),
     ("xtask", &[]),

@@ -1,0 +1,74 @@
+//! Builds what is measured as it is shipped, then hands over to the program that measures. The
+//! measuring is a program of its own so that this one stays small: it has to speak the API.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::tidy::cargo_metadata;
+
+/// Packages whose programs are measured or measure, with the arguments that build them.
+const PROGRAMS: &[&str] = &[
+    "--release",
+    "-pburstlet-agent",
+    "-pburstlet-image",
+    "-pburstlet-bench",
+    "--bins",
+];
+/// The static ones: the launcher, and what runs in the containers.
+const LAUNCHER: &[&str] = &[
+    "-pburstlet-sandbox",
+    "--features=launcher",
+    "--bin=burstlet-launcher",
+];
+const PAYLOAD: &[&str] = &[
+    "-pburstlet-bench",
+    "--no-default-features",
+    "--bin=burstlet-bench-payload",
+];
+
+/// Measures; `args` go to the program that does.
+pub(crate) fn start(root: &Path, args: &[String]) -> Result<()> {
+    let musl = match std::env::consts::ARCH {
+        "x86_64" => "x86_64-unknown-linux-musl",
+        "aarch64" => "aarch64-unknown-linux-musl",
+        other => bail!("no static target is known for {other}"),
+    };
+    build(root, PROGRAMS)?;
+    for program in [LAUNCHER, PAYLOAD] {
+        let how = ["--profile=launcher", "--target", musl];
+        build(root, &[&how, program].concat())?;
+    }
+    let metadata = cargo_metadata(root)?;
+    let target = metadata["target_directory"].as_str();
+    let target = PathBuf::from(target.context("cargo does not say where it builds")?);
+    let programs = target.join("release");
+    let built = target.join(musl).join("launcher");
+    let launcher = "burstlet-launcher";
+    std::fs::copy(built.join(launcher), programs.join(launcher))
+        .context("put the launcher beside the agent")?;
+    let status = Command::new(programs.join("burstlet-bench"))
+        .arg("--root")
+        .arg(root)
+        .arg("--programs")
+        .arg(&programs)
+        .arg("--payload")
+        .arg(built.join("burstlet-bench-payload"))
+        .args(args)
+        .status()
+        .context("run the benchmarks")?;
+    ensure!(status.success(), "the benchmarks failed ({status})");
+    Ok(())
+}
+
+fn build(root: &Path, args: &[&str]) -> Result<()> {
+    let status = Command::new("cargo")
+        .arg("build")
+        .args(args)
+        .current_dir(root)
+        .status()
+        .context("run cargo build")?;
+    ensure!(status.success(), "cargo build {} failed", args.join(" "));
+    Ok(())
+}
