@@ -1,8 +1,9 @@
 //! Host ids for the groups' user namespaces: a range of its own for each group, for its life.
 //!
-//! Which group has which range is written to the group's directory before the range is used, and
-//! the range is free again only when that directory, and with it every file that it owned, is
-//! gone. So no group ever finds files of another.
+//! A range is named by its first host id. Which group has which range is written to the group's
+//! directory before the range is used, and the range is free again only when that directory, and
+//! with it every file that it owned, is gone. So no group ever finds files of another, and a range
+//! stays what it was when the configuration gives out others.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -43,14 +44,11 @@ impl IdRanges {
         }
     }
 
-    /// Takes note of the range that a group of an earlier agent has. `dir` is the group's own
-    /// directory. Blocks.
+    /// Takes note of the range that a group of an earlier agent has, whether it runs or rests.
+    /// `dir` is the group's own directory. Blocks.
     pub(crate) fn recall(&self, uid: &GroupUid, dir: &Path) {
-        let index = std::fs::read_to_string(dir.join(FILE))
-            .ok()
-            .and_then(|text| text.trim().parse().ok());
-        if let Some(index) = index {
-            self.lock().insert(index, uid.clone());
+        if let Some(base) = written(dir) {
+            self.lock().insert(base, uid.clone());
         }
     }
 
@@ -59,24 +57,25 @@ impl IdRanges {
     /// # Errors
     /// All ranges are taken, or the choice cannot be made durable.
     pub(crate) fn take(&self, uid: &GroupUid, dir: &Path) -> Result<u32, IdRangeError> {
-        let index = {
+        let base = {
             let mut taken = self.lock();
-            if let Some((index, _)) = taken.iter().find(|(_, owner)| *owner == uid) {
-                return Ok(self.base(*index));
+            if let Some((base, _)) = taken.iter().find(|(_, owner)| *owner == uid) {
+                return Ok(*base);
             }
-            let free = (0..self.config.id_groups).find(|index| !taken.contains_key(index));
-            let index = free.ok_or(IdRangeError::Exhausted(self.config.id_groups))?;
-            taken.insert(index, uid.clone());
-            index
+            let mut all = (0..self.config.id_groups).map(|index| self.base(index));
+            let base = all.find(|base| is_free(&taken, *base));
+            let base = base.ok_or(IdRangeError::Exhausted(self.config.id_groups))?;
+            taken.insert(base, uid.clone());
+            base
         };
-        if let Err(source) = replace_durably(dir, FILE, index.to_string().as_bytes()) {
-            self.lock().remove(&index);
+        if let Err(source) = replace_durably(dir, FILE, base.to_string().as_bytes()) {
+            self.lock().remove(&base);
             return Err(IdRangeError::Write {
                 uid: uid.clone(),
                 source,
             });
         }
-        Ok(self.base(index))
+        Ok(base)
     }
 
     /// Gives a group's range back. Only when its directory is gone.
@@ -93,6 +92,20 @@ impl IdRanges {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, GroupUid>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The range that is written in a group's directory. None begins among the host's own ids.
+fn written(dir: &Path) -> Option<u32> {
+    let text = std::fs::read_to_string(dir.join(FILE)).ok()?;
+    let base = text.trim().parse().ok()?;
+    (base >= IDS_PER_GROUP).then_some(base)
+}
+
+/// Whether nothing that is taken overlaps the range.
+fn is_free(taken: &BTreeMap<u32, GroupUid>, base: u32) -> bool {
+    let first = base.saturating_sub(IDS_PER_GROUP - 1);
+    let last = base.saturating_add(IDS_PER_GROUP - 1);
+    taken.range(first..=last).next().is_none()
 }
 
 #[cfg(test)]
@@ -122,11 +135,36 @@ mod tests {
             Err(IdRangeError::Exhausted(2))
         ));
 
+        // The next agent knows of `b` before anybody asks for it; `a` is gone.
         let next_agent = IdRanges::new(config);
         next_agent.recall(&uid("b"), &dir("b"));
-        assert_eq!(next_agent.take(&uid("b"), &dir("b")).unwrap(), b);
         assert_eq!(next_agent.take(&uid("c"), &dir("c")).unwrap(), a);
+        assert_eq!(next_agent.take(&uid("b"), &dir("b")).unwrap(), b);
         next_agent.release(&uid("c"));
         assert_eq!(next_agent.take(&uid("d"), &dir("d")).unwrap(), a);
+    }
+
+    #[test]
+    fn another_configuration_moves_nobody() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = |name: &str| root.path().join(name);
+        let config = |id_base| Sandbox {
+            id_base,
+            id_groups: 3,
+        };
+        let before = IdRanges::new(config(0x10_0000));
+        let a = before.take(&uid("a"), &dir("a")).unwrap();
+        let after = IdRanges::new(config(0x10_8000));
+        after.recall(&uid("a"), &dir("a"));
+        assert_eq!(after.take(&uid("a"), &dir("a")).unwrap(), a);
+        // The first range would overlap that of `a`.
+        assert_eq!(after.take(&uid("b"), &dir("b")).unwrap(), 0x11_8000);
+    }
+
+    #[test]
+    fn no_range_lies_among_the_hosts_own_ids() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join(FILE), "0").unwrap();
+        assert_eq!(written(root.path()), None);
     }
 }
