@@ -54,10 +54,7 @@ impl RealHost {
         let Some(size) = request.tty else {
             let streams = Streams::open(owner(&standing, &process), request.stdin, true)
                 .map_err(|error| pipe_failed(&error))?;
-            let handle = keeper
-                .exec(plan, streams.theirs)
-                .await
-                .map_err(|e| exec_failed(&e))?;
+            let handle = begin(keeper.clone(), plan, streams.theirs).await?;
             let (control, exit) = drive_exec(keeper, id, handle, None);
             let (stdin, stdout, stderr) = (streams.stdin, Some(streams.stdout), streams.stderr);
             return Ok(ExecSession {
@@ -68,10 +65,7 @@ impl RealHost {
                 exit,
             });
         };
-        let mut handle = keeper
-            .exec(plan, StdioFds::default())
-            .await
-            .map_err(|e| exec_failed(&e))?;
+        let mut handle = begin(keeper.clone(), plan, StdioFds::default()).await?;
         let master = handle
             .terminal
             .take()
@@ -186,6 +180,21 @@ pub(super) async fn dial(keeper: &Keeper, address: SocketAddr) -> Result<TcpStre
         .set_nonblocking(true)
         .and_then(|()| TcpStream::from_std(stream));
     ready.map_err(ClientError::Send)
+}
+
+/// Starts a process. If nobody waits any more when it runs, it is ended.
+async fn begin(keeper: Keeper, plan: ExecPlan, theirs: StdioFds) -> Result<ExecHandle, HostError> {
+    let id = plan.id.clone();
+    let (tell, told) = oneshot::channel();
+    tokio::spawn(async move {
+        let begun = keeper.exec(plan, theirs).await;
+        if let Err(Ok(_unwanted)) = tell.send(begun) {
+            // It fails only if the process has ended already.
+            let _ = keeper.signal_exec(&id, SIGKILL).await;
+        }
+    });
+    let begun = told.await.unwrap_or(Err(ClientError::Lost));
+    begun.map_err(|error| exec_failed(&error))
 }
 
 impl Streams {
