@@ -220,7 +220,7 @@ async fn feed(
                     stdin = None;
                 }
             }
-            Ok(Input::CloseStdin) => stdin = None,
+            Ok(Input::CloseStdin) => close(&mut stdin).await,
             Ok(Input::Control(message)) => {
                 // A session that takes no more is ending; its exit is on the way.
                 let _ = control.send(message).await;
@@ -229,8 +229,16 @@ async fn feed(
         }
     }
     // The client has closed its side: that is the end of the input, not of the session.
-    drop(stdin);
+    close(&mut stdin).await;
     pending().await
+}
+
+/// Ends the input. Being dropped is not enough for a terminal, which the output still holds.
+async fn close(stdin: &mut Option<Writer>) {
+    if let Some(mut writer) = stdin.take() {
+        // A process that has ended needs no end of its input.
+        let _ = writer.shutdown().await;
+    }
 }
 
 async fn write(writer: &mut Writer, bytes: &[u8]) -> std::io::Result<()> {
@@ -336,6 +344,17 @@ mod tests {
         played.answers.recv().await.unwrap().unwrap();
         let status = played.task.await.unwrap().unwrap_err();
         assert_eq!(status.code(), tonic::Code::Unavailable);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn closed_input_is_shut_down() {
+        // Its two halves hold each other: dropping the writer ends nothing.
+        let (mut reader, writer) = tokio::io::simplex(8);
+        let mut stdin: Option<Writer> = Some(Box::new(writer));
+        close(&mut stdin).await;
+        let mut byte = [0; 1];
+        let read = tokio::time::timeout(Duration::from_secs(1), reader.read(&mut byte)).await;
+        assert_eq!(read.unwrap().unwrap(), 0);
     }
 
     #[tokio::test(start_paused = true)]
