@@ -3,6 +3,7 @@
 //! nowhere else.
 
 mod adopt;
+mod complete;
 mod container;
 mod exec;
 pub(crate) mod failure;

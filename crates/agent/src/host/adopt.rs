@@ -4,11 +4,12 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use burstlet_cgroup::FinalUsage;
 use burstlet_model::status::ExitStatus;
 use burstlet_model::{ContainerName, ErrorKind};
-use burstlet_sandbox::client::{self, ClientError, KeeperEvent};
+use burstlet_sandbox::client::{self, ClientError, Keeper, KeeperEvent};
 use burstlet_sandbox::exits::ExitRecord;
 use burstlet_sandbox::logs::{LogQuery, LogReader};
 use burstlet_sandbox::protocol::{ContainerPhase, ContainerView, Exit, Snapshot};
@@ -18,12 +19,12 @@ use burstlet_supervisor::host::{
 };
 use tokio::sync::mpsc;
 
-use super::RealHost;
 use super::failure::{SANDBOX, fail};
 use super::group::{Group, RunState, Standing};
 use super::layout::{Layout, Run};
 use super::run_file::{RunFile, Termination};
 use super::sandbox::MARKER;
+use super::{RealHost, complete};
 
 /// Of the file that a container leaves its last words in, as Kubernetes has it.
 const MESSAGE_BYTES_MAX: u64 = 4096;
@@ -31,6 +32,10 @@ const MESSAGE_BYTES_MAX: u64 = 4096;
 const LOG_BYTES_MAX: usize = 2048;
 const LOG_LINES_MAX: u64 = 80;
 const SIGKILL: i32 = 9;
+/// Looks at a container that is being launched, and the pause between them: together longer than
+/// the two limits that the keeper sets a launch.
+const LAUNCH_LOOKS_MAX: u32 = 3500;
+const LAUNCH_LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 impl RealHost {
     pub(super) async fn take_over(&self, of: GroupRef<'_>) -> Result<Adoption, HostError> {
@@ -39,14 +44,13 @@ impl RealHost {
         let spec = Arc::new(of.spec.clone());
         let known = Arc::clone(&group);
         let wants_ids = spec.user_namespace;
-        let recalled = self.blocking(move |parts| {
-            parts.ids.recall(&known.uid, known.layout.dir());
+        let taken = self.blocking(move |parts| {
             let taken = wants_ids
                 .then(|| parts.ids.take(&known.uid, known.layout.dir()))
                 .transpose();
             taken.map_err(|error| fail(ErrorKind::Internal, SANDBOX, &error))
         });
-        let id_base = recalled.await?.unwrap_or(0);
+        let id_base = taken.await?.unwrap_or(0);
         let adopted = match self.launcher.adopt(of.uid).await {
             Ok(adopted) => adopted,
             Err(ClientError::NoKeeper(_)) => return self.without_keeper(&group).await,
@@ -56,6 +60,16 @@ impl RealHost {
             connected,
             snapshot,
         } = adopted;
+        let snapshot = launched(&connected.keeper, snapshot)
+            .await
+            .map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+        if snapshot.containers.is_empty() && !self.is_complete(&group).await? {
+            // Nothing has run in it, and nobody knows how far it came: it is made anew.
+            tracing::warn!(group = %group.uid, "an agent went while it made the sandbox; ending it");
+            drop(connected);
+            self.tear_down(&group, None).await?;
+            return Ok(Adoption::Absent);
+        }
         let lease = self.network.lease_of(of.uid);
         let ip = lease.and_then(|lease| lease.address).map(Into::into);
         let sandbox = Sandbox {
@@ -78,6 +92,12 @@ impl RealHost {
             sandbox,
             containers,
         }))
+    }
+
+    async fn is_complete(&self, group: &Arc<Group>) -> Result<bool, HostError> {
+        let of = Arc::clone(group);
+        self.blocking(move |_: &super::Parts| Ok(complete::is_marked(of.layout.dir())))
+            .await
     }
 
     /// What a keeper that is gone left behind, if there was one since the machine was started.
@@ -147,6 +167,26 @@ impl RealHost {
             }
         });
     }
+}
+
+/// What the keeper knows once no container is between its plan and its program: one that an agent
+/// asked for before it went will run, or be forgotten. The keeper sets both a limit.
+async fn launched(keeper: &Keeper, mut snapshot: Snapshot) -> Result<Snapshot, ClientError> {
+    let under_way = |view: &ContainerView| {
+        view.exit.is_none()
+            && !matches!(
+                view.phase,
+                ContainerPhase::Running | ContainerPhase::Ending | ContainerPhase::Exited
+            )
+    };
+    for _ in 0..LAUNCH_LOOKS_MAX {
+        if !snapshot.containers.iter().any(under_way) {
+            break;
+        }
+        tokio::time::sleep(LAUNCH_LOOK_PAUSE).await;
+        snapshot = keeper.snapshot().await?;
+    }
+    Ok(snapshot)
 }
 
 async fn tell(group: &Group, event: HostEvent) {
@@ -247,7 +287,7 @@ fn seen(layout: &Layout, view: &ContainerView) -> Option<AdoptedContainer> {
         (None, ContainerPhase::Running | ContainerPhase::Ending) => {
             AdoptedState::Running(started(layout, view)?)
         }
-        // Being created when the agent went: it will end or run, and tell.
+        // Not even the keeper's limit has ended its launch.
         (None, _) => return None,
     };
     Some(AdoptedContainer {

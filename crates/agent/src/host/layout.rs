@@ -3,6 +3,9 @@
 //! ```text
 //! groups/<uid>/record.json                what survives the agent
 //!              id-range                   which host ids it has
+//!              sandbox                    in which boot it has a keeper
+//!              sandbox-complete           that its sandbox was made to the end
+//!              runs/<container>.json      what each container's latest run runs
 //!              exits/                     how its containers ended, written by the keeper
 //!              files/                     hosts, hostname, resolv.conf
 //!              volumes/<index>/           emptyDir and config volumes

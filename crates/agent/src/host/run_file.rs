@@ -19,7 +19,7 @@ pub(super) struct RunFile {
     pub(super) process: Process,
     /// What asks it to end.
     pub(super) stop_signal: u8,
-    /// The most that it may keep in memory as its last words.
+    /// Where it leaves its last words.
     pub(super) termination: Termination,
 }
 

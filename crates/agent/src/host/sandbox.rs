@@ -18,7 +18,7 @@ use burstlet_supervisor::host::{GroupRef, HostError, Sandbox};
 use super::failure::{SANDBOX, fail};
 use super::group::{Group, Standing};
 use super::volumes::{self, Owner};
-use super::{Parts, RealHost, files, image_volumes};
+use super::{Parts, RealHost, complete, files, image_volumes};
 use crate::config::IDS_PER_GROUP;
 use crate::machine;
 use crate::records::replace_durably;
@@ -49,7 +49,9 @@ impl RealHost {
         let spec = Arc::new(spec.clone());
         let (for_disk, of) = (Arc::clone(&spec), Arc::clone(group));
         let on_disk = self.blocking(move |parts| prepare(parts, &of, &for_disk));
-        let (id_base, ()) = tokio::try_join!(on_disk, self.lease(group, &spec))?;
+        // Both to their end: what goes on behind a failure would undo its tidying up.
+        let (prepared, leased) = tokio::join!(on_disk, self.lease(group, &spec));
+        let (id_base, ()) = (prepared?, leased?);
         let plan = self.group_plan(group, &spec, id_base);
         let connected = self
             .launcher
@@ -75,7 +77,9 @@ impl RealHost {
         let network_ready = machine::now();
         let (for_files, of) = (Arc::clone(&spec), Arc::clone(group));
         let write = move |_: &Parts| {
-            files::write(&of.layout, &for_files, &addresses, dns.as_ref(), id_base)
+            files::write(&of.layout, &for_files, &addresses, dns.as_ref(), id_base)?;
+            let dir = of.layout.dir();
+            complete::mark(dir).map_err(|error| disk(dir, &error))
         };
         self.blocking(write).await?;
         let sandbox = Sandbox {
@@ -155,7 +159,7 @@ impl RealHost {
 
     /// Frees everything but address, volumes, logs and record. Goes on after a failure, and tells
     /// the first.
-    async fn tear_down(
+    pub(super) async fn tear_down(
         &self,
         group: &Arc<Group>,
         standing: Option<Standing>,
@@ -212,7 +216,8 @@ fn prepare(parts: &Parts, group: &Group, spec: &GroupSpec) -> Result<u32, HostEr
     } else {
         0
     };
-    replace_durably(layout.dir(), MARKER, parts.boot_id.as_bytes())
+    complete::clear(layout.dir())
+        .and_then(|()| replace_durably(layout.dir(), MARKER, parts.boot_id.as_bytes()))
         .map_err(|error| disk(layout.dir(), &error))?;
     for dir in [
         layout.files(),
@@ -272,7 +277,9 @@ fn free(parts: &Parts, group: &Group) -> Result<(), HostError> {
     if roots.exists() {
         remove_tree(&roots).map_err(|error| fail(error.kind(), SANDBOX, &error))?;
     }
-    let marker = group.layout.dir().join(MARKER);
+    let dir = group.layout.dir();
+    complete::clear(dir).map_err(|error| disk(dir, &error))?;
+    let marker = dir.join(MARKER);
     match std::fs::remove_file(&marker) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk(&marker, &error)),
         _ => Ok(()),
