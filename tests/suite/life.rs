@@ -194,3 +194,26 @@ fn what_the_machine_cannot_hold_waits_in_the_queue() {
     agent.ok(&["rm", "-f", "second"]);
     agent.finish();
 }
+
+#[test]
+fn a_container_leaves_no_process_where_processes_are_shared() {
+    let agent = agent();
+    let more = format!(
+        "    - {{name: stays, image: {IMAGE}, imagePullPolicy: Never, command: [sleep, '1000']}}\n  \
+         shareProcessNamespace: true\n  restartPolicy: Never\n  terminationGracePeriodSeconds: 0\n"
+    );
+    create(&agent, "shared", "sleep 4242 & sleep 1; exit 0", &more);
+    let listed = |agent: &burstlet_tests::Agent| {
+        let list = agent.ok(&["exec", "shared", "-c", "stays", "--", "ps"]);
+        list.contains("sleep 4242")
+    };
+    agent.wait_until("shared", "running", |g| {
+        g["status"]["phase"] == "Running" && listed(&agent)
+    });
+    agent.wait_until("shared", "half done", |g| {
+        state(g)["state"]["terminated"].is_object()
+    });
+    assert!(!listed(&agent), "the container's child goes on");
+    agent.ok(&["rm", "-f", "shared"]);
+    agent.finish();
+}

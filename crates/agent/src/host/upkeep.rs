@@ -47,7 +47,10 @@ impl RealHost {
     pub(crate) async fn attach_again(&self, detached: &[GroupUid]) {
         for uid in detached {
             let group = self.group(uid);
-            let _changing = group.changing.lock().await;
+            // One that is being made or ended is none of ours; the next look comes soon.
+            let Ok(_changing) = group.changing.try_lock() else {
+                continue;
+            };
             let Some(network) = group.standing().and_then(|standing| standing.network) else {
                 continue;
             };
