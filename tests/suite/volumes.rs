@@ -39,7 +39,7 @@ fn a_path_that_an_image_does_not_have_is_not_made_in_it() {
     );
     create(&agent, "absent", "sleep 1000", &more);
     let waiting = agent.wait_until("absent", "told why", |g| {
-        let waiting = &super::state(g)["state"]["waiting"]["message"];
+        let waiting = &super::state(g)["waiting"]["message"];
         waiting.as_str().is_some_and(|text| text.contains("/tools"))
     });
     assert_eq!(waiting["status"]["phase"], "Pending");
@@ -116,7 +116,7 @@ fn a_path_of_the_host_is_checked_and_never_left() {
     ] {
         submit(name, path, kind);
         agent.wait_until(name, "told why", |g| {
-            let waiting = &super::state(g)["state"]["waiting"]["message"];
+            let waiting = &super::state(g)["waiting"]["message"];
             waiting.as_str().is_some_and(|text| text.contains(why))
         });
     }
