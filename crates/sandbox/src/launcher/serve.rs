@@ -133,7 +133,11 @@ impl Launcher {
             if status == WaitStatus::StillAlive {
                 break;
             }
-            if let Some(uid) = status.pid().and_then(|pid| self.keepers.remove(&pid)) {
+            let gone = status.pid().and_then(|pid| self.keepers.remove(&pid));
+            // A group that was stopped and started has a new keeper by now, at the same place.
+            if let Some(uid) = gone
+                && !self.keepers.values().any(|other| *other == uid)
+            {
                 let _ = fs::remove_file(self.keepers_dir.join(format!("{uid}.sock")));
             }
         }
