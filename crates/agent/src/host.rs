@@ -51,6 +51,7 @@ use burstlet_supervisor::stream::{
 use tokio::sync::mpsc;
 
 use self::group::Group;
+pub(crate) use self::pull::credentials;
 use crate::config::{Logs, Policy};
 use crate::id_ranges::IdRanges;
 use crate::machine::{self, Machine};

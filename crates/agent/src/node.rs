@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use burstlet_api_server::{Machine, Progress, PullImage};
 use burstlet_image::import::Import;
-use burstlet_image::registry::{Credentials, RegistryCredentials};
 use burstlet_image::store::{self, Image, ImportRequest, LayerStep, PrunePolicy, StoreError};
 use burstlet_model::{ErrorKind, ImageRef, WallTime};
 use burstlet_proto::Timestamp;
@@ -18,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::config::{Config, NetworkMode};
 use crate::host::RealHost;
+use crate::host::credentials;
 use crate::host::failure::chain;
 use crate::machine;
 
@@ -64,14 +64,7 @@ impl Machine for Node {
 
     async fn pull(&self, request: PullImage, progress: Progress) -> Result<v1::Image, HostError> {
         let (tell, mut told) = watch::channel(store::PullProgress::default());
-        let credentials = request.credential.as_ref().and_then(|given| {
-            let registry = given.registry.parse().ok()?;
-            let (username, password) = (given.username.clone(), given.password.clone());
-            Some(RegistryCredentials {
-                registry,
-                credentials: Credentials::Basic { username, password },
-            })
-        });
+        let credentials = request.credential.as_ref().map(credentials).transpose()?;
         let wish = store::PullRequest {
             reference: request.image,
             policy: request.policy,

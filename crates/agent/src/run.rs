@@ -13,9 +13,9 @@ mod serve;
 mod upkeep;
 
 use std::collections::BTreeSet;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -120,9 +120,13 @@ fn end_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
 /// # Errors
 /// They cannot be made, or another agent has them.
 pub(crate) fn lock(config: &Config) -> anyhow::Result<Flock<File>> {
-    for dir in [&*config.state_dir, &*config.run_dir] {
+    let groups = config.state_dir.join("groups");
+    for dir in [&*config.state_dir, &*config.run_dir, &groups] {
         private_dir(dir).with_context(|| format!("make the directory {}", dir.display()))?;
     }
+    // The first record's directory survives a power cut only if the one that holds it does.
+    let synced = File::open(&*config.state_dir).and_then(|dir| dir.sync_all());
+    synced.with_context(|| format!("sync {}", config.state_dir.display()))?;
     let path = config.state_dir.join("lock");
     let file = OpenOptions::new()
         .write(true)
@@ -140,8 +144,11 @@ pub(crate) fn lock(config: &Config) -> anyhow::Result<Flock<File>> {
     }
 }
 
+/// Makes a directory that only root may enter, or makes it so: layers hold other people's setuid
+/// programs, and groups their secrets.
 fn private_dir(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    std::fs::set_permissions(dir, Permissions::from_mode(0o700))
 }
 
 fn load(config: &Config, rules: &Rules) -> anyhow::Result<Loaded> {

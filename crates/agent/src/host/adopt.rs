@@ -9,7 +9,7 @@ use std::time::Duration;
 use burstlet_cgroup::FinalUsage;
 use burstlet_model::status::ExitStatus;
 use burstlet_model::{ContainerName, ErrorKind};
-use burstlet_sandbox::client::{self, ClientError, Keeper, KeeperEvent};
+use burstlet_sandbox::client::{self, ClientError, Keeper, KeeperEvent, Launcher};
 use burstlet_sandbox::exits::ExitRecord;
 use burstlet_sandbox::logs::{LogQuery, LogReader};
 use burstlet_sandbox::protocol::{ContainerPhase, ContainerView, Exit, Snapshot};
@@ -32,6 +32,9 @@ const MESSAGE_BYTES_MAX: u64 = 4096;
 const LOG_BYTES_MAX: usize = 2048;
 const LOG_LINES_MAX: u64 = 80;
 const SIGKILL: i32 = 9;
+/// Tries to reach a keeper whose connection ended, before it counts as lost.
+const RECONNECTS_MAX: u32 = 20;
+const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
 /// Looks at a container that is being launched, and the pause between them: together longer than
 /// the two limits that the keeper sets a launch.
 const LAUNCH_LOOKS_MAX: u32 = 3500;
@@ -148,25 +151,68 @@ impl RealHost {
         pid: i32,
         mut events: mpsc::Receiver<KeeperEvent>,
     ) {
-        let group = Arc::clone(group);
+        let (group, parts) = (Arc::clone(group), Arc::clone(&self.parts));
         tokio::spawn(async move {
-            while let Some(event) = events.recv().await {
-                let event = match event {
-                    KeeperEvent::Exited {
-                        container,
-                        attempt,
-                        exit,
-                    } => ended(&group, container, attempt, exit).await,
-                    KeeperEvent::Lost => break,
-                };
-                tell(&group, event).await;
-            }
-            // The end of a sandbox that was ended on purpose is no loss.
-            if group.is_kept_by(pid) {
-                tell(&group, HostEvent::KeeperLost).await;
+            loop {
+                pass_on(&group, &mut events).await;
+                // The end of a sandbox that was ended on purpose is no loss.
+                if !group.is_kept_by(pid) {
+                    return;
+                }
+                match reconnect(&parts.launcher, &group, pid).await {
+                    Some(again) => events = again,
+                    None => return tell(&group, HostEvent::KeeperLost).await,
+                }
             }
         });
     }
+}
+
+/// Tells the loop what a keeper tells, until the connection ends.
+async fn pass_on(group: &Arc<Group>, events: &mut mpsc::Receiver<KeeperEvent>) {
+    while let Some(event) = events.recv().await {
+        match event {
+            KeeperEvent::Exited {
+                container,
+                attempt,
+                exit,
+            } => {
+                let event = ended(group, container, attempt, exit).await;
+                tell(group, event).await;
+            }
+            KeeperEvent::Lost => return,
+        }
+    }
+}
+
+/// A connection may end though the keeper lives, when one side was too slow for the other. Only a
+/// keeper that does not answer any more is lost.
+async fn reconnect(
+    launcher: &Launcher,
+    group: &Arc<Group>,
+    pid: i32,
+) -> Option<mpsc::Receiver<KeeperEvent>> {
+    for _ in 0..RECONNECTS_MAX {
+        match launcher.adopt(&group.uid).await {
+            Ok(adopted) if adopted.snapshot.pid == pid => {
+                tracing::warn!(group = %group.uid, "connected to the keeper again");
+                group.keep(adopted.connected.keeper);
+                for view in adopted.snapshot.containers {
+                    if let Some(exit) = view.exit {
+                        let event = ended(group, view.name, view.attempt, exit).await;
+                        tell(group, event).await;
+                    }
+                }
+                return Some(adopted.connected.events);
+            }
+            Ok(_) | Err(ClientError::NoKeeper(_)) => return None,
+            Err(error) => {
+                tracing::warn!(group = %group.uid, %error, "cannot connect to the keeper again");
+                tokio::time::sleep(RECONNECT_PAUSE).await;
+            }
+        }
+    }
+    None
 }
 
 /// What the keeper knows once no container is between its plan and its program: one that an agent

@@ -111,6 +111,13 @@ impl Group {
         self.state().standing.take()
     }
 
+    /// Puts another connection to the same keeper in place.
+    pub(super) fn keep(&self, keeper: Keeper) {
+        if let Some(standing) = &mut self.state().standing {
+            standing.keeper = keeper;
+        }
+    }
+
     /// Whether the keeper with this process id is the one in use.
     pub(super) fn is_kept_by(&self, pid: i32) -> bool {
         self.state()

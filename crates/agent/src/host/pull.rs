@@ -14,10 +14,15 @@ use crate::machine;
 impl RealHost {
     pub(super) async fn pull_image(&self, request: PullRequest<'_>) -> Result<Pulled, HostError> {
         let begun = machine::now();
+        let credentials = request
+            .credentials
+            .iter()
+            .map(credentials)
+            .collect::<Result<_, _>>()?;
         let wish = store::PullRequest {
             reference: request.image.clone(),
             policy: request.policy,
-            credentials: request.credentials.iter().filter_map(credentials).collect(),
+            credentials,
             namespace: request.namespace.clone(),
             lease: Some(request.uid.clone()),
             progress: None,
@@ -45,10 +50,17 @@ impl RealHost {
     }
 }
 
-fn credentials(given: &RegistryCredential) -> Option<RegistryCredentials> {
-    let registry: RegistryHost = given.registry.parse().ok()?;
+/// A credential as the image store takes it.
+///
+/// # Errors
+/// It is for something that is no registry: without this word the pull would go out without it.
+pub(crate) fn credentials(given: &RegistryCredential) -> Result<RegistryCredentials, HostError> {
+    let registry: Result<RegistryHost, _> = given.registry.parse();
+    let registry = registry.map_err(|error| {
+        HostError::new(ErrorKind::Invalid, "InvalidRegistry", error.to_string())
+    })?;
     let (username, password) = (given.username.clone(), given.password.clone());
-    Some(RegistryCredentials {
+    Ok(RegistryCredentials {
         registry,
         credentials: Credentials::Basic { username, password },
     })
