@@ -79,7 +79,7 @@ mod tests {
         let answer = CapabilitiesResponse {
             fields: vec![
                 field("spec.containers[].image", "Done", ""),
-                field("spec.hostNetwork", "Policy", "allow_host_network"),
+                field("spec.hostNetwork", "Policy", "host_network"),
             ],
             policy: vec!["Privileged containers are refused.".to_owned()],
         };

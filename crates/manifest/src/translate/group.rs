@@ -186,7 +186,7 @@ impl Cx<'_> {
         let host_users = spec.flag("hostUsers").unwrap_or(false);
         if host_users && !self.context.policy.host_users {
             let message = "running without a user namespace is not allowed";
-            self.needs_leave(spec.at("hostUsers"), message, "allow_host_users");
+            self.needs_leave(spec.at("hostUsers"), message, "host_users");
         }
         !host_users
     }

@@ -37,7 +37,7 @@ impl Cx<'_> {
         if host_network {
             if !self.context.policy.host_network {
                 let message = "using the host's network is not allowed";
-                self.needs_leave(spec.at("hostNetwork"), message, "allow_host_network");
+                self.needs_leave(spec.at("hostNetwork"), message, "host_network");
             }
             if spec.flag("hostUsers") != Some(true) {
                 let message = "the host's network cannot be used from a user namespace";

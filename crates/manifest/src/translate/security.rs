@@ -137,7 +137,7 @@ impl Cx<'_> {
         security.privileged = node.flag("privileged").unwrap_or(false);
         if security.privileged && !self.context.policy.privileged {
             let message = "privileged containers are not allowed";
-            self.needs_leave(node.at("privileged"), message, "allow_privileged");
+            self.needs_leave(node.at("privileged"), message, "privileged");
         }
         let escalation = node.flag("allowPrivilegeEscalation");
         let gains = security.privileged || security.capabilities.add.contains("SYS_ADMIN");
@@ -205,7 +205,7 @@ impl Cx<'_> {
         }
         if !self.context.policy.allows_sysctl(&name) {
             let message = format!("the sysctl {name} is not on the safe list");
-            self.needs_leave(node.at("name"), message, "allowed_sysctls");
+            self.needs_leave(node.at("name"), message, "sysctls");
         }
         if namespaces.host_network && name.starts_with("net.") {
             let message = "a sysctl of the network would be the host's, since hostNetwork is set";
@@ -233,7 +233,7 @@ impl Cx<'_> {
         for name in &add {
             if !self.context.policy.allows_capability(name) {
                 let message = format!("the capability {name} is not allowed");
-                self.needs_leave(node.at("add"), message, "allowed_capabilities");
+                self.needs_leave(node.at("add"), message, "capabilities");
             }
         }
         Capabilities { add, drop }
@@ -275,7 +275,7 @@ impl Cx<'_> {
             Some("Unconfined") => {
                 if !self.context.policy.unconfined_seccomp {
                     let message = "running without a system call filter is not allowed";
-                    self.needs_leave(node.at("type"), message, "allow_unconfined");
+                    self.needs_leave(node.at("type"), message, "unconfined_seccomp");
                 }
                 Some(SeccompProfile::Unconfined)
             }
@@ -299,7 +299,7 @@ impl Cx<'_> {
         };
         if !check::is_file_name(name) || !self.context.policy.allows_seccomp_profile(name) {
             let message = format!("no seccomp profile {} is registered", quote(name));
-            self.needs_leave(path, message, "seccomp_dir");
+            self.needs_leave(path, message, "seccomp_profiles");
         }
         Some(SeccompProfile::Localhost(name.to_owned()))
     }
