@@ -11,7 +11,7 @@ use burstlet_model::status::ExitStatus;
 use burstlet_model::{ContainerName, ErrorKind};
 use burstlet_sandbox::client::{self, ClientError, Keeper, KeeperEvent, Launcher};
 use burstlet_sandbox::exits::ExitRecord;
-use burstlet_sandbox::logs::{LogQuery, LogReader};
+use burstlet_sandbox::logs::{LogQuery, LogReader, Progress, Record};
 use burstlet_sandbox::protocol::{ContainerPhase, ContainerView, Exit, Snapshot};
 use burstlet_supervisor::host::{
     Adopted, AdoptedContainer, AdoptedState, Adoption, GroupRef, HostError, HostEvent, Sandbox,
@@ -314,17 +314,21 @@ fn read_message(path: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// The end of what a run logged. A piece at a time, and no more kept than is shown.
 fn log_tail(dir: &Path) -> String {
     let query = LogQuery {
         tail_lines: Some(LOG_LINES_MAX),
         ..LogQuery::default()
     };
-    let mut bytes = Vec::new();
+    let mut tail = Vec::new();
     if let Ok(mut reader) = LogReader::open(dir, query) {
-        let _ = reader.read(|record| bytes.extend_from_slice(record.text));
+        let mut keep = |record: Record<'_>| {
+            tail.extend_from_slice(record.text);
+            tail.drain(..tail.len().saturating_sub(LOG_BYTES_MAX));
+        };
+        while let Ok(Progress::More) = reader.read(&mut keep) {}
     }
-    let tail = &bytes[bytes.len().saturating_sub(LOG_BYTES_MAX)..];
-    String::from_utf8_lossy(tail).into_owned()
+    String::from_utf8_lossy(&tail).into_owned()
 }
 
 fn seen(layout: &Layout, view: &ContainerView) -> Option<AdoptedContainer> {
