@@ -7,9 +7,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::{Mode, fstat, mkdirat};
-use nix::unistd::{Gid, Uid, fchownat};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{Mode, fchmod, fstat, mkdirat};
+use nix::unistd::{Gid, Uid, fchown};
 
 use crate::sys::mounts;
 
@@ -55,6 +55,34 @@ fn open_tree_by(
     mounts::clone_tree_at(dir.as_fd())
 }
 
+/// Makes the directory `path` in the root file system at `root`, with those above it, unless it is
+/// there. Links lead nowhere outside.
+#[cfg(feature = "launcher")]
+pub(crate) fn make_dirs(root: &Path, path: &Path) -> io::Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root: OwnedFd = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(root)?
+        .into();
+    let how = OpenHow::new()
+        .flags(flags)
+        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let mut above = root.try_clone()?;
+    let mut whole = std::path::PathBuf::new();
+    for component in path.components() {
+        let Component::Normal(name) = component else {
+            continue;
+        };
+        whole.push(name);
+        above = match openat2(&root, &whole, how) {
+            Err(Errno::ENOENT) => make_beneath(&above, Path::new(name))?,
+            other => other?,
+        };
+    }
+    Ok(())
+}
+
 /// A link to a directory inside the volume is followed from where it is, so it is bound to the
 /// directory that holds it.
 fn beneath(dir: &OwnedFd, name: &Path) -> nix::Result<OwnedFd> {
@@ -64,28 +92,30 @@ fn beneath(dir: &OwnedFd, name: &Path) -> nix::Result<OwnedFd> {
     openat2(dir, name, how)
 }
 
-/// A missing directory is made, its owner that of the directory it is in.
+/// A missing directory is made, its owner and mode those of the directory it is in: who may write
+/// to a volume may write to each part of it.
 fn make_beneath(dir: &OwnedFd, name: &Path) -> io::Result<OwnedFd> {
     let parent = fstat(dir)?;
-    match mkdirat(dir, name, Mode::from_bits_truncate(0o755)) {
-        Err(errno) if errno != Errno::EEXIST => return Err(errno.into()),
-        _ => {}
+    match mkdirat(dir, name, Mode::from_bits_truncate(0o700)) {
+        Err(Errno::EEXIST) => return Ok(beneath(dir, name)?),
+        made => made?,
     }
+    // By descriptor: what has the name now may be a link that a container has put there.
+    let how = OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let made = openat2(dir, name, how)?;
     let (uid, gid) = (Uid::from_raw(parent.st_uid), Gid::from_raw(parent.st_gid));
-    fchownat(
-        dir,
-        name,
-        Some(uid),
-        Some(gid),
-        AtFlags::AT_SYMLINK_NOFOLLOW,
-    )?;
-    Ok(beneath(dir, name)?)
+    fchown(&made, Some(uid), Some(gid))?;
+    fchmod(&made, Mode::from_bits_truncate(parent.st_mode & 0o7777))?;
+    Ok(made)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::fs::File;
+    use std::os::unix::fs::MetadataExt;
 
     use super::*;
 
@@ -98,7 +128,20 @@ mod tests {
         assert_eq!(beneath(&dir, Path::new("..")).unwrap_err(), Errno::EXDEV);
         make_beneath(&dir, Path::new("in")).unwrap();
         assert!(volume.path().join("in").is_dir());
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().mode();
+        assert_eq!(mode(&volume.path().join("in")), mode(volume.path()));
         let escape = open_tree(volume.path(), Some(Path::new("a/../../b"))).unwrap_err();
         assert_eq!(escape.kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[cfg(feature = "launcher")]
+    #[test]
+    fn directories_are_made_inside_the_root() {
+        let root = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/etc", root.path().join("out")).unwrap();
+        make_dirs(root.path(), Path::new("/in/one/two")).unwrap();
+        assert!(root.path().join("in/one/two").is_dir());
+        assert!(make_dirs(root.path(), Path::new("/out/of/it")).is_err());
+        assert!(!Path::new("/etc/of").exists());
     }
 }

@@ -21,6 +21,7 @@ use crate::logs::Stream;
 use crate::plan::{ContainerPlan, FINAL_READS_MAX, LOWERS_MAX, MOUNTS_MAX, MountSource, Stdin};
 use crate::protocol::{ContainerPhase, Failure, FailureClass};
 use crate::sys::process::Filter;
+use crate::tree::make_dirs;
 
 /// What came along with a plan.
 struct Belongings {
@@ -168,6 +169,11 @@ impl Keeper {
         belongings: &Belongings,
     ) -> Result<Bundle, Failure> {
         let root = self.stage.mount_root(id, &plan.rootfs)?;
+        if let Some(process) = plan.spec.process() {
+            let cwd = process.cwd();
+            let step = format!("make the working directory {}", cwd.display());
+            make_dirs(&root, cwd).map_err(failed(step))?;
+        }
         let mut mounts = Vec::with_capacity(plan.mounts.len());
         for (index, (mount, brought)) in plan.mounts.iter().zip(&belongings.brought).enumerate() {
             mounts.push((mount, self.stage.stage(id, index, mount, brought)?));
@@ -253,6 +259,7 @@ impl Container {
                 .set_input(reactor, input, self.stdin)
                 .map_err(step())?;
         }
+        self.streams.hold();
         self.streams
             .add_output(reactor, Stream::Stdout, master)
             .map_err(step())

@@ -30,6 +30,8 @@ const READS_PER_TURN_MAX: usize = 16;
 const BEHIND_BYTES_MAX: usize = 1024 * 1024;
 /// How much input waits for a container.
 const INPUT_BYTES_MAX: usize = 64 * 1024;
+/// How much of a terminal's output is held for the first client.
+const HELD_BYTES_MAX: usize = 16 * 1024;
 /// The most clients attached to one container.
 pub(super) const ATTACHMENTS_MAX: usize = 32;
 
@@ -42,6 +44,9 @@ pub(super) struct Streams {
     sinks: Vec<Sink>,
     next_sink: u32,
     journal: Option<Journal>,
+    /// What a terminal has shown before anybody looked: the log has whole lines only, and a prompt
+    /// is none.
+    held: Option<Vec<u8>>,
     finished: bool,
 }
 
@@ -100,8 +105,14 @@ impl Streams {
             sinks: Vec::new(),
             next_sink: 0,
             journal,
+            held: None,
             finished: false,
         }
+    }
+
+    /// Holds the latest output until a client attaches.
+    pub(super) fn hold(&mut self) {
+        self.held = Some(Vec::new());
     }
 
     /// Begins to read what the container writes.
@@ -171,14 +182,16 @@ impl Streams {
             self.next_sink += 1;
             let key = reactor.add(&fd, Token::Sink(self.serial, number), EpollFlags::empty())?;
             let attachment = attachment.number;
-            self.sinks.push(Sink {
+            let sink = Sink {
                 number,
                 attachment,
                 stream,
                 fd,
                 key,
-                behind: Vec::new(),
-            });
+                behind: self.held.take().unwrap_or_default(),
+            };
+            sink.rearm(reactor);
+            self.sinks.push(sink);
         }
         Ok(())
     }
@@ -226,6 +239,10 @@ impl Streams {
             let bytes = buffer.get(..len).unwrap_or_default();
             if let Some(journal) = &mut self.journal {
                 journal.push(stream, bytes, clock::wall_now());
+            }
+            if let Some(held) = &mut self.held {
+                held.extend_from_slice(bytes);
+                held.drain(..held.len().saturating_sub(HELD_BYTES_MAX));
             }
             gone.extend(pass_on(&mut self.sinks, reactor, stream, bytes));
             if len == READ_BYTES && burst.is_empty() {

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Output comes from the log, which has it from the first byte, whoever came when. Only a terminal
-//! must come over Attach, since nothing else carries half a line; what was logged before is shown
-//! first.
+//! must come over Attach, since nothing else carries half a line; what it showed before anybody was
+//! attached is held for the first who comes.
 
 mod follow;
 mod seen;
@@ -129,7 +129,7 @@ impl Stay<'_> {
                 Seen::Broken { message, exit } => return Ok(Left::Broken(message, exit)),
                 Seen::Ended { run, exit } if shown == Some(run) => return Ok(Left::Ended(exit)),
                 Seen::Running { run } | Seen::Ended { run, .. } => {
-                    self.show_log(0).await?;
+                    self.show_log().await?;
                     shown = Some(run);
                 }
                 Seen::Waiting(_) => {}
@@ -138,12 +138,12 @@ impl Stay<'_> {
     }
 
     /// The log of the current run from its first byte to its end.
-    async fn show_log(&self, skip_bytes: u64) -> Result<()> {
+    async fn show_log(&self) -> Result<()> {
         logs::show(
             self.client,
-            self.logs(true),
+            self.logs(),
             logs::Look {
-                skip_bytes,
+                skip_bytes: 0,
                 timestamps: false,
             },
         )
@@ -151,11 +151,11 @@ impl Stay<'_> {
         Ok(())
     }
 
-    fn logs(&self, follow: bool) -> LogsRequest {
+    fn logs(&self) -> LogsRequest {
         LogsRequest {
             group: Some(self.group.clone()),
             container: CONTAINER.to_owned(),
-            follow,
+            follow: true,
             ..LogsRequest::default()
         }
     }
@@ -181,11 +181,6 @@ impl Stay<'_> {
         if let Seen::Broken { message, exit } = start {
             return Ok(Left::Broken(message, exit));
         }
-        let look = logs::Look {
-            skip_bytes: 0,
-            timestamps: false,
-        };
-        let shown_bytes = logs::show(self.client, self.logs(false), look).await?;
         let options = Options {
             tty: true,
             stdin: self.args.interactive,
@@ -198,7 +193,7 @@ impl Stay<'_> {
             Ok(End::Detached) => Ok(Left::Detached),
             Ok(End::Interrupted) => Ok(Left::Interrupted),
             Err(fault) if is_over(&fault) => {
-                self.show_log(shown_bytes).await?;
+                self.show_log().await?;
                 follower.until(ended).await
             }
             Err(fault) => Err(fault),
