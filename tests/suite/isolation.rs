@@ -37,7 +37,7 @@ fn a_container_has_what_it_should_and_no_more() {
 fn the_kernels_own_is_out_of_reach() {
     let agent = agent();
     for script in [
-        "mount -t tmpfs none /mnt",
+        "mount -t tmpfs none /tmp",
         "mknod /tmp/disk b 254 0",
         "unshare -U true",
         "echo 1 >/proc/sys/kernel/panic",

@@ -3,11 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod configuration;
+mod containers;
+mod contents;
 mod crash;
 mod isolation;
 mod life;
 mod network;
+mod probes;
 mod streams;
+mod terminal;
+mod verbs;
 mod volumes;
 
 use burstlet_tests::{Agent, sample_image};
