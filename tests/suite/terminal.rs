@@ -89,6 +89,23 @@ fn a_terminal_shows_its_first_prompt_and_gives_the_code() {
 }
 
 #[test]
+fn a_terminal_can_be_left_and_come_back_to() {
+    let agent = agent();
+    let mut person = Person::at(&agent, &format!("run -it --name left {IMAGE} sh"));
+    person.sees("# ");
+    person.types("\x10\x11");
+    person.leaves(0);
+    let mut person = Person::at(&agent, "attach left");
+    std::thread::sleep(Duration::from_millis(300));
+    person.types("echo $((40+2))\n");
+    person.sees("42");
+    person.types("exit 4\n");
+    person.leaves(4);
+    agent.ok(&["rm", "-f", "left"]);
+    agent.finish();
+}
+
+#[test]
 fn exec_on_a_terminal_takes_keys_and_gives_the_code() {
     let agent = agent();
     create(

@@ -179,7 +179,8 @@ fn container(
     }
     for (key, wanted) in [
         ("stdin", args.interactive),
-        ("stdinOnce", args.interactive),
+        // Who leaves a terminal comes back to it; its end of input is a key.
+        ("stdinOnce", args.interactive && !args.tty),
         ("tty", args.tty),
     ] {
         if wanted {
