@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use burstlet_testkit::leak::HostState;
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -30,6 +31,7 @@ pub struct Agent {
     before: HostState,
     finished: bool,
     _turn: MutexGuard<'static, ()>,
+    _host: Flock<fs::File>,
 }
 
 /// What a command printed and how it ended.
@@ -64,6 +66,7 @@ impl Agent {
             nix::unistd::geteuid().is_root(),
             "the privileged suite needs root"
         );
+        let host = host_turn();
         let before = HostState::take(&[]);
         let dir = tempfile::Builder::new()
             .prefix("burstlet-test-")
@@ -75,6 +78,7 @@ impl Agent {
             before,
             finished: false,
             _turn: turn,
+            _host: host,
         };
         let number = std::process::id() % 10_000;
         let path = agent.dir.path().display();
@@ -330,6 +334,13 @@ pub fn command(name: &str) -> Command {
         command.env_remove(variable);
     }
     command
+}
+
+/// Waits until no other suite is on this host, which would look like a leak of ours. The lock is on
+/// a directory that is always there, so that it leaves nothing behind.
+fn host_turn() -> Flock<fs::File> {
+    let directory = fs::File::open("/run").unwrap();
+    Flock::lock(directory, FlockArg::LockExclusive).unwrap()
 }
 
 /// A program under test: from `BURSTLET_TEST_PROGRAMS`, else from the directory that this test was
