@@ -210,7 +210,8 @@ fn privileged_forged_senders_are_dropped() {
             let _ = socket.send_to(b"x", (target.address, 7000));
             receive(&inbox, BRIEFLY)
         };
-        assert!(send(forger.address).is_some());
+        // What must arrive has more time than what must not: the machine may be busy.
+        assert!((0..50).any(|_| send(forger.address).is_some()));
         for forged in [
             victim.address,
             GATEWAY,
