@@ -153,7 +153,8 @@ fn adjust(spec: &mut Value, task: &str, profile: &Value) {
 }
 
 /// A profile as the runtime specification has it: what holds for this machine and these
-/// capabilities only.
+/// capabilities only. Rules that refuse are left to the default, since libseccomp takes no rule
+/// for all calls beside one for some: what is allowed is the same, only an error's number differs.
 fn seccomp(profile: &Value) -> Value {
     let native = match std::env::consts::ARCH {
         "aarch64" => "SCMP_ARCH_AARCH64",
@@ -161,10 +162,9 @@ fn seccomp(profile: &Value) -> Value {
     };
     let rules = profile["syscalls"].as_array().into_iter().flatten();
     let applies = |rule: &&Value| {
-        let needed = rule["includes"]["caps"].as_array().into_iter().flatten();
-        needed
-            .into_iter()
-            .all(|cap| cap.as_str().is_some_and(|cap| CAPABILITIES.contains(&cap)))
+        let mut needed = rule["includes"]["caps"].as_array().into_iter().flatten();
+        rule["action"] == "SCMP_ACT_ALLOW"
+            && needed.all(|cap| cap.as_str().is_some_and(|cap| CAPABILITIES.contains(&cap)))
     };
     let known = |rule: &Value| {
         let words = ["names", "action", "errnoRet", "args"];
@@ -195,6 +195,7 @@ mod tests {
             "syscalls": [
                 {"comment": "c", "names": ["read"], "action": "SCMP_ACT_ALLOW"},
                 {"names": ["bpf"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_BPF"]}},
+                {"names": ["mount"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1},
                 {"names": ["chroot"], "action": "SCMP_ACT_ALLOW",
                  "includes": {"caps": ["CAP_SYS_CHROOT"]}},
             ],

@@ -18,7 +18,7 @@ use crate::host::Started;
 pub(crate) struct ContainerSeen {
     pub(crate) name: ContainerName,
     pub(crate) kind: ContainerKind,
-    /// Index into [`Seen::images`].
+    /// Index into `Seen::images`.
     pub(crate) image: usize,
     /// The manifest of the latest run, for the status.
     pub(crate) digest: Option<Digest>,

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// The group's name; made from the image's by default
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Lead a port of the host to the container: [IP:]HOST:CONTAINER[/udp]
+    /// Lead a port of the host to the container: `[IP:]HOST:CONTAINER[/udp]`
     #[arg(short, long, value_name = "PORTS")]
     pub(crate) publish: Vec<String>,
     /// Set a variable: NAME=VALUE, or NAME to take it from here
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// Set the variables that a file lists
     #[arg(long, value_name = "FILE")]
     pub(crate) env_file: Vec<PathBuf>,
-    /// Mount a path of the host (/HOST:/PATH[:ro]), or an empty volume (/PATH)
+    /// Mount a path of the host (`/HOST:/PATH[:ro]`), or an empty volume (/PATH)
     #[arg(short, long, value_name = "VOLUME")]
     pub(crate) volume: Vec<String>,
     /// Mount an empty volume in memory: /PATH[:size=64m]
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// The most processes and threads it may have
     #[arg(long, value_name = "NUMBER")]
     pub(crate) pids_limit: Option<u32>,
-    /// The user to run as: UID[:GID]
+    /// The user to run as: `UID[:GID]`
     #[arg(short, long, value_name = "UID[:GID]")]
     pub(crate) user: Option<String>,
     /// The directory to start in
