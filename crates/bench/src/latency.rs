@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::engine::Engine;
 use crate::report::{Report, Table, median, milliseconds, percentile};
 use crate::setting::Setting;
 
@@ -25,24 +26,33 @@ pub(crate) fn measure(setting: &Setting<'_>, report: &mut Report) -> Result<()> 
     ));
 
     let engines = setting.engines();
-    for engine in &engines {
-        let held = engine.hold("held");
-        held.with_context(|| format!("hold a container by {}", engine.label()))?;
-    }
-    let execs = turns(setting.rounds, engines.len(), |who, _| {
-        engines[who].exec("held")
-    });
-    for engine in &engines {
-        engine.release("held")?;
+    let mut held = Vec::new();
+    let execs = execs(setting, &engines, &mut held);
+    for (engine, name) in engines.iter().zip(&held) {
+        engine.release(name)?;
     }
     let labels: Vec<_> = engines.iter().map(|engine| engine.label()).collect();
-    report.add(table(
-        "Exec: request to first instruction",
-        &labels,
-        &execs?,
-        0,
-    ));
+    let title = "Exec: request to first instruction";
+    report.add(table(title, &labels, &execs?, 0));
     Ok(())
+}
+
+/// Each execs into a container of its own; `held` has their names, as far as they were started.
+fn execs(
+    setting: &Setting<'_>,
+    engines: &[&dyn Engine],
+    held: &mut Vec<String>,
+) -> Result<Vec<Vec<Duration>>> {
+    for (index, engine) in engines.iter().enumerate() {
+        // Engines of one kind share their names.
+        let name = format!("held-{index}");
+        let started = engine.hold(&name);
+        started.with_context(|| format!("hold a container by {}", engine.label()))?;
+        held.push(name);
+    }
+    turns(setting.rounds, engines.len(), |who, _| {
+        engines[who].exec(&held[who])
+    })
 }
 
 /// Calls `one` for each of `count` in each round, and sorts what it took.
