@@ -14,6 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sandbox", &["model"]),
     ("network", &["model"]),
     ("cgroup", &["model"]),
+    ("metering", &["model"]),
     ("supervisor", &["model"]),
     ("proto", &[]),
     ("api-server", &["manifest", "model", "proto", "supervisor"]),

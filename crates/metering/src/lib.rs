@@ -1,0 +1,15 @@
+//! What every container group had and used, to the nanosecond, in a form that can be proved.
+//!
+//! ```text
+//! agent ──► record ──► ledger (durable, chained) ──► sessions (pure fold) ──► quantities
+//! ```
+//!
+//! A [`record`] is one fact with its moment. Everything that is ever charged is a pure function of
+//! the records, so that anybody who holds them comes to the same sum. `FORMAT.md` beside this
+//! crate documents their bytes for those who would rather not trust this code.
+//!
+//! Integers only: nanoseconds, bytes, millicores, microseconds, and their products. This crate
+//! knows no cgroup, no wire and no clock but the stamps it is handed.
+#![deny(clippy::float_arithmetic)]
+
+pub mod record;

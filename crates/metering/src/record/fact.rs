@@ -1,0 +1,279 @@
+//! What can happen, as the ledger has it.
+
+use std::collections::BTreeMap;
+
+use burstlet_model::{BootTime, Bytes, ContainerName, GroupName, MilliCpu, WallTime};
+
+use super::SessionId;
+
+/// A fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// An agent took the ledger over; its epoch begins.
+    EpochBegan {
+        /// The agent's version.
+        version: String,
+    },
+    /// The agent left in order.
+    EpochEnded,
+    /// The wall clock was set: from here on labels follow this fact's stamp.
+    ClockStepped,
+    /// A price book is in force from its date on.
+    BookInstalled(BookText),
+    /// Something about one session.
+    Session {
+        /// Which.
+        id: SessionId,
+        /// What.
+        fact: SessionFact,
+    },
+}
+
+/// A fact about one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionFact {
+    /// The group was asked to run; the session begins in [`State::Queued`].
+    Opened(Box<Opened>),
+    /// The group came into a state and left the one before.
+    Entered(State),
+    /// The allocation changed; the state did not.
+    Resized(Allocation),
+    /// What has been used since the session was opened.
+    Used(Used),
+    /// An image was pulled.
+    Pulled(Pull),
+    /// A container was started again.
+    Restarted(Restart),
+    /// A later agent found the group alive and goes on with it.
+    Adopted,
+    /// A time that cannot be known, and is not charged.
+    Missed(Gap),
+    /// The last process is gone; nothing of the session follows but its final usage.
+    Closed(Close),
+}
+
+/// A price book as it was installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BookText {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its canonical text.
+    pub version: [u8; 32],
+    /// From when on it counts.
+    pub effective: WallTime,
+    /// The canonical text itself, so that the ledger alone suffices to compute a bill.
+    pub text: String,
+}
+
+/// What is frozen when a session opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Namespace and name.
+    pub group: GroupName,
+    /// Who asked for the group; empty if nobody was named.
+    pub owner: String,
+    /// Billing tags.
+    pub tags: BTreeMap<String, String>,
+    /// Canonical references of the images, in the order of the containers.
+    pub images: Vec<String>,
+    /// The operating system, as OCI spells it (`linux`).
+    pub os: String,
+    /// The processor architecture, as OCI spells it (`amd64`).
+    pub arch: String,
+    /// Whether it may be evicted for others.
+    pub scheduling: Scheduling,
+    /// The isolation tier by name (`container`).
+    pub isolation: String,
+    /// What is set aside for it.
+    pub allocation: Allocation,
+}
+
+/// Whether a group may be evicted for others, which is cheaper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheduling {
+    /// Keeps its room.
+    OnDemand,
+    /// May lose its room.
+    Spot,
+}
+
+/// What is set aside for a group while it lasts. Zero is "none".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allocation {
+    /// Processor time per time.
+    pub cpu: MilliCpu,
+    /// Memory.
+    pub memory: Bytes,
+    /// Writable layers, logs and disk-backed `emptyDir`.
+    pub ephemeral: Bytes,
+    /// Graphics processors.
+    pub gpus: u32,
+    /// Their model; empty if there are none.
+    pub gpu_model: String,
+    /// Ports published on the host.
+    pub ports: u32,
+    /// Volumes that outlive the session.
+    pub volumes: Bytes,
+}
+
+/// Where a group is in its session. The numbers are the format's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Waits for room.
+    Queued = 1,
+    /// Gets its images.
+    Pulling = 2,
+    /// Is being set up: sandbox, network, first process.
+    Starting = 3,
+    /// Its init containers run, or sidecars start.
+    Init = 4,
+    /// Some main container has a process.
+    Running = 5,
+    /// No process runs, and one will be started later.
+    BackOff = 6,
+    /// Is being ended.
+    Terminating = 7,
+}
+
+impl State {
+    /// Every state, for tables.
+    pub const ALL: [Self; 7] = [
+        Self::Queued,
+        Self::Pulling,
+        Self::Starting,
+        Self::Init,
+        Self::Running,
+        Self::BackOff,
+        Self::Terminating,
+    ];
+
+    /// The name shown to people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "Queued",
+            Self::Pulling => "Pulling",
+            Self::Starting => "Starting",
+            Self::Init => "Init",
+            Self::Running => "Running",
+            Self::BackOff => "BackOff",
+            Self::Terminating => "Terminating",
+        }
+    }
+}
+
+/// Totals since the session was opened: they only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Processor time, in microseconds, as the cgroup counts it.
+    pub cpu_us: u64,
+    /// The integral of memory over time, in byte nanoseconds, from samples.
+    pub memory_byte_ns: u128,
+    /// The time that the samples cover.
+    pub memory_sampled_ns: u64,
+    /// The most memory at once, in bytes.
+    pub memory_peak: u64,
+    /// Bytes received over the group's own interface.
+    pub net_received: u64,
+    /// Bytes sent over it.
+    pub net_sent: u64,
+    /// The counters were read after the last process had gone: they are exact.
+    pub is_final: bool,
+}
+
+/// What getting one image took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pull {
+    /// Which pull of the session, from 1.
+    pub number: u32,
+    /// The canonical reference.
+    pub image: String,
+    /// How long, in nanoseconds.
+    pub ns: u64,
+    /// Bytes that came over the network; none if everything was in the store.
+    pub bytes: u64,
+}
+
+/// A container was started again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// Which.
+    pub container: ContainerName,
+    /// Which of its restarts, from 1.
+    pub number: u32,
+}
+
+/// A time that cannot be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The last proof of life.
+    pub from: BootTime,
+    /// When it was found out; on another boot than `from` it is the same moment, and the length
+    /// of the gap is not known either.
+    pub to: BootTime,
+    /// Why it is not known.
+    pub reason: GapReason,
+}
+
+/// Why a time is not known. The numbers are the format's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GapReason {
+    /// The group's keeper went without a word.
+    KeeperLost = 1,
+    /// The machine was started anew.
+    HostRestarted = 2,
+}
+
+/// Why a session ended. The numbers are the format's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Close {
+    /// Every main container ended with 0.
+    Succeeded = 1,
+    /// A container ended badly and is not started again.
+    Failed = 2,
+    /// Somebody asked for it.
+    Stopped = 3,
+    /// Somebody asked for it, and for the next session.
+    Restarted = 4,
+    /// Somebody asked for the group to go.
+    Deleted = 5,
+    /// It used more of the node than it may, or its room was wanted.
+    Evicted = 6,
+    /// It ran as long as it may.
+    DeadlineExceeded = 7,
+    /// This machine cannot run it.
+    Unrunnable = 8,
+    /// Its processes are gone, and nobody saw them go.
+    Lost = 9,
+}
+
+impl Close {
+    /// Every reason, for tables.
+    pub const ALL: [Self; 9] = [
+        Self::Succeeded,
+        Self::Failed,
+        Self::Stopped,
+        Self::Restarted,
+        Self::Deleted,
+        Self::Evicted,
+        Self::DeadlineExceeded,
+        Self::Unrunnable,
+        Self::Lost,
+    ];
+
+    /// The name shown to people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Stopped => "Stopped",
+            Self::Restarted => "Restarted",
+            Self::Deleted => "Deleted",
+            Self::Evicted => "Evicted",
+            Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::Unrunnable => "Unrunnable",
+            Self::Lost => "Lost",
+        }
+    }
+}
