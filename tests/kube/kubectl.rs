@@ -1,0 +1,105 @@
+//! `kubectl`, as one of the cluster's users.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything may take that should take a moment: the machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `kubectl` with somebody's credentials.
+pub(crate) struct Kubectl {
+    program: PathBuf,
+    config: PathBuf,
+}
+
+impl Kubectl {
+    /// The program with a kubeconfig.
+    pub(crate) const fn new(program: PathBuf, config: PathBuf) -> Self {
+        Self { program, config }
+    }
+
+    /// Runs a command; what it printed, or what it complained of.
+    pub(crate) fn try_run(&self, args: &[&str]) -> Result<String, String> {
+        self.try_run_with(args, "")
+    }
+
+    /// Runs a command that must succeed.
+    pub(crate) fn run(&self, args: &[&str]) -> String {
+        match self.try_run(args) {
+            Ok(printed) => printed,
+            Err(complaint) => panic!("kubectl {args:?}: {complaint}"),
+        }
+    }
+
+    /// Runs a command that must be refused; why it was.
+    pub(crate) fn refused(&self, args: &[&str]) -> String {
+        match self.try_run(args) {
+            Ok(printed) => panic!("kubectl {args:?} was not refused: {printed}"),
+            Err(complaint) => complaint,
+        }
+    }
+
+    /// Creates or changes objects.
+    pub(crate) fn apply(&self, manifests: &str) {
+        let applied = self.try_run_with(&["apply", "-f", "-"], manifests);
+        if let Err(complaint) = applied {
+            panic!("kubectl apply: {complaint}\n{manifests}");
+        }
+    }
+
+    /// An object; `None` if it is not there.
+    pub(crate) fn get(&self, args: &[&str]) -> Option<Value> {
+        let all = [&["get", "-o", "json"], args].concat();
+        match self.try_run(&all) {
+            Ok(text) => Some(serde_json::from_str(&text).unwrap()),
+            Err(complaint) if complaint.contains("NotFound") => None,
+            Err(complaint) => panic!("kubectl {all:?}: {complaint}"),
+        }
+    }
+
+    /// Waits until `done` says so of an object, `None` while it is not there.
+    pub(crate) fn wait_until(
+        &self,
+        args: &[&str],
+        what: &str,
+        done: impl Fn(Option<&Value>) -> bool,
+    ) -> Option<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let object = self.get(args);
+            if done(object.as_ref()) {
+                return object;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{args:?} never was {what}: {object:#?}"
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn try_run_with(&self, args: &[&str], stdin: &str) -> Result<String, String> {
+        let mut child = Command::new(&self.program)
+            .env("KUBECONFIG", &self.config)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        // It may end without reading all of it.
+        let _ = input.write_all(stdin.as_bytes());
+        drop(input);
+        let output = child.wait_with_output().unwrap();
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+}

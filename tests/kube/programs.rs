@@ -1,0 +1,95 @@
+//! Where the control plane's programs come from: `KUBEBUILDER_ASSETS`, or built once from the Go
+//! module beside this file and kept in cargo's target directory.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::fcntl::{Flock, FlockArg};
+
+/// What a control plane is made of, and what it is driven by.
+const NAMES: [&str; 5] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubectl",
+];
+/// The release that the module's `go.mod` names; clients and tests parse what a server says of it.
+const VERSION: &str = "v1.36.3";
+
+/// A directory with all programs.
+pub(crate) fn directory() -> PathBuf {
+    if let Some(given) = std::env::var_os("KUBEBUILDER_ASSETS") {
+        let given = PathBuf::from(given);
+        let missing: Vec<&str> = NAMES
+            .into_iter()
+            .filter(|name| !given.join(name).exists())
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "KUBEBUILDER_ASSETS={} lacks {missing:?}; unset it to have them built",
+            given.display()
+        );
+        return given;
+    }
+    built()
+}
+
+/// Builds what is not there yet. The directory's name says from what, so that a change of the
+/// module builds anew; of several suites that start together, one builds and the others wait.
+fn built() -> PathBuf {
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("kube/controlplane");
+    let mut hasher = DefaultHasher::new();
+    for name in ["go.mod", "go.sum", "main.go"] {
+        fs::read(module.join(name)).unwrap().hash(&mut hasher);
+    }
+    VERSION.hash(&mut hasher);
+    let cache = target_directory().join("controlplane");
+    fs::create_dir_all(&cache).unwrap();
+    let lock = fs::File::open(&cache).unwrap();
+    let _turn = Flock::lock(lock, FlockArg::LockExclusive).unwrap();
+    let directory = cache.join(format!("{:016x}", hasher.finish()));
+    if !directory.exists() {
+        let new = cache.join("new");
+        let _ = fs::remove_dir_all(&new);
+        fs::create_dir(&new).unwrap();
+        build(&module, &new.join("controlplane"));
+        for name in NAMES {
+            symlink("controlplane", new.join(name)).unwrap();
+        }
+        fs::rename(&new, &directory).unwrap();
+    }
+    directory
+}
+
+fn build(module: &Path, program: &Path) {
+    println!("building the control plane: some minutes, once");
+    let flags = ["k8s.io/component-base", "k8s.io/client-go/pkg"].map(|package| {
+        let package = format!("{package}/version");
+        format!(
+            "-X {package}.gitVersion={VERSION} -X {package}.gitMajor=1 -X {package}.gitMinor=36"
+        )
+    });
+    let built = Command::new("go")
+        .current_dir(module)
+        .env("CGO_ENABLED", "0")
+        .env("GOFLAGS", "-mod=readonly")
+        .args(["build", "-trimpath", "-ldflags"])
+        .arg(format!("-s -w {}", flags.join(" ")))
+        .arg("-o")
+        .arg(program)
+        .arg(".")
+        .status()
+        .expect("Go 1.26 is needed to build the control plane: hack/test installs it");
+    assert!(built.success(), "the control plane cannot be built");
+}
+
+/// Where cargo builds: this program is in `TARGET/PROFILE/deps`.
+fn target_directory() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    own.ancestors().nth(3).unwrap().to_owned()
+}
