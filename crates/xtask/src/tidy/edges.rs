@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("supervisor", &["model"]),
     ("proto", &[]),
     ("api-server", &["manifest", "model", "proto", "supervisor"]),
+    ("stream-wire", &[]),
     ("telemetry", &[]),
     (
         "agent",
