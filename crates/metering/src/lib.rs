@@ -12,4 +12,7 @@
 //! knows no cgroup, no wire and no clock but the stamps it is handed.
 #![deny(clippy::float_arithmetic)]
 
+pub mod chain;
+pub mod ledger;
 pub mod record;
+pub mod sessions;
