@@ -13,6 +13,9 @@
 #![deny(clippy::float_arithmetic)]
 
 pub mod chain;
+mod extract;
 pub mod ledger;
 pub mod record;
 pub mod sessions;
+
+pub use extract::{ExtractError, Hex, extract};

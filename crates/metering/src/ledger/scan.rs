@@ -25,6 +25,10 @@ pub struct Entered<'a> {
     pub record: &'a Record,
     /// Its canonical bytes.
     pub body: &'a [u8],
+    /// Of which ledger.
+    pub ledger: LedgerId,
+    /// The chain's head before it.
+    pub before: Hash,
     /// The chain's head after it.
     pub head: Hash,
 }
@@ -209,13 +213,15 @@ impl Scan {
                 }
                 Err(error) => return Ok((at, error)),
             };
+            let before = std::mem::replace(&mut self.head, frame.head);
             self.seq += 1;
-            self.head = frame.head;
             self.epoch = self.epoch.max(frame.record.epoch);
             at += frame.bytes;
             each(Entered {
                 record: &frame.record,
                 body: frame.body,
+                ledger: self.ledger.unwrap_or_default(),
+                before,
                 head: frame.head,
             });
             let marked = self.mark.filter(|mark| mark.seq == self.seq);
