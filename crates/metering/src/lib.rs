@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! agent ──► record ──► ledger (durable, chained) ──► sessions (pure fold) ──► quantities
+//!                                                                  │
+//!                                                     book ──► rating ──► money
 //! ```
 //!
 //! A [`record`] is one fact with its moment. Everything that is ever charged is a pure function of
@@ -12,9 +14,12 @@
 //! knows no cgroup, no wire and no clock but the stamps it is handed.
 #![deny(clippy::float_arithmetic)]
 
+pub mod book;
 pub mod chain;
 mod extract;
 pub mod ledger;
+pub mod money;
+pub mod rating;
 pub mod record;
 pub mod sessions;
 

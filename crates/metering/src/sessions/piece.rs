@@ -37,6 +37,25 @@ impl Window {
         from: WallTime(i64::MIN),
         to: WallTime(i64::MAX),
     };
+
+    /// What is in both; nothing if that is empty.
+    #[must_use]
+    pub fn and(self, other: Self) -> Option<Self> {
+        let both = Self {
+            from: self.from.max(other.from),
+            to: self.to.min(other.to),
+        };
+        (both.from < both.to).then_some(both)
+    }
+
+    /// How long it is; nothing if it ends before it begins.
+    #[must_use]
+    pub const fn ns(self) -> u64 {
+        if self.to.0 <= self.from.0 {
+            return 0;
+        }
+        self.to.0.abs_diff(self.from.0)
+    }
 }
 
 /// Amounts times durations, per resource. Exact.
