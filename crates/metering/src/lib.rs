@@ -15,6 +15,7 @@
 #![deny(clippy::float_arithmetic)]
 
 pub mod book;
+pub mod budget;
 pub mod chain;
 mod extract;
 pub mod ledger;
