@@ -18,10 +18,14 @@ pub mod book;
 pub mod budget;
 pub mod chain;
 mod extract;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod fixture;
 pub mod ledger;
 pub mod money;
 pub mod rating;
 pub mod record;
 pub mod sessions;
+pub mod view;
 
 pub use extract::{ExtractError, Hex, extract};

@@ -1,0 +1,248 @@
+//! The page, metric by metric.
+
+use std::collections::BTreeMap;
+
+use burstlet_model::GroupUid;
+
+use crate::ledger::{Status, Syncs};
+use crate::rating::Rated;
+
+use super::View;
+use super::exposition::{Format, Kind, Page};
+use super::series::{Amount, METRICS};
+
+/// Bytes that one series takes at most, mostly.
+const SERIES_BYTES: usize = 128;
+/// Digits behind the point that a single group's cost is shown with.
+const GROUP_COST_DIGITS: usize = 12;
+
+pub(super) fn render(
+    view: &View,
+    live: &BTreeMap<GroupUid, Rated>,
+    format: Format,
+    ledger: &Status,
+) -> String {
+    let series = view.shown.len() + 2 * view.groups.len() + live.len();
+    let mut page = Page::new(format, (series + METRICS.len()) * SERIES_BYTES);
+    totals(&mut page, view);
+    groups(&mut page, view, live);
+    books(&mut page, view);
+    meter(&mut page, view);
+    ledger_state(&mut page, ledger);
+    ledger_syncs(&mut page, &ledger.syncs);
+    page.finish()
+}
+
+fn totals(page: &mut Page, view: &View) {
+    for shown in METRICS {
+        page.metric(shown.name, Kind::Counter, shown.help);
+        for (values, amount) in view.shown.of(shown.metric) {
+            let values = values.iter().map(String::as_str);
+            let labels: Vec<_> = shown.labels.iter().copied().zip(values).collect();
+            page.sample(shown.name, &labels, amount.shown(shown.digits));
+        }
+    }
+}
+
+/// The name of a group is with its cost; the other series have its uid only, as there are many.
+fn groups(page: &mut Page, view: &View, live: &BTreeMap<GroupUid, Rated>) {
+    let all = || {
+        view.groups.iter().map(|(uid, closed)| {
+            let mut sums = closed.clone();
+            if let Some(rated) = live.get(uid) {
+                sums.add(rated);
+            }
+            (uid.as_str(), sums)
+        })
+    };
+    let name = "burstlet_group_billed_seconds_total";
+    page.metric(name, Kind::Counter, "Time that a group was billed for.");
+    for (uid, sums) in all() {
+        page.sample(
+            name,
+            &[("uid", uid)],
+            Amount::Count(sums.billed_ns).shown(9),
+        );
+    }
+    let name = "burstlet_group_cost_total";
+    page.metric(
+        name,
+        Kind::Counter,
+        "What a group costs, in units of the currency.",
+    );
+    for (uid, sums) in all() {
+        let group = &sums.name;
+        let labels = [
+            ("namespace", group.namespace.as_str()),
+            ("group", group.name.as_str()),
+            ("uid", uid),
+        ];
+        page.sample(name, &labels, sums.cost.shown(GROUP_COST_DIGITS));
+    }
+    let name = "burstlet_group_info";
+    page.metric(
+        name,
+        Kind::Info,
+        "Groups that were asked to run and have not ended.",
+    );
+    for session in view.sessions.open() {
+        let group = &session.opened().group;
+        let labels = [
+            ("namespace", group.namespace.as_str()),
+            ("group", group.name.as_str()),
+            ("uid", session.id().uid.as_str()),
+            ("state", session.state().as_str()),
+        ];
+        page.sample(name, &labels, 1);
+    }
+}
+
+fn books(page: &mut Page, view: &View) {
+    let name = "burstlet_price_book_info";
+    page.metric(name, Kind::Info, "Price books, by the hash of their text.");
+    for shelved in view.shelf.books() {
+        let book = &shelved.book;
+        let labels = [
+            ("book", book.name()),
+            ("version", &*book.version().to_string()),
+            ("profile", &*book.profile().name),
+            ("currency", book.currency()),
+        ];
+        page.sample(name, &labels, 1);
+    }
+}
+
+fn meter(page: &mut Page, view: &View) {
+    let odd = view.sessions.oddities();
+    let name = "burstlet_meter_oddities_total";
+    page.metric(
+        name,
+        Kind::Counter,
+        "Records that did not fit those before them.",
+    );
+    for (kind, count) in [
+        ("orphan", odd.orphans),
+        ("other_boot", odd.other_boot),
+        ("backwards", odd.backwards),
+        ("late", odd.late),
+    ] {
+        page.sample(name, &[("kind", kind)], count);
+    }
+    let dropped = view.groups.dropped();
+    let overflown = view.tags.overflown();
+    for (name, kind, help, value) in [
+        (
+            "burstlet_meter_retained_groups",
+            Kind::Gauge,
+            "Groups that have series of their own.",
+            view.groups.len() as u64,
+        ),
+        (
+            "burstlet_meter_dropped_series_total",
+            Kind::Counter,
+            "Ended groups whose series went early, as there were too many.",
+            dropped,
+        ),
+        (
+            "burstlet_meter_tag_overflows_total",
+            Kind::Counter,
+            "Sessions with a tag that had too many values to have a series of its own.",
+            overflown,
+        ),
+    ] {
+        page.metric(name, kind, help);
+        page.sample(name, &[], value);
+    }
+}
+
+fn ledger_state(page: &mut Page, ledger: &Status) {
+    let head = ledger
+        .head
+        .first_chunk()
+        .map_or(0, |first| u64::from_be_bytes(*first));
+    let commit = u128::try_from(ledger.last_commit.wall.0).unwrap_or(0);
+    let commit = Amount::Count(commit).shown(9);
+    let flag = |set: bool| u64::from(set);
+    for (name, kind, help, value) in [
+        (
+            "burstlet_ledger_sequence",
+            Kind::Gauge,
+            "The last durable record.",
+            ledger.seq,
+        ),
+        (
+            "burstlet_ledger_head_hash52",
+            Kind::Gauge,
+            "The first 52 bits of the chain's head after that record.",
+            head >> 12,
+        ),
+        (
+            "burstlet_ledger_epoch",
+            Kind::Gauge,
+            "How often the ledger was opened.",
+            ledger.epoch.into(),
+        ),
+        (
+            "burstlet_ledger_segments",
+            Kind::Gauge,
+            "Files of the ledger.",
+            ledger.segments,
+        ),
+        (
+            "burstlet_ledger_reserve",
+            Kind::Gauge,
+            "Whether there is room for the next file, whatever the disk says.",
+            flag(ledger.has_reserve),
+        ),
+        (
+            "burstlet_ledger_poisoned",
+            Kind::Gauge,
+            "Whether the ledger takes nothing any more.",
+            flag(ledger.poisoned.is_some()),
+        ),
+        (
+            "burstlet_ledger_records_total",
+            Kind::Counter,
+            "Records written by this agent.",
+            ledger.records,
+        ),
+        (
+            "burstlet_ledger_bytes_total",
+            Kind::Counter,
+            "Bytes written by this agent.",
+            ledger.bytes,
+        ),
+        (
+            "burstlet_ledger_fsync_errors_total",
+            Kind::Counter,
+            "Writes and syncs that failed.",
+            ledger.sync_errors,
+        ),
+    ] {
+        page.metric(name, kind, help);
+        page.sample(name, &[], value);
+    }
+    let name = "burstlet_ledger_last_commit_timestamp_seconds";
+    page.metric(name, Kind::Gauge, "When the last record was durable.");
+    page.sample(name, &[], commit);
+}
+
+fn ledger_syncs(page: &mut Page, syncs: &Syncs) {
+    let name = "burstlet_ledger_fsync_seconds";
+    page.metric(
+        name,
+        Kind::Histogram,
+        "How long records took until they were durable.",
+    );
+    let bucket = "burstlet_ledger_fsync_seconds_bucket";
+    let mut count = 0;
+    for (bound, more) in Syncs::BOUNDS_NS.iter().zip(syncs.buckets) {
+        count += more;
+        let bound = Amount::Count(u128::from(*bound)).shown(9).to_string();
+        page.sample(bucket, &[("le", &bound)], count);
+    }
+    page.sample(bucket, &[("le", "+Inf")], syncs.count);
+    let sum = Amount::Count(syncs.sum_ns.into()).shown(9);
+    page.sample("burstlet_ledger_fsync_seconds_sum", &[], sum);
+    page.sample("burstlet_ledger_fsync_seconds_count", &[], syncs.count);
+}
