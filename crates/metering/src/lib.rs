@@ -26,6 +26,7 @@ pub mod money;
 pub mod rating;
 pub mod record;
 pub mod sessions;
+pub mod usage;
 pub mod view;
 
 pub use extract::{ExtractError, Hex, extract};

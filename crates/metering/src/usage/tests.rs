@@ -1,0 +1,124 @@
+use super::*;
+use crate::fixture::{S, Teller, two_groups};
+
+fn ask(teller: &Teller, window: Window, filter: &Filter, by: &[&str]) -> Report {
+    let by: Vec<_> = by
+        .iter()
+        .map(|word| Dimension::parse(word).unwrap())
+        .collect();
+    let view = &teller.view;
+    report(
+        view.sessions(),
+        view.shelf(),
+        (teller.now(), window),
+        filter,
+        &by,
+    )
+    .unwrap()
+}
+
+fn all(teller: &Teller, by: &[&str]) -> Report {
+    ask(teller, Window::ALL, &Filter::default(), by)
+}
+
+fn keys(report: &Report) -> Vec<String> {
+    report.keys().map(|key| key.join(" ")).collect()
+}
+
+#[test]
+fn sessions_are_told_apart_by_what_is_asked_for() {
+    let teller = two_groups();
+    for (by, expected) in [
+        (&[][..], &[""][..]),
+        (&["namespace"], &["team-a", "team-b"]),
+        (&["group"], &["team-a/job", "team-b/web"]),
+        (&["uid"], &["0-a", "0-b"]),
+        (&["owner", "image"], &["ann registry.local/web:1"]),
+        (&["tag:CostCenter"], &["4\"2", "42"]),
+        (&["tag:none"], &[""]),
+    ] {
+        assert_eq!(keys(&all(&teller, by)), expected, "{by:?}");
+    }
+    for word in ["", "tag:", "pod"] {
+        assert_eq!(Dimension::parse(word), None, "{word}");
+    }
+}
+
+#[test]
+fn sums_are_those_of_the_records() {
+    let report = all(&two_groups(), &["namespace"]);
+    let sums = &report[&vec!["team-a".to_owned()]];
+    assert_eq!(sums.sessions, 1);
+    assert_eq!((sums.time.pull_ns, sums.time.run_ns), (S, 10 * S + 1));
+    assert_eq!(sums.requested.cpu_milli_ns, 500 * (11 * u128::from(S) + 1));
+    assert_eq!(sums.cpu_used_us, 1_234_567);
+    let cpu = sums
+        .skus
+        .values()
+        .find(|sku| sku.unit.to_string() == "Core-Second")
+        .unwrap();
+    assert_eq!(cpu.cost.to_string(), "0.000061875000005625");
+    assert_eq!(sums.cost, sums.skus.values().map(|sku| sku.cost).sum());
+}
+
+#[test]
+fn filters_take_what_they_name() {
+    let teller = two_groups();
+    let of = |filter| keys(&ask(&teller, Window::ALL, &filter, &["uid"]));
+    let namespace = Some("team-b".to_owned());
+    assert_eq!(
+        of(Filter {
+            namespace,
+            ..Filter::default()
+        }),
+        ["0-b"]
+    );
+    let group = Some("job".to_owned());
+    assert_eq!(
+        of(Filter {
+            group,
+            ..Filter::default()
+        }),
+        ["0-a"]
+    );
+    let uid = Some(GroupUid::new("0-a").unwrap());
+    assert_eq!(
+        of(Filter {
+            uid,
+            ..Filter::default()
+        }),
+        ["0-a"]
+    );
+    let tags = BTreeMap::from([("COSTCENTER".to_owned(), "42".to_owned())]);
+    assert_eq!(
+        of(Filter {
+            tags,
+            ..Filter::default()
+        }),
+        ["0-a"]
+    );
+}
+
+#[test]
+fn windows_add_up() {
+    let teller = two_groups();
+    let whole = all(&teller, &[]);
+    let end = teller.now().stamp.wall.0;
+    let cuts = [i64::MIN, end - 9_000_000_000, end - 3, end, i64::MAX];
+    let mut cost = Money::ZERO;
+    let (mut time, mut cpu) = (0, 0);
+    for cut in cuts.windows(2) {
+        let window = Window {
+            from: WallTime(cut[0]),
+            to: WallTime(cut[1]),
+        };
+        for sums in ask(&teller, window, &Filter::default(), &[]).values() {
+            cost = cost + sums.cost;
+            time += sums.time.total_ns();
+            cpu += sums.cpu_used_us;
+        }
+    }
+    let whole = &whole[&Vec::new()];
+    assert_eq!((cost, time), (whole.cost, whole.time.total_ns()));
+    assert!(cpu <= whole.cpu_used_us);
+}
