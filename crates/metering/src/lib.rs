@@ -21,6 +21,7 @@ mod extract;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod fixture;
+pub mod focus;
 pub mod ledger;
 pub mod money;
 pub mod rating;

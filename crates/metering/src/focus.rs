@@ -1,0 +1,118 @@
+//! The export in FOCUS 1.4, the common form of bills: one row for each hour, session and price.
+//!
+//! The same ledger gives the same bytes. A row's quantity times its price is its cost, exactly: the
+//! quantity is the price's own unit with 18 fraction digits, and where an hour's share of a second
+//! has more, what is rounded away in one hour is in the next, so that a session's rows sum to its
+//! whole. What an earlier export said of a closed period is never changed, only corrected by rows
+//! of their own.
+
+mod row;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::book::Shelf;
+use crate::money::Decimal;
+use crate::rating::commitment::hour_of;
+use crate::rating::{RatingError, Timeline, rate};
+use crate::record::Moment;
+use crate::sessions::{Session, Sessions, Window};
+
+pub use row::{COLUMNS, Invoice, Row, csv};
+
+/// The rows of every session within a window, which is widened to whole hours. What lasts is
+/// counted up to `now`.
+///
+/// # Errors
+/// A session cannot be rated.
+pub fn rows(
+    sessions: &Sessions,
+    shelf: &Shelf,
+    now: Moment,
+    window: Window,
+) -> Result<Vec<Row>, RatingError> {
+    let mut rows = Vec::new();
+    for session in sessions.iter() {
+        session_rows(&mut rows, session, shelf, now, window)?;
+    }
+    rows.sort_by(|a, b| (a.hour.from, &a.key).cmp(&(b.hour.from, &b.key)));
+    Ok(rows)
+}
+
+/// The rows that turn what an earlier export said into what is so: what was said is taken back,
+/// and what is so is said, both as corrections.
+#[must_use]
+pub fn corrections(before: &[Row], after: &[Row]) -> Vec<Row> {
+    let index = |rows: &[Row]| -> BTreeMap<_, Row> {
+        let keyed = rows
+            .iter()
+            .map(|row| ((row.hour.from, row.key.clone()), row.clone()));
+        keyed.collect()
+    };
+    let (before, after) = (index(before), index(after));
+    let mut rows = Vec::new();
+    for (key, row) in &before {
+        if after
+            .get(key)
+            .is_none_or(|new| new.quantity != row.quantity)
+        {
+            rows.push(row.taken_back());
+        }
+    }
+    for (key, row) in &after {
+        if before
+            .get(key)
+            .is_none_or(|old| old.quantity != row.quantity)
+        {
+            rows.push(row.as_correction());
+        }
+    }
+    rows.sort_by(|a, b| (a.hour.from, &a.key, a.quantity).cmp(&(b.hour.from, &b.key, b.quantity)));
+    rows
+}
+
+fn session_rows(
+    rows: &mut Vec<Row>,
+    session: &Session,
+    shelf: &Shelf,
+    now: Moment,
+    window: Window,
+) -> Result<(), RatingError> {
+    let timeline = Timeline::of(session, now);
+    let ends = timeline.segments.first().zip(timeline.segments.last());
+    let Some(life) = ends.and_then(|(first, last)| {
+        let whole = Window {
+            from: first.span.from,
+            to: last.span.to,
+        };
+        whole.and(window)
+    }) else {
+        return Ok(());
+    };
+    let mut hour = hour_of(life.from);
+    let past = Window {
+        to: hour.from,
+        ..Window::ALL
+    };
+    let mut sums: BTreeMap<(usize, usize), u128> = BTreeMap::new();
+    for charge in rate(&timeline, shelf, past)?.charges {
+        sums.insert((charge.book, charge.sku), charge.quantity);
+    }
+    while hour.from < life.to {
+        for charge in rate(&timeline, shelf, hour)?.charges {
+            let book = &shelf.books()[charge.book].book;
+            let grains = book.skus()[charge.sku].unit.grains();
+            let sum = sums.entry((charge.book, charge.sku)).or_insert(0);
+            let begin = Decimal::floor_ratio(*sum, grains);
+            *sum = sum.saturating_add(charge.quantity);
+            let end = Decimal::floor_ratio(*sum, grains);
+            if let Some(quantity) = begin.zip(end).map(|(begin, end)| end.minus(begin)) {
+                rows.push(Row::new(session, book, charge.sku, hour, quantity));
+            }
+        }
+        hour = hour_of(hour.to);
+    }
+    Ok(())
+}
