@@ -42,7 +42,7 @@ use burstlet_network::Network;
 use burstlet_sandbox::client::Launcher;
 use burstlet_supervisor::host::{
     Adoption, GroupRef, GroupUsage, Host, HostError, HostEvent, ProbeResult, PullRequest, Pulled,
-    Sandbox, StartContainer, Started,
+    Sandbox, StartContainer, Started, Written,
 };
 use burstlet_supervisor::record::GroupRecord;
 use burstlet_supervisor::stream::{
@@ -169,12 +169,12 @@ impl Host for RealHost {
         machine::now()
     }
 
-    async fn save(&self, record: &GroupRecord) -> Result<(), HostError> {
+    async fn save(&self, record: &GroupRecord, written: Written) -> Result<(), HostError> {
         let record = record.clone();
         let save = move |parts: &Parts| {
             parts
                 .records
-                .save(&record)
+                .save(&record, || written.tell())
                 .map_err(|error| failure::fail(error.kind(), "RecordFailed", &error))
         };
         self.blocking(save).await

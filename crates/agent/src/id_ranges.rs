@@ -1,8 +1,8 @@
 //! Host ids for the groups' user namespaces: a range of its own for each group, for its life.
 //!
 //! A range is named by its first host id. Which group has which range is written to the group's
-//! directory before the range is used, and the range is free again only when that directory, and
-//! with it every file that it owned, is gone. So no group ever finds files of another, and a range
+//! directory before the range is used, is durable before anything of the group runs, and the range
+//! is free again only when that directory, and with it every file that it owned, is gone. So no group ever finds files of another, and a range
 //! stays what it was when the configuration gives out others.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use burstlet_model::GroupUid;
 
 use crate::config::{IDS_PER_GROUP, Sandbox};
-use crate::records::replace_durably;
+use crate::records::{make_durable, replace};
 
 const FILE: &str = "id-range";
 
@@ -52,10 +52,11 @@ impl IdRanges {
         }
     }
 
-    /// The first host id of the group's range, taken now if it has none. Blocks.
+    /// The first host id of the group's range, taken now if it has none. Outlives the agent; see
+    /// [`IdRanges::settle`]. `dir` is the group's own directory. Blocks.
     ///
     /// # Errors
-    /// All ranges are taken, or the choice cannot be made durable.
+    /// All ranges are taken, or the choice cannot be written down.
     pub(crate) fn take(&self, uid: &GroupUid, dir: &Path) -> Result<u32, IdRangeError> {
         let base = {
             let mut taken = self.lock();
@@ -68,7 +69,7 @@ impl IdRanges {
             taken.insert(base, uid.clone());
             base
         };
-        if let Err(source) = replace_durably(dir, FILE, base.to_string().as_bytes()) {
+        if let Err(source) = replace(dir, FILE, base.to_string().as_bytes()) {
             self.lock().remove(&base);
             return Err(IdRangeError::Write {
                 uid: uid.clone(),
@@ -76,6 +77,17 @@ impl IdRanges {
             });
         }
         Ok(base)
+    }
+
+    /// Makes durable which range the group has. Blocks.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub(crate) fn settle(uid: &GroupUid, dir: &Path) -> Result<(), IdRangeError> {
+        make_durable(dir, FILE).map_err(|source| IdRangeError::Write {
+            uid: uid.clone(),
+            source,
+        })
     }
 
     /// Gives a group's range back. Only when its directory is gone.
@@ -120,7 +132,11 @@ mod tests {
     #[test]
     fn a_range_is_kept_for_life_and_over_restarts() {
         let root = tempfile::tempdir().unwrap();
-        let dir = |name: &str| root.path().join(name);
+        let dir = |name: &str| {
+            let dir = root.path().join(name);
+            std::fs::create_dir_all(&dir).unwrap();
+            dir
+        };
         let config = Sandbox {
             id_base: 0x10_0000,
             id_groups: 2,
@@ -128,6 +144,7 @@ mod tests {
         let ranges = IdRanges::new(config);
         let a = ranges.take(&uid("a"), &dir("a")).unwrap();
         let b = ranges.take(&uid("b"), &dir("b")).unwrap();
+        IdRanges::settle(&uid("b"), &dir("b")).unwrap();
         assert_eq!((a, b), (0x10_0000, 0x11_0000));
         assert_eq!(ranges.take(&uid("a"), &dir("a")).unwrap(), a);
         assert!(matches!(
@@ -147,7 +164,11 @@ mod tests {
     #[test]
     fn another_configuration_moves_nobody() {
         let root = tempfile::tempdir().unwrap();
-        let dir = |name: &str| root.path().join(name);
+        let dir = |name: &str| {
+            let dir = root.path().join(name);
+            std::fs::create_dir_all(&dir).unwrap();
+            dir
+        };
         let config = |id_base| Sandbox {
             id_base,
             id_groups: 3,

@@ -1,5 +1,14 @@
 //! Group records on disk: one file a group, `groups/<uid>/record.json` in the state directory,
-//! replaced as a whole (temporary file, fsync, rename, fsync of the directory).
+//! replaced as a whole (new file beside it, fsync, rename, fsync of the directory).
+//!
+//! ```text
+//! write the new file ──► written: outlives the agent ──► fsync, rename ──► durable: outlives
+//!                        (what ends with the machine                       the machine
+//!                         may begin)                                       (may be told)
+//! ```
+//!
+//! An agent that finds a whole new file beside the old one goes on from the new one, since what it
+//! says may have begun. One that is torn was never acted upon.
 //!
 //! A file that cannot be read is an event, not absence: it is set aside under another name and
 //! reported, and the group's other files are left as they are.
@@ -15,7 +24,7 @@ use burstlet_supervisor::record::GroupRecord;
 
 use crate::policy::Rules;
 
-pub(crate) use file::replace_durably;
+pub(crate) use file::{make_durable, replace, replace_durably};
 
 /// Where records are kept.
 #[derive(Clone, Debug)]
@@ -105,8 +114,13 @@ impl Records {
             .collect()
     }
 
-    /// Writes a record; when this returns, a crash does not lose it. Blocks.
-    pub(crate) fn save(&self, record: &GroupRecord) -> Result<(), RecordError> {
+    /// Writes a record; when this returns, no crash loses it. Calls `written` when the death of
+    /// this process does not lose it any more. Blocks.
+    pub(crate) fn save(
+        &self,
+        record: &GroupRecord,
+        written: impl FnOnce(),
+    ) -> Result<(), RecordError> {
         let uid = &record.uid;
         let bytes = serde_json::to_vec(&disk::Record::from(record)).map_err(|source| {
             RecordError::Encode {
@@ -115,10 +129,12 @@ impl Records {
             }
         })?;
         let path = self.dir(uid);
-        replace_durably(&path, RECORD, &bytes).map_err(|source| RecordError::Write {
-            uid: uid.clone(),
-            path,
-            source,
+        file::replace_in_two_steps(&path, RECORD, &bytes, written).map_err(|source| {
+            RecordError::Write {
+                uid: uid.clone(),
+                path,
+                source,
+            }
         })
     }
 
@@ -175,25 +191,46 @@ impl Records {
 }
 
 fn read(path: &Path, uid: &GroupUid, rules: &Rules) -> Result<Option<GroupRecord>, String> {
-    let bytes = match file::read_bounded(path, RECORD_BYTES_MAX) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // A record set aside before is not an orphan: somebody has to look at it.
-            let aside = path.with_file_name(SET_ASIDE);
-            return if aside.exists() {
-                Err("was set aside before".to_owned())
-            } else {
-                Ok(None)
-            };
+    if let Some(record) = read_pending(path, uid, rules) {
+        return Ok(Some(record));
+    }
+    match file::read_bounded(path, RECORD_BYTES_MAX) {
+        Ok(bytes) => parse(&bytes, uid, rules).map(Some),
+        // A record set aside before is not an orphan: somebody has to look at it.
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound
+                && path.with_file_name(SET_ASIDE).exists() =>
+        {
+            Err("was set aside before".to_owned())
         }
-        Err(error) => return Err(error.to_string()),
-    };
-    let record: disk::Record = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The record that an earlier agent had written, and maybe acted upon, when it ended. It is made
+/// durable first, since what is loaded counts as that.
+fn read_pending(path: &Path, uid: &GroupUid, rules: &Rules) -> Option<GroupRecord> {
+    let dir = path.parent()?;
+    let pending = dir.join(file::pending(RECORD));
+    let bytes = file::read_bounded(&pending, RECORD_BYTES_MAX).ok()?;
+    let record = parse(&bytes, uid, rules).ok()?;
+    let settled = std::fs::File::open(&pending)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| file::settle(dir, RECORD));
+    if let Err(error) = settled {
+        tracing::error!(path = %pending.display(), %error, "cannot make a record durable");
+    }
+    Some(record)
+}
+
+fn parse(bytes: &[u8], uid: &GroupUid, rules: &Rules) -> Result<GroupRecord, String> {
+    let record: disk::Record = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     let record = record.into_model(rules)?;
     if record.uid != *uid {
         return Err(format!("is of group {}", record.uid));
     }
-    Ok(Some(record))
+    Ok(record)
 }
 
 #[cfg(test)]

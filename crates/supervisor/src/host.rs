@@ -15,18 +15,36 @@ use burstlet_model::status::{ExitStatus, ImagePull};
 use burstlet_model::{
     ContainerName, Digest, ErrorKind, GroupUid, ImageRef, Namespace, NetworkUsage, Stamp, Usage,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::record::GroupRecord;
 use crate::stream::{AttachRequest, ExecRequest, ExecSession, LogRecord, LogRequest, PortStream};
+
+/// Told when a record is written: a later agent finds it, unless the machine goes down first. Not
+/// told if that is never so.
+#[derive(Debug)]
+pub struct Written(pub(crate) oneshot::Sender<()>);
+
+impl Written {
+    /// The record is written.
+    pub fn tell(self) {
+        // A loop that has ended does not care.
+        let _ = self.0.send(());
+    }
+}
 
 /// The machine, as the loop and the edges see it.
 pub trait Host: Send + Sync + 'static {
     /// Both clocks, now.
     fn now(&self) -> Stamp;
 
-    /// Writes a group's record durably: when this returns, a crash does not lose it.
-    fn save(&self, record: &GroupRecord) -> impl Future<Output = Result<(), HostError>> + Send;
+    /// Writes a group's record durably: when this returns, no crash loses it. Tells `written` as
+    /// soon as the agent's own death does not lose it.
+    fn save(
+        &self,
+        record: &GroupRecord,
+        written: Written,
+    ) -> impl Future<Output = Result<(), HostError>> + Send;
 
     /// Sees to it that an image is in the store, unpacked, and held for the group until
     /// [`Host::remove`].

@@ -2,8 +2,8 @@
 //!
 //! It sleeps until it is woken, takes note of why, and then asks [`decide::next`] what to do until
 //! there is nothing to do. Effects are tasks of their own whose outcomes come back as wakes, so
-//! that a request is answered at once whatever hangs. What must survive a crash is saved before
-//! its effect begins and before anybody is told; the rest is saved a little later, together.
+//! that a request is answered at once whatever hangs. What must survive a crash is written before
+//! its effect begins and durable before anybody is told; the rest is saved a little later, together.
 
 mod birth;
 mod commands;
@@ -29,7 +29,7 @@ use crate::seen::{Outcome, SandboxState, Seen, Stage};
 use crate::snapshot::Snapshot;
 use birth::Origin;
 use effects::Effects;
-use saver::Saver;
+use saver::{Saver, Saving};
 
 pub(crate) use birth::{adopt, create};
 
@@ -63,7 +63,7 @@ enum Wake {
     Happened(HostEvent),
     Done(Outcome),
     Seated(Place),
-    Saved(Result<(), HostError>),
+    Saved(Saving),
     Time,
     Shutdown,
 }
@@ -83,7 +83,8 @@ impl<H: Host> GroupLoop<H> {
                     self.seen.place = Some(place);
                     self.saver.changed();
                 }
-                Wake::Saved(result) => {
+                Wake::Saved(Saving::Written) => self.saver.wrote(),
+                Wake::Saved(Saving::Ended(result)) => {
                     if !self.saved(result) {
                         return;
                     }
@@ -105,7 +106,7 @@ impl<H: Host> GroupLoop<H> {
             () = self.shared.shutdown.cancelled() => Wake::Shutdown,
             Some(event) = self.events.recv() => Wake::Happened(event),
             Some(outcome) = self.effects.next() => Wake::Done(outcome),
-            Some(result) = self.saver.next() => Wake::Saved(result),
+            Some(saving) = self.saver.next() => Wake::Saved(saving),
             Some(command) = self.asked.recv() => Wake::Asked(command),
             Some(place) = moved(&mut self.seat) => Wake::Seated(place),
             () = sleep(nap) => Wake::Time,
@@ -206,7 +207,7 @@ impl<H: Host> GroupLoop<H> {
     /// Publishes the status if it changed, starts a save if one is due.
     fn tell(&mut self, spec: &GroupSpec) {
         self.effects.drop_stale(&self.seen);
-        self.effects.release(self.saver.settled());
+        self.effects.release(self.saver.reached());
         if self.seen.stage == Stage::Gone {
             return;
         }
@@ -219,20 +220,19 @@ impl<H: Host> GroupLoop<H> {
         }
     }
 
-    /// A save ended. Gives `false` if the group does not come to exist because of it.
+    /// A save ended. Gives `false` if nothing is left to do because of it.
     fn saved(&mut self, result: Result<(), HostError>) -> bool {
         if matches!(*self.born.borrow(), Birth::Saving) {
             match &result {
                 Ok(()) => self.be_born(),
-                Err(error) => {
-                    self.fail_birth(error);
-                    return false;
-                }
+                Err(error) => return self.fail_birth(error),
             }
         }
         self.saver.ended(result);
         let spec = Arc::clone(&self.origin.definition.spec);
-        self.publish(&spec);
+        if matches!(*self.born.borrow(), Birth::Alive(_)) {
+            self.publish(&spec);
+        }
         let settled = self.saver.settled();
         for (_, reply) in self.acks.extract_if(.., |(version, _)| *version <= settled) {
             // Whoever asked may have gone; the group goes on.
@@ -243,7 +243,8 @@ impl<H: Host> GroupLoop<H> {
 
     /// The agent goes, the group stays: only the record is brought up to date.
     async fn leave(mut self) {
-        if self.seen.stage == Stage::Removing || matches!(*self.born.borrow(), Birth::Saving) {
+        let is_alive = matches!(*self.born.borrow(), Birth::Alive(_));
+        if self.seen.stage == Stage::Removing || !is_alive {
             return;
         }
         self.effects.abandon();

@@ -20,12 +20,14 @@ use super::group::{Group, Standing};
 use super::volumes::{self, Owner};
 use super::{Parts, RealHost, complete, files, image_volumes};
 use crate::config::IDS_PER_GROUP;
+use crate::id_ranges::IdRanges;
 use crate::machine;
-use crate::records::replace_durably;
+use crate::records::replace;
 
 /// How long the kernel may take to end and free what a dead group held.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(10);
 /// Written before a keeper is asked for, with the boot that it lives in; removed when it is gone.
+/// It says nothing after the machine's next start, so it is not synced.
 pub(super) const MARKER: &str = "sandbox";
 
 impl RealHost {
@@ -48,16 +50,18 @@ impl RealHost {
     async fn build(&self, group: &Arc<Group>, spec: &GroupSpec) -> Result<Sandbox, HostError> {
         let spec = Arc::new(spec.clone());
         let (for_disk, of) = (Arc::clone(&spec), Arc::clone(group));
-        let on_disk = self.blocking(move |parts| prepare(parts, &of, &for_disk));
-        // Both to their end: what goes on behind a failure would undo its tidying up.
-        let (prepared, leased) = tokio::join!(on_disk, self.lease(group, &spec));
-        let (id_base, ()) = (prepared?, leased?);
+        let id_base = self
+            .blocking(move |parts| prepare(parts, &of, &for_disk))
+            .await?;
         let plan = self.group_plan(group, &spec, id_base);
-        let connected = self
-            .launcher
-            .create_group(plan)
-            .await
-            .map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+        // All to their end: what goes on behind a failure would undo its tidying up.
+        let (connected, leased, settled) = tokio::join!(
+            self.launcher.create_group(plan),
+            self.lease(group, &spec),
+            self.settle_ids(group, &spec),
+        );
+        let connected = connected.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+        let ((), ()) = (leased?, settled?);
         let created = machine::now();
         let Connected {
             keeper,
@@ -98,6 +102,19 @@ impl RealHost {
         });
         self.follow(group, pid, events);
         Ok(sandbox)
+    }
+
+    /// Nothing runs with ids that the next start of the machine would give to others.
+    async fn settle_ids(&self, group: &Arc<Group>, spec: &GroupSpec) -> Result<(), HostError> {
+        if !spec.user_namespace {
+            return Ok(());
+        }
+        let of = Arc::clone(group);
+        let settle = move |_: &Parts| {
+            IdRanges::settle(&of.uid, of.layout.dir())
+                .map_err(|error| fail(ErrorKind::Internal, SANDBOX, &error))
+        };
+        self.blocking(settle).await
     }
 
     /// The group's address and ports, which are its own from now on.
@@ -217,7 +234,7 @@ fn prepare(parts: &Parts, group: &Group, spec: &GroupSpec) -> Result<u32, HostEr
         0
     };
     complete::clear(layout.dir())
-        .and_then(|()| replace_durably(layout.dir(), MARKER, parts.boot_id.as_bytes()))
+        .and_then(|()| replace(layout.dir(), MARKER, parts.boot_id.as_bytes()))
         .map_err(|error| disk(layout.dir(), &error))?;
     for dir in [
         layout.files(),

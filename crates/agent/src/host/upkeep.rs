@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 
+use burstlet_image::store::StoreError;
 use burstlet_model::{Digest, GroupUid};
 use burstlet_supervisor::record::GroupRecord;
 
@@ -11,22 +12,28 @@ use super::{RealHost, failure};
 use crate::machine;
 
 impl RealHost {
-    /// Makes leases that cannot be read anew from the groups' records: until that is done no image
-    /// can be removed.
+    /// Makes the image leases what the groups' records say: a power cut may have lost some, and one
+    /// that cannot be read keeps every image.
     pub(crate) async fn renew_leases(&self, records: &[GroupRecord]) {
-        for uid in self.images.unknown_leases() {
-            let now = machine::now().wall;
-            let renewed = match records.iter().find(|record| record.uid == uid) {
-                Some(record) => self.images.lease(&uid, &self.needed(record), now).await,
-                None => self.images.release(&uid, now).await,
-            };
-            match renewed {
-                Ok(()) => tracing::info!(group = %uid, "made the group's image lease anew"),
-                Err(error) => {
-                    let error = failure::chain(&error);
-                    tracing::error!(group = %uid, error, "cannot make the group's image lease anew");
-                }
+        let now = machine::now().wall;
+        for record in records {
+            let images = self.needed(record);
+            if images.is_empty() {
+                continue;
             }
+            let renewed = self.images.lease(&record.uid, &images, now).await;
+            Self::tell_renewal(&record.uid, renewed);
+        }
+        for uid in self.images.unknown_leases() {
+            let released = self.images.release(&uid, now).await;
+            Self::tell_renewal(&uid, released);
+        }
+    }
+
+    fn tell_renewal(uid: &GroupUid, renewed: Result<(), StoreError>) {
+        if let Err(error) = renewed {
+            let error = failure::chain(&error);
+            tracing::error!(group = %uid, error, "cannot make the group's image lease anew");
         }
     }
 

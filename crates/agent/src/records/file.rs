@@ -11,22 +11,68 @@ use std::path::Path;
 /// # Errors
 /// The system's; the old file then still stands.
 pub(crate) fn replace_durably(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    if !dir.is_dir() {
+    replace_in_two_steps(dir, name, bytes, || {})
+}
+
+/// The same, and says when the new contents are written: from then on they outlive this process,
+/// beside the old ones under the name [`pending`], though not yet the machine.
+///
+/// # Errors
+/// The system's; the old file then still stands.
+pub(super) fn replace_in_two_steps(
+    dir: &Path,
+    name: &str,
+    bytes: &[u8],
+    written: impl FnOnce(),
+) -> io::Result<()> {
+    let is_new = !dir.is_dir();
+    if is_new {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        if let Some(parent) = dir.parent() {
-            File::open(parent)?.sync_all()?;
-        }
     }
-    let temporary = dir.join(format!(".{name}.new"));
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(&temporary)?;
+        .open(dir.join(pending(name)))?;
     file.write_all(bytes)?;
+    written();
     file.sync_all()?;
-    fs::rename(&temporary, dir.join(name))?;
+    settle(dir, name)?;
+    match dir.parent() {
+        Some(parent) if is_new => File::open(parent)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+/// Writes `bytes` to `name` in `dir`, which is there, so that an agent that is killed leaves the old
+/// contents or the new ones. The machine's end may lose them.
+///
+/// # Errors
+/// The system's; the old file then still stands.
+pub(crate) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let new = dir.join(pending(name));
+    fs::write(&new, bytes)?;
+    fs::rename(new, dir.join(name))
+}
+
+/// Makes the file `name` in `dir`, and that it is there, durable.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn make_durable(dir: &Path, name: &str) -> io::Result<()> {
+    File::open(dir.join(name))?.sync_all()?;
+    File::open(dir)?.sync_all()
+}
+
+/// The name under which the new contents of the file `name` wait to become durable.
+pub(super) fn pending(name: &str) -> String {
+    format!(".{name}.new")
+}
+
+/// Puts the new contents of `name`, which are durable, in the place of the old ones.
+pub(super) fn settle(dir: &Path, name: &str) -> io::Result<()> {
+    fs::rename(dir.join(pending(name)), dir.join(name))?;
     File::open(dir)?.sync_all()
 }
 

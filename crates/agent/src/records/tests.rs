@@ -131,7 +131,7 @@ fn what_is_saved_is_loaded() {
     let dir = tempfile::tempdir().unwrap();
     let records = Records::new(dir.path());
     let saved = record("u1");
-    records.save(&saved).unwrap();
+    records.save(&saved, || {}).unwrap();
     let loaded = records.load(&rules()).unwrap();
     assert!(loaded.corrupt.is_empty(), "{:?}", loaded.corrupt);
     let [found] = loaded.records.as_slice() else {
@@ -154,7 +154,7 @@ fn what_cannot_be_read_is_set_aside_and_never_taken_for_absent() {
     let dir = tempfile::tempdir().unwrap();
     let records = Records::new(dir.path());
     for uid in ["good", "torn", "moved"] {
-        records.save(&record(uid)).unwrap();
+        records.save(&record(uid), || {}).unwrap();
     }
     let file = |uid: &str, name: &str| dir.path().join("groups").join(uid).join(name);
     let text = std::fs::read_to_string(file("torn", RECORD)).unwrap();
@@ -167,5 +167,47 @@ fn what_cannot_be_read_is_set_aside_and_never_taken_for_absent() {
         assert_eq!(loaded.corrupt.len(), 2, "{:?}", loaded.corrupt);
         assert_eq!(loaded.orphans, [GroupUid::new("never").unwrap()]);
         assert!(file("torn", SET_ASIDE).exists());
+    }
+}
+
+#[test]
+fn what_was_written_is_gone_on_from_though_it_was_not_durable_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = Records::new(dir.path());
+    let file = |uid: &str, name: &str| dir.path().join("groups").join(uid).join(name);
+    for uid in ["newer", "torn", "first"] {
+        records.save(&record(uid), || {}).unwrap();
+    }
+    let mut newer = record("newer");
+    newer.request_id = Some("newer".to_owned());
+    let mut seen = None;
+    let look = || seen = Some(std::fs::read(file("newer", &file::pending(RECORD))).unwrap());
+    let old = std::fs::read(file("newer", RECORD)).unwrap();
+    records.save(&newer, look).unwrap();
+    // As an agent leaves it that is killed between the two steps.
+    std::fs::write(file("newer", RECORD), old).unwrap();
+    std::fs::write(file("newer", &file::pending(RECORD)), seen.unwrap()).unwrap();
+    let text = std::fs::read(file("torn", RECORD)).unwrap();
+    std::fs::write(
+        file("torn", &file::pending(RECORD)),
+        &text[..text.len() / 2],
+    )
+    .unwrap();
+    std::fs::rename(file("first", RECORD), file("first", &file::pending(RECORD))).unwrap();
+
+    for _ in 0..2 {
+        let loaded = records.load(&rules()).unwrap();
+        assert!(loaded.corrupt.is_empty(), "{:?}", loaded.corrupt);
+        let mut found: Vec<_> = (loaded.records.iter())
+            .map(|record| (record.uid.as_str(), record.request_id.as_deref()))
+            .collect();
+        found.sort_unstable();
+        let expected = [
+            ("first", Some("req")),
+            ("newer", Some("newer")),
+            ("torn", Some("req")),
+        ];
+        assert_eq!(found, expected);
+        assert!(!file("newer", &file::pending(RECORD)).exists());
     }
 }

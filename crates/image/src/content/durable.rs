@@ -1,4 +1,5 @@
-//! Durable means: temporary file, fsync, rename, fsync of the directory.
+//! Files that are replaced as a whole. Durable means: temporary file, fsync, rename, fsync of the
+//! directory.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,17 +13,32 @@ const TEMPORARY_PREFIX: &str = ".new-";
 
 /// Replaces `path` by a file of `bytes`, wholly or not at all.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), ContentError> {
+    replace(path, bytes, File::sync_all)?;
+    sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// The same, but a power cut may lose the new file or leave it damaged: for what is made anew when
+/// it cannot be read.
+pub(crate) fn write_soon(path: &Path, bytes: &[u8]) -> Result<(), ContentError> {
+    replace(path, bytes, |_| Ok(()))
+}
+
+fn replace(
+    path: &Path,
+    bytes: &[u8],
+    settle: impl FnOnce(&File) -> io::Result<()>,
+) -> Result<(), ContentError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(TEMPORARY_PREFIX)
         .tempfile_in(dir)
         .map_err(io_error("create a temporary file in", dir))?;
     file.write_all(bytes)
-        .and_then(|()| file.as_file().sync_all())
+        .and_then(|()| settle(file.as_file()))
         .map_err(io_error("write", path))?;
     file.persist(path)
         .map_err(|error| io_error("rename a new file to", path)(error.error))?;
-    sync_dir(dir)
+    Ok(())
 }
 
 /// Makes the names within `dir` survive a power cut.

@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 use burstlet_model::{Digest, ErrorKind};
 
 pub(crate) use durable::{
-    create_dir, names, remove_if_there, remove_temporary, write as write_durably,
+    create_dir, names, remove_if_there, remove_temporary, write as write_durably, write_soon,
 };
 pub use partial::{Partial, Received};
 

@@ -1,9 +1,11 @@
 //! What groups need: a lease keeps images from being removed until it is released.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use burstlet_model::{Digest, GroupUid, WallTime};
 
+use super::image::Image;
 use super::record::LeaseRecord;
 use super::state::Lease;
 use super::{ImageStore, StoreError};
@@ -17,8 +19,9 @@ impl ImageStore {
         u32::try_from(state.leases.values().filter(keeps).count()).unwrap_or(u32::MAX)
     }
 
-    /// Keeps `images` for the group `uid`, beside those that it has. When this returns, the lease
-    /// survives a power cut. A lease that could not be read is replaced.
+    /// Keeps `images` for the group `uid`, beside those that it has. The lease outlives this
+    /// process. A power cut may lose it or leave it unreadable: whoever takes leases renews them
+    /// when it starts. A lease that could not be read is replaced.
     ///
     /// # Errors
     /// One of the images is not here, or the record cannot be written.
@@ -50,7 +53,7 @@ impl ImageStore {
         };
         let name = uid.clone();
         inner
-            .blocking(move |inner| inner.leases.save(name.as_str(), &record))
+            .blocking(move |inner| inner.leases.save_soon(name.as_str(), &record))
             .await?;
         inner
             .state()
@@ -70,17 +73,22 @@ impl ImageStore {
         inner
             .blocking(move |inner| inner.leases.remove(name.as_str()))
             .await?;
-        let used: Vec<_> = {
+        let used: Vec<Arc<Image>> = {
             let mut state = inner.state();
             match state.leases.remove(uid) {
                 Some(Lease::Known(images)) => images
                     .iter()
-                    .filter_map(|image| state.touch(image, now))
+                    .filter_map(|image| {
+                        let image = state.touch(image, now)?;
+                        state.use_is_due(&image.id, now).then_some(image)
+                    })
                     .collect(),
                 Some(Lease::Unknown) | None => Vec::new(),
             }
         };
-        // The time of use decides what goes first, and is worth no more than one write.
+        if used.is_empty() {
+            return Ok(());
+        }
         let save = move |inner: &super::Inner| {
             used.iter()
                 .try_for_each(|image| inner.images.save(image.id.hex(), &image.to_record()))

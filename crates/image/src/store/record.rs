@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::error::StoreError;
-use crate::content::{create_dir, io_error, names, write_durably};
+use crate::content::{ContentError, create_dir, io_error, names, write_durably, write_soon};
 
 /// The version that this program writes, and the only one that it reads.
 const VERSION: u64 = 1;
@@ -98,7 +98,22 @@ impl Records {
         Ok(Self { dir, aside })
     }
 
+    /// Writes a record; a power cut does not lose it.
     pub(super) fn save<T: Serialize>(&self, name: &str, record: &T) -> Result<(), StoreError> {
+        self.put(name, record, write_durably)
+    }
+
+    /// Writes a record that a power cut may lose, or leave unreadable.
+    pub(super) fn save_soon<T: Serialize>(&self, name: &str, record: &T) -> Result<(), StoreError> {
+        self.put(name, record, write_soon)
+    }
+
+    fn put<T: Serialize>(
+        &self,
+        name: &str,
+        record: &T,
+        write: impl FnOnce(&Path, &[u8]) -> Result<(), ContentError>,
+    ) -> Result<(), StoreError> {
         let path = self.path(name);
         let versioned = Versioned {
             version: VERSION,
@@ -107,7 +122,7 @@ impl Records {
         let bytes = serde_json::to_vec_pretty(&versioned)
             .map_err(io::Error::from)
             .map_err(io_error("encode", &path))?;
-        Ok(write_durably(&path, &bytes)?)
+        Ok(write(&path, &bytes)?)
     }
 
     pub(super) fn remove(&self, name: &str) -> Result<(), StoreError> {

@@ -22,7 +22,13 @@ pub(super) struct State {
     pub(super) leases: BTreeMap<GroupUid, Lease>,
     /// Images and layers that work in hand relies on, and how often.
     pub(super) pins: BTreeMap<Digest, usize>,
+    /// The times of use that are on disk, of images that groups have given back.
+    pub(super) uses_saved: BTreeMap<Digest, WallTime>,
 }
+
+/// A time of use on disk may be this much older than the true one: it decides what goes first when
+/// room is needed, and is not worth a write for each group.
+const USE_SAVE_INTERVAL_NS: i64 = 60 * 1_000_000_000;
 
 /// What one group needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +112,17 @@ impl State {
         Some(image.clone())
     }
 
+    /// Whether the time of use of the image `id` is to be saved now.
+    pub(super) fn use_is_due(&mut self, id: &Digest, now: WallTime) -> bool {
+        let saved = self.uses_saved.get(id);
+        let is_due = saved
+            .is_none_or(|saved| now.0.abs_diff(saved.0) >= USE_SAVE_INTERVAL_NS.unsigned_abs());
+        if is_due {
+            self.uses_saved.insert(id.clone(), now);
+        }
+        is_due
+    }
+
     pub(super) fn pin(&mut self, digest: &Digest) {
         *self.pins.entry(digest.clone()).or_default() += 1;
     }
@@ -153,6 +170,7 @@ impl State {
     /// Forgets the image `id`, and the layers that only it has: these are returned.
     pub(super) fn forget(&mut self, id: &Digest) -> Vec<Digest> {
         self.images.remove(id);
+        self.uses_saved.remove(id);
         self.forget_unused_layers()
     }
 

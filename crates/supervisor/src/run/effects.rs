@@ -10,6 +10,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tracing::{Instrument, Span, debug};
 
+use super::saver::Reached;
 use crate::decide::Action;
 use crate::groups::Shared;
 use crate::host::{GroupRef, Host, HostError, PullRequest, StartContainer};
@@ -30,11 +31,24 @@ pub(super) struct Effects<H> {
     droppable: Vec<(Scope, AbortHandle)>,
 }
 
-/// An effect that must not begin before a version is settled.
+/// An effect that must not begin before a version of the record has come far enough.
 struct Held {
-    needed: u64,
+    needed: Needed,
+    /// The container and the attempt, if it is a start.
+    start: Option<(usize, u32)>,
     scope: Option<Scope>,
     effect: Pin<Box<dyn Future<Output = Outcome> + Send>>,
+}
+
+/// What of the record an effect needs before it begins.
+///
+/// Keepers, links and mounts end with the machine, so that it is enough if the record outlives the
+/// agent; image layers and the group's directory are told by their names whose they are. What a
+/// container does may outlive the machine, and removing must not be overtaken by a save.
+#[derive(Clone, Copy, Debug)]
+enum Needed {
+    Written(u64),
+    Settled(u64),
 }
 
 /// What an effect is for.
@@ -88,14 +102,33 @@ impl<H: Host> Effects<H> {
         });
     }
 
-    /// Begins what has waited for the version that is settled now.
-    pub(super) fn release(&mut self, settled: u64) {
+    /// Begins what has waited for the versions that are reached now.
+    pub(super) fn release(&mut self, reached: Reached) {
         let free: Vec<_> = self
             .held
-            .extract_if(.., |held| held.needed <= settled)
+            .extract_if(.., |held| held.needed.is_met(reached))
             .collect();
         for Held { scope, effect, .. } in free {
             self.spawn(scope, effect);
+        }
+    }
+
+    /// Lets the starts that wait fail instead.
+    pub(super) fn refuse_starts(&mut self, why: &HostError) {
+        let starts: Vec<_> = self
+            .held
+            .extract_if(.., |held| held.start.is_some())
+            .filter_map(|held| held.start)
+            .collect();
+        for (container, attempt) in starts {
+            let result = Err(why.clone());
+            self.spawn(None, async move {
+                Outcome::Started {
+                    container,
+                    attempt,
+                    result,
+                }
+            });
         }
     }
 
@@ -106,7 +139,7 @@ impl<H: Host> Effects<H> {
     }
 
     /// Carries out an action that needs the machine. What must not begin before the version
-    /// `needed` is settled waits for [`Effects::release`].
+    /// `needed` is written or settled waits for [`Effects::release`].
     pub(super) fn begin(
         &mut self,
         spec: &Arc<GroupSpec>,
@@ -152,6 +185,7 @@ impl<H: Host> Effects<H> {
         let (reference, policy) = (wanted.image.clone(), wanted.policy);
         let launch = seen.launch;
         let (shared, uid, spec) = self.parts(spec);
+        let needed = Needed::Written(needed);
         self.hold(needed, Some(Scope::Pull { launch, image }), async move {
             let request = PullRequest {
                 uid: &uid,
@@ -171,7 +205,7 @@ impl<H: Host> Effects<H> {
 
     fn create_sandbox(&mut self, spec: &Arc<GroupSpec>, needed: u64) {
         let (shared, uid, spec) = self.parts(spec);
-        self.hold(needed, None, async move {
+        self.hold(Needed::Written(needed), None, async move {
             let group = GroupRef {
                 uid: &uid,
                 spec: &spec,
@@ -194,7 +228,7 @@ impl<H: Host> Effects<H> {
             return;
         };
         let (shared, uid, spec) = self.parts(spec);
-        self.hold(needed, None, async move {
+        let started = async move {
             let group = GroupRef {
                 uid: &uid,
                 spec: &spec,
@@ -212,6 +246,12 @@ impl<H: Host> Effects<H> {
                 attempt,
                 result,
             }
+        };
+        self.held.push(Held {
+            needed: Needed::Settled(needed),
+            start: Some((container, attempt)),
+            scope: None,
+            effect: Box::pin(started),
         });
     }
 
@@ -310,14 +350,14 @@ impl<H: Host> Effects<H> {
 
     fn destroy_sandbox(&mut self, needed: u64) {
         let (shared, uid) = (Arc::clone(&self.shared), self.uid.clone());
-        self.hold(needed, None, async move {
+        self.hold(Needed::Written(needed), None, async move {
             Outcome::Destroyed(shared.host.destroy_sandbox(&uid).await)
         });
     }
 
     fn remove(&mut self, needed: u64) {
         let (shared, uid) = (Arc::clone(&self.shared), self.uid.clone());
-        self.hold(needed, None, async move {
+        self.hold(Needed::Settled(needed), None, async move {
             Outcome::Removed(shared.host.remove(&uid).await)
         });
     }
@@ -328,12 +368,13 @@ impl<H: Host> Effects<H> {
 
     fn hold(
         &mut self,
-        needed: u64,
+        needed: Needed,
         scope: Option<Scope>,
         effect: impl Future<Output = Outcome> + Send + 'static,
     ) {
         self.held.push(Held {
             needed,
+            start: None,
             scope,
             effect: Box::pin(effect),
         });
@@ -352,6 +393,15 @@ impl<H: Host> Effects<H> {
         let task = self.tasks.spawn(logged.instrument(Span::current()));
         if let Some(scope) = scope {
             self.droppable.push((scope, task));
+        }
+    }
+}
+
+impl Needed {
+    const fn is_met(self, reached: Reached) -> bool {
+        match self {
+            Self::Written(version) => version <= reached.written,
+            Self::Settled(version) => version <= reached.settled,
         }
     }
 }

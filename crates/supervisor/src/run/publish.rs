@@ -1,6 +1,7 @@
 //! What others are told of the group: snapshots, changes, records; and its birth and its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use burstlet_model::spec::GroupSpec;
 use tracing::{error, info};
@@ -11,6 +12,7 @@ use crate::host::{Host, HostError};
 use crate::journal::ChangeKind;
 use crate::record::GroupRecord;
 use crate::refusal::Refusal;
+use crate::seen::Cause;
 use crate::snapshot::Snapshot;
 
 impl<H: Host> GroupLoop<H> {
@@ -73,14 +75,24 @@ impl<H: Host> GroupLoop<H> {
         info!("the group is created");
     }
 
-    pub(super) fn fail_birth(&mut self, source: &HostError) {
+    /// The group does not come to be. What was begun for it is undone first, for which it lives on
+    /// unseen. Gives `false` if nothing was begun.
+    pub(super) fn fail_birth(&mut self, source: &HostError) -> bool {
         error!(error = %source, "the group could not be written down; it is not created");
         self.release();
-        self.shared.forget(&self.origin.uid);
         self.born.send_replace(Birth::Failed(Refusal::NotSaved {
             group: self.origin.definition.spec.name.clone(),
             source: source.clone(),
         }));
+        if !self.saver.is_written() {
+            self.shared.forget(&self.origin.uid);
+            return false;
+        }
+        self.saver.abandon();
+        self.effects.refuse_starts(source);
+        let now = self.shared.host.now();
+        self.seen.end(Cause::Delete, Duration::ZERO, now);
+        true
     }
 
     /// Nothing is left of the group: its name is free again, and whoever follows it is told.
@@ -90,6 +102,9 @@ impl<H: Host> GroupLoop<H> {
             self.count_adopted();
         }
         self.shared.forget(&self.origin.uid);
+        if !matches!(*self.born.borrow(), Birth::Alive(_)) {
+            return;
+        }
         let last = self.origin.snapshot(&self.seen);
         let last = self.shared.journal.push(ChangeKind::Deleted, last);
         for (_, reply) in self.acks.drain(..) {

@@ -1,14 +1,23 @@
 //! When a group's record is written: at once for what must not be lost, a little later and
-//! together for the rest. One write at a time.
+//! together for the rest. One save at a time, and each passes through two states:
+//!
+//! ```text
+//! changed ──► begun ──► written: the agent's death does not lose it ──► durable: no crash does
+//!               │                                                          ▲
+//!               └──────────────── failed, tried again ◄────────────────────┘
+//! ```
+//!
+//! A version is *settled* when it is durable, or given up.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use crate::host::{Host, HostError};
+use crate::host::{Host, HostError, Written};
 use crate::record::GroupRecord;
 
 /// How long a change that could be told again may wait for others.
@@ -29,6 +38,8 @@ pub(super) struct Saver {
     durable: u64,
     /// The version that is on disk or given up.
     settled: u64,
+    /// The version that outlives the agent, or is given up.
+    written: u64,
     /// The version last handed to the host.
     begun: u64,
     /// When the oldest change was made that is not saved.
@@ -38,6 +49,23 @@ pub(super) struct Saver {
     /// Nothing is written any more.
     closed: bool,
     tasks: JoinSet<Result<(), HostError>>,
+    /// Tells when the save under way is written.
+    writing: Option<oneshot::Receiver<()>>,
+}
+
+/// How far the save under way has come.
+pub(super) enum Saving {
+    Written,
+    Ended(Result<(), HostError>),
+}
+
+/// How far a version has come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reached {
+    /// The latest version that outlives the agent.
+    pub(super) written: u64,
+    /// The latest version that outlives the machine.
+    pub(super) settled: u64,
 }
 
 impl Saver {
@@ -48,12 +76,14 @@ impl Saver {
             urgent: 0,
             durable: u64::from(!is_new),
             settled: u64::from(!is_new),
+            written: u64::from(!is_new),
             begun: 0,
             dirty_since: None,
             not_before: None,
             tries: 0,
             closed: false,
             tasks: JoinSet::new(),
+            writing: None,
         };
         if is_new {
             saver.changed();
@@ -82,6 +112,18 @@ impl Saver {
         self.closed = true;
     }
 
+    /// Gives up what is not saved, for good.
+    pub(super) const fn abandon(&mut self) {
+        self.closed = true;
+        self.settled = self.begun;
+        self.written = self.begun;
+    }
+
+    /// Whether anything of the group outlives the agent.
+    pub(super) const fn is_written(&self) -> bool {
+        self.written > 0
+    }
+
     /// The version that must be settled before an effect may begin: what is urgent, or, when the
     /// record is to be removed, the write that is under way, lest that brings it back.
     pub(super) const fn needed(&self) -> u64 {
@@ -99,6 +141,14 @@ impl Saver {
     /// The version that is settled.
     pub(super) const fn settled(&self) -> u64 {
         self.settled
+    }
+
+    /// How far the versions have come.
+    pub(super) const fn reached(&self) -> Reached {
+        Reached {
+            written: self.written,
+            settled: self.settled,
+        }
     }
 
     /// Whether a save should begin now.
@@ -123,18 +173,36 @@ impl Saver {
     pub(super) fn begin<H: Host>(&mut self, host: &Arc<H>, record: GroupRecord) {
         self.begun = self.version;
         self.dirty_since = None;
+        let (written, writing) = oneshot::channel();
+        self.writing = Some(writing);
         let host = Arc::clone(host);
-        self.tasks.spawn(async move { host.save(&record).await });
+        self.tasks
+            .spawn(async move { host.save(&record, Written(written)).await });
     }
 
-    /// The result of the save under way; `None` if there is none. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Option<Result<(), HostError>> {
+    /// How far the save under way has come since this was last asked; `None` if there is none.
+    /// Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<Saving> {
+        if let Some(writing) = &mut self.writing
+            && !self.tasks.is_empty()
+        {
+            let told = writing.await.is_ok();
+            self.writing = None;
+            if told {
+                return Some(Saving::Written);
+            }
+        }
         // A task that panicked has said so; its save counts as failed.
         let joined = self.tasks.join_next().await?;
-        Some(joined.unwrap_or_else(|panic| {
+        Some(Saving::Ended(joined.unwrap_or_else(|panic| {
             let kind = burstlet_model::ErrorKind::Internal;
             Err(HostError::new(kind, "SaveFailed", panic.to_string()))
-        }))
+        })))
+    }
+
+    /// Takes note of what the save under way wrote.
+    pub(super) const fn wrote(&mut self) {
+        self.written = self.begun;
     }
 
     /// Takes note of how the save under way ended.
@@ -145,6 +213,7 @@ impl Saver {
                 self.not_before = None;
                 self.durable = self.begun;
                 self.settled = self.begun;
+                self.written = self.begun;
             }
             Err(failure) => {
                 self.dirty_since.get_or_insert_with(Instant::now);
@@ -158,6 +227,7 @@ impl Saver {
                     self.tries = 0;
                     self.not_before = Some(Instant::now() + SAVE_PAUSE);
                     self.settled = self.begun;
+                    self.written = self.begun;
                 }
             }
         }
@@ -169,11 +239,14 @@ impl Saver {
         host: &Arc<H>,
         record: GroupRecord,
     ) -> Result<(), HostError> {
-        if let Some(result) = self.next().await {
-            self.ended(result);
+        while let Some(saving) = self.next().await {
+            if let Saving::Ended(result) = saving {
+                self.ended(result);
+            }
         }
         if self.durable < self.version {
-            host.save(&record).await?;
+            let (written, _) = oneshot::channel();
+            host.save(&record, Written(written)).await?;
         }
         Ok(())
     }

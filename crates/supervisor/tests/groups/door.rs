@@ -69,6 +69,44 @@ async fn what_cannot_be_written_down_does_not_exist() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_written_is_set_up_and_what_is_durable_is_started() {
+    let agent = Agent::start();
+    agent.host.plan("save-sync", 1, Fault::Takes(secs(2)));
+    let groups = agent.groups.clone();
+    let creating = tokio::spawn(async move { groups.create(request("a", None, "web")).await });
+    pass(secs(1)).await;
+    assert_eq!(agent.host.count("create_sandbox"), 1);
+    assert_eq!(agent.host.count("start_container"), 0);
+    assert!(!creating.is_finished(), "nobody is told yet");
+    creating.await.unwrap().unwrap();
+    pass(secs(1)).await;
+    assert_eq!(agent.host.running(), ["a/web#0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_become_durable_is_undone_and_never_ran() {
+    let agent = Agent::start();
+    let fails = Fault::Fails(error("DiskFull"));
+    agent.host.plan("save-sync", 1, fails);
+    agent.host.plan("destroy_sandbox", 1, Fault::Takes(secs(1)));
+    let refused = agent.groups.create(request("a", None, "web")).await;
+    assert!(
+        matches!(refused, Err(Refusal::NotSaved { .. })),
+        "{refused:?}"
+    );
+    assert!(agent.groups.list().groups.is_empty());
+    assert_eq!(agent.groups.room().admitted, 0);
+    pass(secs(5)).await;
+    assert_eq!(agent.host.count("start_container"), 0);
+    assert!(agent.host.is_clean(), "{}", agent.host.calls());
+    agent
+        .groups
+        .create(request("a", None, "web"))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_group_goes_on_though_its_record_cannot_be_written() {
     let agent = Agent::start();
     agent

@@ -10,7 +10,7 @@ use burstlet_model::{
 };
 use burstlet_supervisor::host::{
     Adopted, AdoptedContainer, AdoptedState, Adoption, GroupRef, GroupUsage, Host, HostError,
-    HostEvent, ProbeResult, PullRequest, Pulled, Sandbox, StartContainer, Started,
+    HostEvent, ProbeResult, PullRequest, Pulled, Sandbox, StartContainer, Started, Written,
 };
 use burstlet_supervisor::record::GroupRecord;
 use burstlet_supervisor::stream::{
@@ -28,12 +28,13 @@ impl Host for ScriptedHost {
         self.stamp()
     }
 
-    async fn save(&self, record: &GroupRecord) -> Result<(), HostError> {
+    async fn save(&self, record: &GroupRecord, written: Written) -> Result<(), HostError> {
         self.call(format!("save {}", record.uid)).await?;
         self.lock()
             .records
             .insert(record.uid.clone(), record.clone());
-        Ok(())
+        written.tell();
+        self.call(format!("save-sync {}", record.uid)).await
     }
 
     async fn pull(&self, request: PullRequest<'_>) -> Result<Pulled, HostError> {
