@@ -215,10 +215,7 @@ fn read_pending(path: &Path, uid: &GroupUid, rules: &Rules) -> Option<GroupRecor
     let pending = dir.join(file::pending(RECORD));
     let bytes = file::read_bounded(&pending, RECORD_BYTES_MAX).ok()?;
     let record = parse(&bytes, uid, rules).ok()?;
-    let settled = std::fs::File::open(&pending)
-        .and_then(|file| file.sync_all())
-        .and_then(|()| file::settle(dir, RECORD));
-    if let Err(error) = settled {
+    if let Err(error) = file::finish(dir, RECORD) {
         tracing::error!(path = %pending.display(), %error, "cannot make a record durable");
     }
     Some(record)

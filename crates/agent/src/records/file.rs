@@ -37,11 +37,10 @@ pub(super) fn replace_in_two_steps(
         .open(dir.join(pending(name)))?;
     file.write_all(bytes)?;
     written();
-    file.sync_all()?;
-    settle(dir, name)?;
-    match dir.parent() {
-        Some(parent) if is_new => File::open(parent)?.sync_all(),
-        _ => Ok(()),
+    settle(dir, name, &file)?;
+    match is_new {
+        true => sync_parent(dir),
+        false => Ok(()),
     }
 }
 
@@ -70,10 +69,25 @@ pub(super) fn pending(name: &str) -> String {
     format!(".{name}.new")
 }
 
-/// Puts the new contents of `name`, which are durable, in the place of the old ones.
-pub(super) fn settle(dir: &Path, name: &str) -> io::Result<()> {
+/// Goes on where another process ended that had written new contents of `name`: makes them durable,
+/// and `dir` too.
+pub(super) fn finish(dir: &Path, name: &str) -> io::Result<()> {
+    settle(dir, name, &File::open(dir.join(pending(name)))?)?;
+    sync_parent(dir)
+}
+
+/// Makes the new contents of `name` durable and puts them in the place of the old ones.
+fn settle(dir: &Path, name: &str, new: &File) -> io::Result<()> {
+    new.sync_all()?;
     fs::rename(dir.join(pending(name)), dir.join(name))?;
     File::open(dir)?.sync_all()
+}
+
+fn sync_parent(dir: &Path) -> io::Result<()> {
+    match dir.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 /// Reads a whole file of at most `bytes_max`.
