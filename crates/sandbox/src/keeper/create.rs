@@ -4,10 +4,11 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use nix::fcntl::OFlag;
-use nix::unistd::{Gid, Uid, fchown, pipe2};
+use nix::unistd::{Gid, Pid, Uid, fchown, pipe2};
 use oci_spec::runtime::{Process, Spec};
 
 use super::bundle::{self, Bundle, Decided};
+use super::direct;
 use super::finish::Finish;
 use super::journal::Journal;
 use super::launch::{Begun, Subject, channel};
@@ -93,13 +94,7 @@ impl Keeper {
             channel: theirs,
             filter: filter.clone(),
         };
-        let job = Job {
-            id: id.to_owned(),
-            bundle,
-            streams: pipes.theirs,
-            finish,
-        };
-        let maker = starter::start(job, &entry).map_err(failed("fork the starter".into()))?;
+        let maker = self.make(id, bundle, (pipes.theirs, finish), &entry)?;
         let container = Container {
             serial,
             attempt: plan.attempt,
@@ -132,6 +127,37 @@ impl Keeper {
             start: plan.start,
             expected,
         })
+    }
+
+    /// Forks the maker: our own if it knows all that is asked for, else libcontainer's.
+    fn make(
+        &self,
+        id: &str,
+        bundle: Bundle,
+        (streams, finish): (starter::Streams, Finish),
+        entry: &Entry,
+    ) -> Result<Pid, Failure> {
+        let forked = match (direct::plan(&bundle), self.namespaces.of_the_common_shape()) {
+            (Some(plan), Some(namespaces)) => {
+                let job = direct::Job {
+                    plan,
+                    namespaces,
+                    streams,
+                    finish,
+                };
+                direct::start(&job, entry)
+            }
+            _ => {
+                let job = Job {
+                    id: id.to_owned(),
+                    bundle,
+                    streams,
+                    finish,
+                };
+                starter::start(job, entry)
+            }
+        };
+        forked.map_err(failed("fork the maker of the container".into()))
     }
 
     fn check_room(&self, plan: &ContainerPlan) -> Result<(), Failure> {

@@ -90,66 +90,91 @@ fn join(job: &Job, entry: &Entry) -> Result<(), Failure> {
 
 fn become_user(job: &Job) -> Result<(), Failure> {
     setsid().map_err(step("begin a session"))?;
-    become_root_inside(job)?;
-    connect_streams(job)?;
-    if job.process.no_new_privileges() == Some(true) {
-        prctl::set_no_new_privs().map_err(step("promise never to gain privileges"))?;
+    if job.namespaces.contains(CloneFlags::CLONE_NEWUSER) {
+        become_root_inside()?;
     }
-    let user = job.process.user();
-    if let Some(mask) = user.umask() {
-        umask(Mode::from_bits_truncate(mask));
-    }
-    let (uid, gid) = (Uid::from_raw(user.uid()), Gid::from_raw(user.gid()));
-    let groups: Vec<Gid> = user
-        .additional_gids()
-        .iter()
-        .flatten()
-        .map(|gid| Gid::from_raw(*gid))
-        .collect();
-    let early = chdir(job.process.cwd());
-    prctl::set_keepcaps(true).map_err(step("keep capabilities"))?;
-    setgroups(&groups).map_err(step("set supplementary groups"))?;
-    setresgid(gid, gid, gid).map_err(step("set the group"))?;
-    setresuid(uid, uid, uid).map_err(step("set the user"))?;
-    prctl::set_keepcaps(false).map_err(step("stop keeping capabilities"))?;
-    let permitted = caps::read(None, caps::CapSet::Permitted)
-        .and_then(|all| caps::set(None, caps::CapSet::Effective, &all));
-    permitted.map_err(step("regain capabilities until the last drop"))?;
-    // A directory that only the user may enter, or only root.
-    early
-        .or_else(|_| chdir(job.process.cwd()))
-        .map_err(|errno| {
-            let message = format!("enter {}: {errno}", job.process.cwd().display());
-            Failure::new(FailureClass::Invalid, message)
-        })?;
-    process::close_fds(3, u32::MAX, true).map_err(step("mark descriptors for closing"))
+    let identity = Identity {
+        process: &job.process,
+        streams: &job.streams,
+        finish: &job.finish,
+    };
+    identity.take()
 }
 
 /// Joining a user namespace gives all capabilities in it, but leaves the host's ids.
-fn become_root_inside(job: &Job) -> Result<(), Failure> {
-    if !job.namespaces.contains(CloneFlags::CLONE_NEWUSER) {
-        return Ok(());
-    }
+pub(super) fn become_root_inside() -> Result<(), Failure> {
     let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
     setresgid(gid, gid, gid).map_err(step("become the root group inside"))?;
     setresuid(uid, uid, uid).map_err(step("become root inside"))
 }
 
-fn connect_streams(job: &Job) -> Result<(), Failure> {
-    match &job.streams {
-        Streams::Pipes([stdin, stdout, stderr]) => {
-            connect(stdin.as_fd(), stdout.as_fd(), stderr.as_fd())
-                .map_err(step("connect the streams"))
+/// Who a process is, once it is where it belongs.
+pub(super) struct Identity<'a> {
+    /// What was asked for.
+    pub(super) process: &'a Process,
+    /// Its streams.
+    pub(super) streams: &'a Streams,
+    /// The way to the keeper.
+    pub(super) finish: &'a Finish,
+}
+
+impl Identity<'_> {
+    /// Takes it: streams, promise, ids, working directory. Capabilities are left to the last steps.
+    pub(super) fn take(&self) -> Result<(), Failure> {
+        self.connect_streams()?;
+        if self.process.no_new_privileges() == Some(true) {
+            prctl::set_no_new_privs().map_err(step("promise never to gain privileges"))?;
         }
-        Streams::Terminal => {
-            let failed = || step::<io::Error>("open a terminal in the container");
-            let (master, slave) = terminal::open_pair().map_err(failed())?;
-            own_terminal(&slave, &job.process).map_err(failed())?;
-            terminal::take_control(slave.as_fd()).map_err(failed())?;
-            let word = Word::Console.encode();
-            passing::send_datagram(job.finish.channel.fd(), &word, &[master.as_fd()])
-                .map_err(failed())?;
-            connect(slave.as_fd(), slave.as_fd(), slave.as_fd()).map_err(failed())
+        if let Some(mask) = self.process.user().umask() {
+            umask(Mode::from_bits_truncate(mask));
+        }
+        let early = chdir(self.process.cwd());
+        self.set_ids()?;
+        // A directory that only the user may enter, or only root.
+        early
+            .or_else(|_| chdir(self.process.cwd()))
+            .map_err(|errno| {
+                let message = format!("enter {}: {errno}", self.process.cwd().display());
+                Failure::new(FailureClass::Invalid, message)
+            })?;
+        process::close_fds(3, u32::MAX, true).map_err(step("mark descriptors for closing"))
+    }
+
+    fn set_ids(&self) -> Result<(), Failure> {
+        let user = self.process.user();
+        let (uid, gid) = (Uid::from_raw(user.uid()), Gid::from_raw(user.gid()));
+        let groups: Vec<Gid> = user
+            .additional_gids()
+            .iter()
+            .flatten()
+            .map(|gid| Gid::from_raw(*gid))
+            .collect();
+        prctl::set_keepcaps(true).map_err(step("keep capabilities"))?;
+        setgroups(&groups).map_err(step("set supplementary groups"))?;
+        setresgid(gid, gid, gid).map_err(step("set the group"))?;
+        setresuid(uid, uid, uid).map_err(step("set the user"))?;
+        prctl::set_keepcaps(false).map_err(step("stop keeping capabilities"))?;
+        let permitted = caps::read(None, caps::CapSet::Permitted)
+            .and_then(|all| caps::set(None, caps::CapSet::Effective, &all));
+        permitted.map_err(step("regain capabilities until the last drop"))
+    }
+
+    fn connect_streams(&self) -> Result<(), Failure> {
+        match self.streams {
+            Streams::Pipes([stdin, stdout, stderr]) => {
+                connect(stdin.as_fd(), stdout.as_fd(), stderr.as_fd())
+                    .map_err(step("connect the streams"))
+            }
+            Streams::Terminal => {
+                let failed = || step::<io::Error>("open a terminal in the container");
+                let (master, slave) = terminal::open_pair().map_err(failed())?;
+                own_terminal(&slave, self.process).map_err(failed())?;
+                terminal::take_control(slave.as_fd()).map_err(failed())?;
+                let word = Word::Console.encode();
+                passing::send_datagram(self.finish.channel.fd(), &word, &[master.as_fd()])
+                    .map_err(failed())?;
+                connect(slave.as_fd(), slave.as_fd(), slave.as_fd()).map_err(failed())
+            }
         }
     }
 }
@@ -171,7 +196,8 @@ fn connect(
     Ok(())
 }
 
-fn set_limits(process: &Process) -> Result<(), Failure> {
+/// Sets the limits of the calling process, which its children inherit.
+pub(super) fn set_limits(process: &Process) -> Result<(), Failure> {
     for limit in process.rlimits().iter().flatten() {
         setrlimit(resource(limit.typ()), limit.soft(), limit.hard()).map_err(|errno| {
             let message = format!(

@@ -21,7 +21,8 @@
 //! * [`boot`] sets the process up; [`serve`] is the loop and the requests.
 //! * [`create`] makes a container, [`exec`] a process in one; [`launch`] follows a starting
 //!   process; [`finish`] is what that process does last.
-//! * [`starter`] and [`join`] are the children that make a container, or enter one.
+//! * [`direct`] and [`starter`] are the children that make a container, ourselves or with
+//!   libcontainer; [`join`] is the one that enters one.
 //! * [`end`] follows an ending container.
 
 mod boot;
@@ -30,6 +31,7 @@ mod capabilities;
 mod control;
 mod create;
 mod dial;
+mod direct;
 mod end;
 mod exec;
 mod expect;

@@ -154,6 +154,19 @@ impl Namespaces {
         Ok(())
     }
 
+    /// What a container of the common shape joins, in this order: it has a user namespace, which
+    /// comes first since it gives the right to join the others, and processes of its own.
+    pub(super) fn of_the_common_shape(&self) -> Option<Vec<(BorrowedFd<'_>, CloneFlags)>> {
+        let user = self.user.as_ref().filter(|_| self.pid.is_none())?;
+        let net = self.net.as_ref()?;
+        Some(vec![
+            (user.as_fd(), CloneFlags::CLONE_NEWUSER),
+            (self.ipc.as_fd(), CloneFlags::CLONE_NEWIPC),
+            (self.uts.as_fd(), CloneFlags::CLONE_NEWUTS),
+            (net.as_fd(), CloneFlags::CLONE_NEWNET),
+        ])
+    }
+
     /// The shared namespaces with the descriptors that hold them, by their OCI names.
     pub(super) fn shared(&self) -> Vec<(&'static str, RawFd)> {
         let mut shared = vec![("ipc", self.ipc.as_raw_fd()), ("uts", self.uts.as_raw_fd())];

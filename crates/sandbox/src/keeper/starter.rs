@@ -18,6 +18,7 @@ use libcontainer::syscall::syscall::SyscallType;
 use libcontainer::workload::{
     Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
 };
+use nix::unistd::Pid;
 use oci_spec::runtime::{Process, Spec};
 
 use super::bundle::Bundle;
@@ -95,7 +96,7 @@ pub(super) struct Job {
 ///
 /// # Errors
 /// The fork failed. Anything later is said on the channel.
-pub(super) fn start(job: Job, entry: &Entry) -> io::Result<nix::unistd::Pid> {
+pub(super) fn start(job: Job, entry: &Entry) -> io::Result<Pid> {
     match fork(&entry.fork_options())? {
         Fork::Parent(pid) => Ok(pid),
         Fork::Child => {

@@ -288,7 +288,7 @@ fn make_busybox_layer(layer: &Path) {
     fs::copy("/bin/busybox", bin.join("busybox")).expect("package busybox-static is installed");
     for applet in [
         "sh", "cat", "echo", "sleep", "id", "kill", "ls", "head", "stat", "tty", "stty", "nc",
-        "wc", "seq", "true", "dd", "yes", "ps", "hostname", "readlink", "touch", "grep",
+        "wc", "sed", "seq", "true", "dd", "yes", "ps", "hostname", "readlink", "touch", "grep",
     ] {
         symlink("busybox", bin.join(applet)).unwrap();
     }

@@ -6,3 +6,4 @@ mod isolation;
 mod run;
 mod streams;
 mod survival;
+mod ways;
