@@ -74,7 +74,9 @@ fn privileged_a_group_has_what_it_needs_and_no_more() {
             inside(&group.netns, move || std::fs::read_to_string(path)).unwrap()
         };
         assert_eq!(sysctl("ipv6/conf/eth0/accept_ra"), "0\n");
+        assert_eq!(sysctl("ipv6/conf/eth0/disable_ipv6"), "1\n");
         assert_eq!(sysctl("ipv4/conf/all/accept_redirects"), "0\n");
+        assert_eq!(sysctl("ipv4/conf/eth0/accept_redirects"), "0\n");
         group.serve_tcp(80);
         assert_eq!(
             connect((group.address, 80).into()).unwrap(),

@@ -48,6 +48,7 @@ impl Bridge {
         };
         self.add_rules(kernel, lease, address)?;
         let bridge = self.bridge_index()?;
+        kernel.inside(attach.netns, lease.uid.as_str(), restrain_links)?;
         self.make_link(kernel, &attach, bridge)?;
         let port = link_index(&attach.port)?;
         let alias = self.owner.port_alias(&lease.uid);
@@ -156,16 +157,23 @@ fn stands_inside(mac: Mac) -> Result<bool, NetworkError> {
         .any(|link| link.name == INSIDE_NAME && link.mac == mac.0))
 }
 
+/// Says what holds for links that are made in the calling thread's network namespace: no IPv6, so
+/// no router can announce itself to the group, and no redirects. A link that is there already could
+/// be told so only under the lock of all links, for which the kernel lets us spin.
+fn restrain_links() -> Result<(), NetworkError> {
+    sysctl::set_if_present("ipv6/conf/default/disable_ipv6", "1")?;
+    sysctl::set_if_present("ipv6/conf/default/accept_ra", "0")?;
+    for who in ["all", "default"] {
+        sysctl::set(&format!("ipv4/conf/{who}/accept_redirects"), "0")?;
+    }
+    Ok(())
+}
+
 /// Loopback, address, default route and the gateway's Ethernet address, in the calling thread's
-/// network namespace. No IPv6 on the link, so no router can announce itself to the group.
+/// network namespace.
 fn set_up_inside(address: Ipv4Addr, gateway: Ipv4Addr) -> Result<(), NetworkError> {
     let mut netlink = open_inside()?;
     let index = link_index(INSIDE_NAME)?;
-    sysctl::set_if_present(&format!("ipv6/conf/{INSIDE_NAME}/disable_ipv6"), "1")?;
-    sysctl::set_if_present(&format!("ipv6/conf/{INSIDE_NAME}/accept_ra"), "0")?;
-    for who in ["all", INSIDE_NAME] {
-        sysctl::set(&format!("ipv4/conf/{who}/accept_redirects"), "0")?;
-    }
     let requests = [
         route::set_up(LOOPBACK_INDEX),
         route::add_address(index, address, 32),
