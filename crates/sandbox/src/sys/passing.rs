@@ -137,7 +137,7 @@ pub(crate) fn send_datagram(
 /// # Errors
 /// The message breaks a bound of [`protocol`], or the connection failed.
 pub(crate) fn receive(fd: BorrowedFd<'_>) -> io::Result<Option<Packet>> {
-    let mut bytes = vec![0_u8; INLINE_BYTES_MAX + 1];
+    let mut bytes = vec![0_u8; next_len(fd)?.min(INLINE_BYTES_MAX + 1)];
     let mut control = cmsg_space!([RawFd; KERNEL_FDS_MAX], UnixCredentials);
     let mut packet = Packet::default();
     let (len, complete) = {
@@ -163,10 +163,16 @@ pub(crate) fn receive(fd: BorrowedFd<'_>) -> io::Result<Option<Packet>> {
         return Err(malformed("a datagram is longer than its bound"));
     }
     bytes.truncate(len);
-    bytes.shrink_to_fit();
     packet.bytes = bytes;
     packet.fetch_detached()?;
     Ok(Some(packet))
+}
+
+/// How long the next datagram is. Room for the longest would have to be cleared for every one, and
+/// would stay in the memory of each keeper.
+fn next_len(fd: BorrowedFd<'_>) -> io::Result<usize> {
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
+    Ok(socket::recv(fd.as_raw_fd(), &mut [], flags)?)
 }
 
 /// Lets the runtime wait for a socket, which is made not to block.
