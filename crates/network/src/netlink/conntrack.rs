@@ -12,8 +12,14 @@ use super::{Answer, Message, Netlink};
 /// Forgets every connection from or to `address`.
 pub(crate) fn forget(netlink: &mut Netlink, address: Ipv4Addr) -> io::Result<()> {
     for side in [Side::Original, Side::Reply] {
-        for tuple in connections(netlink, side, address)? {
-            delete(netlink, &tuple)?;
+        match flush(netlink, side, address) {
+            // A kernel that does not filter here takes the address for half a tuple.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                for tuple in connections(netlink, side, address)? {
+                    delete(netlink, &tuple)?;
+                }
+            }
+            flushed => flushed?,
         }
     }
     Ok(())
@@ -47,13 +53,35 @@ const CTA_FILTER_FLAG_IP_SRC: u32 = 1;
 /// `struct nfgenmsg` for IPv4.
 const NFGENMSG: [u8; 4] = [libc::AF_INET as u8, 0, 0, 0];
 
+/// Lets the kernel find and forget the connections whose packets come from `address` on one side.
+/// Asking for them would lock each bucket of its table, empty or not.
+fn flush(netlink: &mut Netlink, side: Side, address: Ipv4Addr) -> io::Result<()> {
+    let body = filter(side, address);
+    match exchange(netlink, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, &body) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// The original tuples, as the kernel encodes them, of the connections whose packets come from
 /// `address` on one side.
 fn connections(netlink: &mut Netlink, side: Side, address: Ipv4Addr) -> io::Result<Vec<Vec<u8>>> {
-    let (tuple, flags) = match side {
-        Side::Original => (CTA_TUPLE_ORIG, CTA_FILTER_ORIG_FLAGS),
-        Side::Reply => (CTA_TUPLE_REPLY, CTA_FILTER_REPLY_FLAGS),
+    let (tuple, _) = side.attributes();
+    let body = filter(side, address);
+    let answers = exchange(netlink, IPCTNL_MSG_CT_GET, NLM_F_DUMP, &body)?;
+    let of = |answer: &Answer| {
+        let body = answer.body.get(NFGENMSG.len()..)?;
+        // An older kernel passes over the filter and shows everything.
+        let ip = find(find(body, tuple)?, CTA_TUPLE_IP)?;
+        (find(ip, CTA_IP_V4_SRC)? == address.octets()).then_some(())?;
+        find(body, CTA_TUPLE_ORIG).map(<[u8]>::to_vec)
     };
+    Ok(answers.iter().filter_map(of).collect())
+}
+
+/// Asks for the connections whose packets come from `address` on one side.
+fn filter(side: Side, address: Ipv4Addr) -> Vec<u8> {
+    let (tuple, flags) = side.attributes();
     let mut body = NFGENMSG.to_vec();
     nested(&mut body, tuple, |out| {
         nested(out, CTA_TUPLE_IP, |out| {
@@ -70,15 +98,17 @@ fn connections(netlink: &mut Netlink, side: Side, address: Ipv4Addr) -> io::Resu
             attribute(out, kind, &flag.to_ne_bytes());
         }
     });
-    let answers = exchange(netlink, IPCTNL_MSG_CT_GET, NLM_F_DUMP, &body)?;
-    let of = |answer: &Answer| {
-        let body = answer.body.get(NFGENMSG.len()..)?;
-        // An older kernel passes over the filter and shows everything.
-        let ip = find(find(body, tuple)?, CTA_TUPLE_IP)?;
-        (find(ip, CTA_IP_V4_SRC)? == address.octets()).then_some(())?;
-        find(body, CTA_TUPLE_ORIG).map(<[u8]>::to_vec)
-    };
-    Ok(answers.iter().filter_map(of).collect())
+    body
+}
+
+impl Side {
+    /// The attributes that name its tuple, and how that is compared.
+    const fn attributes(self) -> (u16, u16) {
+        match self {
+            Self::Original => (CTA_TUPLE_ORIG, CTA_FILTER_ORIG_FLAGS),
+            Self::Reply => (CTA_TUPLE_REPLY, CTA_FILTER_REPLY_FLAGS),
+        }
+    }
 }
 
 /// Forgets one connection; one that has just ended by itself is not an error.
