@@ -13,6 +13,7 @@
 //! This crate refuses to know how groups are run, where images are kept, and the kernel.
 
 mod api;
+mod calls;
 mod convert;
 mod deadline;
 mod door;
@@ -28,6 +29,7 @@ mod status;
 mod streams;
 
 pub use api::{Api, Settings};
+pub use calls::{OnCall, UNKNOWN_METHOD};
 pub use door::{Door, DoorError, Tls, bind_unix};
 pub use machine::{Machine, Progress, PullImage};
 pub use serve::{ServeError, serve};

@@ -11,12 +11,21 @@ use burstlet_supervisor::host::Host;
 use futures_util::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::transport::{Certificate, Identity as TlsIdentity, Server, ServerTlsConfig};
+use tower::layer::util::{Identity, Stack};
 
 use crate::api::Api;
+use crate::calls::{Calls, OnCall};
 use crate::door::{Accept, Door, clients};
 use crate::machine::Machine;
 
+/// Everything that is served.
+const DESCRIPTORS: [&[u8]; 4] = [
+    FILE_DESCRIPTOR_SET,
+    tonic_health::pb::FILE_DESCRIPTOR_SET,
+    tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+    tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+];
 /// Bytes of one decoded message, whether it was compressed or not.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
 /// Calls that are open at once on one connection.
@@ -49,6 +58,9 @@ pub enum ServeError {
     /// The descriptors do not fit together.
     #[error("set up reflection for the API")]
     Reflection(#[source] tonic_reflection::server::Error),
+    /// The descriptors cannot be read.
+    #[error("read the API's descriptors")]
+    Descriptors(#[source] prost::DecodeError),
     /// A server ended by itself.
     #[error("serve the API")]
     Server(#[source] tonic::transport::Error),
@@ -60,33 +72,36 @@ impl ServeError {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Tls(_) => ErrorKind::Invalid,
-            Self::Reflection(_) | Self::Server(_) => ErrorKind::Internal,
+            Self::Reflection(_) | Self::Descriptors(_) | Self::Server(_) => ErrorKind::Internal,
         }
     }
 }
 
-/// Serves the API on every door until `shutdown`. Calls and streams under way then have a few
-/// seconds to end; what is left is cut when the process ends.
+/// Serves the API on every door until `shutdown`, telling `on_call` of each call that is over. Calls
+/// and streams under way then have a few seconds to end; what is left is cut when the process ends.
 ///
 /// # Errors
 /// TLS cannot be set up, or a server ends by itself.
 pub async fn serve<H: Host, M: Machine>(
     api: Api<H, M>,
     doors: Vec<Door>,
+    on_call: OnCall,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
+    let calls = Calls::new(&DESCRIPTORS, on_call).map_err(ServeError::Descriptors)?;
     let routes = routes(&api).await?;
     let mut servers = Vec::new();
     for door in doors {
         let (server, door) = match door {
-            Door::Unix(listener) => (server(), Listener::Unix(listener)),
+            Door::Unix(listener) => (server(calls.clone()), Listener::Unix(listener)),
             Door::Tcp(listener, tls) => {
-                let identity = Identity::from_pem(tls.certificate, tls.key.expose());
+                let identity = TlsIdentity::from_pem(tls.certificate, tls.key.expose());
                 let config = ServerTlsConfig::new()
                     .identity(identity)
                     .client_ca_root(Certificate::from_pem(tls.client_ca))
                     .timeout(HANDSHAKE_MAX);
-                let server = server().tls_config(config).map_err(ServeError::Tls)?;
+                let server = server(calls.clone());
+                let server = server.tls_config(config).map_err(ServeError::Tls)?;
                 (server, Listener::Tcp(listener))
             }
         };
@@ -105,13 +120,15 @@ pub async fn serve<H: Host, M: Machine>(
     Ok(())
 }
 
+type WatchedServer = Server<Stack<Calls, Identity>>;
+
 enum Listener {
     Unix(tokio::net::UnixListener),
     Tcp(tokio::net::TcpListener),
 }
 
 async fn one<A: Accept>(
-    mut server: Server,
+    mut server: WatchedServer,
     routes: Routes,
     door: A,
     shutdown: CancellationToken,
@@ -131,7 +148,7 @@ async fn one<A: Accept>(
     }
 }
 
-fn server() -> Server {
+fn server(calls: Calls) -> WatchedServer {
     Server::builder()
         .max_concurrent_streams(CALLS_PER_CONNECTION_MAX)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
@@ -141,6 +158,7 @@ fn server() -> Server {
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .layer(calls)
 }
 
 async fn routes<H: Host, M: Machine>(api: &Api<H, M>) -> Result<Routes, ServeError> {

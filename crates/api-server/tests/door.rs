@@ -110,7 +110,8 @@ async fn tcp_needs_a_certificate_of_the_right_authority() {
         key: Secret::new(key),
         client_ca: clients.0.pem(),
     };
-    let server = tokio::spawn(serve(api, vec![Door::Tcp(listener, tls)], shutdown.clone()));
+    let doors = vec![Door::Tcp(listener, tls)];
+    let server = tokio::spawn(serve(api, doors, common::nobody(), shutdown.clone()));
     connect(port, &servers, Some(clients.issue("alice")))
         .await
         .unwrap();
@@ -132,8 +133,8 @@ async fn bad_certificates_are_told() {
         key: Secret::new("no".to_owned()),
         client_ca: "no".to_owned(),
     };
-    let error = serve(api, vec![Door::Tcp(listener, tls)], shutdown)
-        .await
-        .unwrap_err();
+    let doors = vec![Door::Tcp(listener, tls)];
+    let served = serve(api, doors, common::nobody(), shutdown).await;
+    let error = served.unwrap_err();
     assert_eq!(error.to_string(), "set up TLS for the API");
 }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, ServerTls};
 use crate::host::RealHost;
 use crate::machine::{self, Machine};
+use crate::metrics::{Metrics, StoreUse};
 use crate::node::Node;
 use crate::policy::{DOMAIN, Rules};
 
@@ -44,11 +45,7 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
         health,
         shutdown,
     } = serve;
-    let build = BuildInfo {
-        program: "burstlet",
-        version: env!("CARGO_PKG_VERSION"),
-    };
-    let registry = Registry::new(build).context("set up the metrics")?;
+    let (registry, metrics) = metrics(&groups).context("set up the metrics")?;
     let doors = doors(&config).await;
     let admin = bind_admin(&config).await;
     // Whatever fails must end the agent, and not only its door.
@@ -60,20 +57,13 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
         config: Arc::clone(&config),
         started: machine::now().wall,
     };
-    let settings = Settings {
-        policy: rules.policy().clone(),
-        allocatable: rules.allocatable(),
-        domain: DOMAIN.to_owned(),
-        total: machine.total(),
-        reserved: ResourceList {
-            cpu: Some(config.capacity.reserved_cpu),
-            memory: Some(config.capacity.reserved_memory),
-            ..ResourceList::default()
-        },
-        queue_max: config.capacity.queue_max,
+    let api = Api::new(groups.clone(), node, settings(&config, &rules, &machine));
+    let on_call = metrics.on_call.clone();
+    let serving = async {
+        let served = burstlet_api_server::serve(api, doors, on_call, shutdown.clone()).await;
+        shutdown.cancel();
+        served
     };
-    let api = Api::new(groups, node, settings);
-    let serving = burstlet_api_server::serve(api, doors, shutdown.clone());
     let administering = async {
         if let Some(listener) = admin {
             let shown = Admin {
@@ -84,9 +74,37 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
             admin::serve(shown, listener, shutdown.cancelled()).await;
         }
     };
-    let (served, ()) = tokio::join!(serving, administering);
-    shutdown.cancel();
+    let (served, (), ()) = tokio::join!(serving, administering, metrics.follow(&groups));
     served.context("serve the API")
+}
+
+fn metrics(groups: &Groups<RealHost>) -> Result<(Registry, Metrics), prometheus::Error> {
+    let registry = Registry::new(BuildInfo {
+        program: "burstlet",
+        version: env!("CARGO_PKG_VERSION"),
+    })?;
+    let images = groups.host().images.clone();
+    let look = move || StoreUse {
+        images: images.list().len(),
+        bytes: images.disk_bytes(),
+    };
+    let metrics = Metrics::register(&registry, groups, look)?;
+    Ok((registry, metrics))
+}
+
+fn settings(config: &Config, rules: &Rules, machine: &Machine) -> Settings {
+    Settings {
+        policy: rules.policy().clone(),
+        allocatable: rules.allocatable(),
+        domain: DOMAIN.to_owned(),
+        total: machine.total(),
+        reserved: ResourceList {
+            cpu: Some(config.capacity.reserved_cpu),
+            memory: Some(config.capacity.reserved_memory),
+            ..ResourceList::default()
+        },
+        queue_max: config.capacity.queue_max,
+    }
 }
 
 async fn doors(config: &Config) -> anyhow::Result<Vec<Door>> {

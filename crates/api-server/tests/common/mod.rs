@@ -6,9 +6,11 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use burstlet_api_server::{Api, Door, Machine, Progress, PullImage, Settings, bind_unix, serve};
+use burstlet_api_server::{
+    Api, Door, Machine, OnCall, Progress, PullImage, Settings, bind_unix, serve,
+};
 use burstlet_manifest::Policy;
 use burstlet_model::spec::ResourceList;
 use burstlet_model::{Bytes, ErrorKind, ImageRef, MilliCpu};
@@ -22,8 +24,8 @@ use burstlet_supervisor::{Capacity, Config, Groups};
 use burstlet_testkit::host::ScriptedHost;
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 pub struct Edge {
@@ -34,6 +36,15 @@ pub struct Edge {
     pub channel: Channel,
     pub dir: tempfile::TempDir,
     pub shutdown: CancellationToken,
+    pub ended: Ended,
+}
+
+/// The calls that are over, in that order: method and code.
+pub type Ended = Arc<Mutex<Vec<(String, Code)>>>;
+
+/// An observer that cares for nothing.
+pub fn nobody() -> OnCall {
+    OnCall::new(|_, _| {})
 }
 
 pub const MACHINE: ResourceList = ResourceList {
@@ -76,7 +87,13 @@ impl Edge {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("api.sock");
         let door = Door::Unix(bind_unix(&path).unwrap());
-        tokio::spawn(serve(api(&host, &shutdown), vec![door], shutdown.clone()));
+        let ended = Ended::default();
+        let told = Arc::clone(&ended);
+        let on_call = OnCall::new(move |method, code| {
+            told.lock().unwrap().push((method.to_owned(), code));
+        });
+        let api = api(&host, &shutdown);
+        tokio::spawn(serve(api, vec![door], on_call, shutdown.clone()));
         let channel = Endpoint::from_shared(format!("unix://{}", path.display()))
             .unwrap()
             .connect()
@@ -90,6 +107,7 @@ impl Edge {
             channel,
             dir,
             shutdown,
+            ended,
         }
     }
 

@@ -1,0 +1,60 @@
+//! What of the groups, the images and the API an operator sees at `/metrics`.
+//!
+//! | what                          | how it is learnt                                           |
+//! |-------------------------------|------------------------------------------------------------|
+//! | groups, queue, room, images   | looked up when somebody scrapes                            |
+//! | launches, restarts, OOM kills | from each change of each group, compared with the last one |
+//! | calls                         | told by the gRPC edge when a call is over                  |
+//!
+//! Nothing here is asked by the groups' loops, and nothing waits for it. No label has a value that
+//! a client chooses.
+
+mod calls;
+mod groups;
+mod images;
+mod lives;
+
+use burstlet_api_server::OnCall;
+use burstlet_supervisor::Groups;
+use burstlet_supervisor::host::Host;
+use burstlet_telemetry::Registry;
+
+use groups::GroupsNow;
+use images::ImagesNow;
+pub(crate) use images::StoreUse;
+use lives::Lives;
+
+/// What keeps the metrics up to date.
+pub(crate) struct Metrics {
+    /// To be told of each call.
+    pub(crate) on_call: OnCall,
+    lives: Lives,
+}
+
+impl Metrics {
+    /// Registers all of them; `images` tells what the image store holds.
+    ///
+    /// # Errors
+    /// A name is taken.
+    pub(crate) fn register<H: Host>(
+        registry: &Registry,
+        groups: &Groups<H>,
+        images: impl Fn() -> StoreUse + Send + Sync + 'static,
+    ) -> Result<Self, prometheus::Error> {
+        registry.register(GroupsNow::new(groups.clone())?)?;
+        registry.register(ImagesNow::new(images)?)?;
+        Ok(Self {
+            on_call: calls::register(registry)?,
+            lives: Lives::register(registry)?,
+        })
+    }
+
+    /// Follows the groups until the agent goes down.
+    pub(crate) async fn follow<H: Host>(self, groups: &Groups<H>) {
+        self.lives.follow(groups).await;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;

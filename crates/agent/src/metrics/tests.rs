@@ -1,0 +1,159 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use burstlet_api_server::OnCall;
+use burstlet_model::GroupUid;
+use burstlet_model::spec::{GroupSpec, ResourceList};
+use burstlet_model::{Bytes, MilliCpu};
+use burstlet_supervisor::{Capacity, Config, CreateRequest};
+use burstlet_telemetry::BuildInfo;
+use burstlet_testkit::host::{RunScript, ScriptedHost};
+use burstlet_testkit::spec;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+use super::*;
+
+const MACHINE: ResourceList = ResourceList {
+    cpu: Some(MilliCpu(4000)),
+    memory: Some(Bytes(8 << 30)),
+    ephemeral_storage: None,
+    pids: None,
+};
+
+struct Observed {
+    host: ScriptedHost,
+    groups: Groups<ScriptedHost>,
+    registry: Registry,
+    on_call: OnCall,
+}
+
+/// An agent's groups with their metrics, with a history of so many changes.
+fn observed(history_max: usize) -> Observed {
+    let host = ScriptedHost::new();
+    let config = Config {
+        capacity: Capacity {
+            machine: MACHINE,
+            reserved: ResourceList::default(),
+            overcommit_percent: 100,
+            default_request: ResourceList::default(),
+            waiting_max: 2,
+        },
+        groups_max: 100,
+        history_max,
+        launches_in_flight_max: 4,
+        probes_in_flight_max: 4,
+    };
+    let shutdown = CancellationToken::new();
+    let groups = Groups::start(Arc::new(host.clone()), config, Vec::new(), shutdown);
+    let build = BuildInfo {
+        program: "test",
+        version: "0",
+    };
+    let registry = Registry::new(build).unwrap();
+    let images = || StoreUse {
+        images: 2,
+        bytes: 4096,
+    };
+    let metrics = Metrics::register(&registry, &groups, images).unwrap();
+    let on_call = metrics.on_call.clone();
+    let followed = groups.clone();
+    tokio::spawn(async move { metrics.follow(&followed).await });
+    Observed {
+        host,
+        groups,
+        registry,
+        on_call,
+    }
+}
+
+impl Observed {
+    async fn create(&self, spec: GroupSpec) {
+        let request = CreateRequest {
+            uid: GroupUid::new(spec.name.name.as_str()).unwrap(),
+            definition: spec::definition(spec),
+            request_id: None,
+        };
+        self.groups.create(request).await.unwrap();
+    }
+
+    /// What is shown, but of the process.
+    fn text(&self) -> String {
+        let text = self.registry.render().unwrap();
+        let ours = |line: &&str| line.contains("burstlet_") && !line.contains("build_info");
+        text.lines()
+            .filter(ours)
+            .map(|line| format!("{line}\n"))
+            .collect()
+    }
+
+    fn value(&self, metric: &str) -> String {
+        let text = self.text();
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
+        value
+            .unwrap_or_else(|| panic!("no {metric}: {text}"))
+            .to_owned()
+    }
+}
+
+fn killed_once() -> [RunScript; 2] {
+    let killed = RunScript {
+        oom: true,
+        ..RunScript::ends(Duration::from_secs(1), 137)
+    };
+    [killed, RunScript::forever()]
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_labels_and_values() {
+    let observed = observed(1000);
+    observed.host.script("hungry", killed_once());
+    let hungry = spec::group("lives", vec![spec::container("hungry")]);
+    observed.create(hungry).await;
+    let mut large = spec::container("large");
+    large.resources.requests.cpu = Some(MilliCpu(64_000));
+    observed.create(spec::group("waits", vec![large])).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    observed.on_call.tell("burstlet.v1.Node/Info", Code::Ok);
+    insta::assert_snapshot!("metrics", observed.text());
+    check_documented(&observed.registry.render().unwrap());
+}
+
+/// Every metric has its row in the documentation.
+fn check_documented(text: &str) {
+    let documented = include_str!("../../../../docs/metrics.md");
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    for (name, kind) in types.filter_map(|line| line.split_once(' ')) {
+        let row = format!("| `{name}` | {kind} |");
+        let known = name.starts_with("process_") || documented.contains(&row);
+        assert!(known, "docs/metrics.md has no {row}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_again_is_counted_once() {
+    // Of most changes only the last is kept: the metrics have to look at all groups again.
+    let observed = observed(1);
+    for name in ["one", "two", "three"] {
+        observed.host.script(name, killed_once());
+        let group = spec::group(name, vec![spec::container(name)]);
+        observed.create(group).await;
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(observed.value("burstlet_container_restarts_total"), "3");
+    assert_eq!(observed.value("burstlet_container_oom_kills_total"), "3");
+    let launched = "burstlet_launch_stage_seconds_count{stage=\"started\"}";
+    assert_eq!(observed.value(launched), "3");
+
+    let uid = GroupUid::new("one").unwrap();
+    let one = observed.groups.get(&uid).unwrap();
+    one.restart(None).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(observed.value(launched), "4");
+    assert_eq!(observed.value("burstlet_container_oom_kills_total"), "3");
+    one.delete(None).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(observed.value("burstlet_groups{phase=\"Running\"}"), "2");
+    assert_eq!(observed.value(launched), "4");
+}

@@ -1,0 +1,200 @@
+//! Tells of each call when it is over: its method and its code.
+//!
+//! ```text
+//! request ─► service ─► head with a status     → over (a refusal)
+//!                   └─► head ─► data… ─► trailers → over
+//!                                   └─► dropped   → over, cancelled by the client
+//! ```
+//!
+//! A method that nobody serves has no name of its own, so that clients cannot make names up.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_util::future::BoxFuture;
+use http_body::{Body as HttpBody, Frame};
+use prost::Message;
+use prost_types::FileDescriptorSet;
+use tonic::body::Body;
+use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::codegen::{Bytes, Service};
+use tonic::{Code, Status};
+use tower::Layer;
+
+/// The name of every method that is not served.
+pub const UNKNOWN_METHOD: &str = "unknown";
+
+const STATUS_HEADER: &str = "grpc-status";
+
+/// Is told of each call that is over: `package.Service/Method`, and how it ended.
+#[derive(Clone)]
+pub struct OnCall(Arc<Observer>);
+
+type Observer = dyn Fn(&str, Code) + Send + Sync;
+
+impl OnCall {
+    /// Tells `observer`, which must not block.
+    pub fn new(observer: impl Fn(&str, Code) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(observer))
+    }
+
+    /// Tells of a call that is over.
+    pub fn tell(&self, method: &str, code: Code) {
+        (self.0)(method, code);
+    }
+}
+
+impl fmt::Debug for OnCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnCall")
+    }
+}
+
+/// Watches over the calls of a server.
+#[derive(Clone, Debug)]
+pub(crate) struct Calls {
+    methods: Arc<BTreeSet<String>>,
+    on_call: OnCall,
+}
+
+impl Calls {
+    /// Knows the methods of these descriptors.
+    pub(crate) fn new(descriptors: &[&[u8]], on_call: OnCall) -> Result<Self, prost::DecodeError> {
+        let mut methods = BTreeSet::new();
+        for encoded in descriptors {
+            for file in FileDescriptorSet::decode(*encoded)?.file {
+                for service in &file.service {
+                    let name = format!("{}.{}", file.package(), service.name());
+                    let method =
+                        |m: &prost_types::MethodDescriptorProto| format!("{name}/{}", m.name());
+                    methods.extend(service.method.iter().map(method));
+                }
+            }
+        }
+        Ok(Self {
+            methods: Arc::new(methods),
+            on_call,
+        })
+    }
+
+    fn begin(&self, path: &str) -> Call {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let method = match self.methods.get(path) {
+            Some(method) => method,
+            None => UNKNOWN_METHOD,
+        };
+        Call {
+            method: method.to_owned(),
+            on_call: self.on_call.clone(),
+            over: false,
+        }
+    }
+}
+
+impl<S> Layer<S> for Calls {
+    type Service = WatchedService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        WatchedService {
+            calls: self.clone(),
+            inner,
+        }
+    }
+}
+
+/// The services below, watched.
+#[derive(Clone, Debug)]
+pub(crate) struct WatchedService<S> {
+    calls: Calls,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for WatchedService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<WatchedBody>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let mut call = self.calls.begin(request.uri().path());
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            if let Some(code) = code(answer.headers()) {
+                call.end(code);
+            }
+            Ok(answer.map(|inner| WatchedBody { inner, call }))
+        })
+    }
+}
+
+/// An answer that says when it is over.
+#[derive(Debug)]
+pub(crate) struct WatchedBody {
+    inner: Body,
+    call: Call,
+}
+
+impl HttpBody for WatchedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(code) = frame.trailers_ref().and_then(code) {
+                    self.call.end(code);
+                }
+            }
+            Some(Err(status)) => self.call.end(status.code()),
+            None => self.call.end(Code::Unknown),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+}
+
+/// One call; told of once.
+#[derive(Debug)]
+struct Call {
+    method: String,
+    on_call: OnCall,
+    over: bool,
+}
+
+impl Call {
+    fn end(&mut self, code: Code) {
+        if !std::mem::replace(&mut self.over, true) {
+            self.on_call.tell(&self.method, code);
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        // Nobody waits for the rest.
+        self.end(Code::Cancelled);
+    }
+}
+
+fn code(headers: &HeaderMap) -> Option<Code> {
+    let status = headers.get(STATUS_HEADER)?;
+    Some(Code::from_bytes(status.as_bytes()))
+}
