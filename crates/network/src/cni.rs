@@ -154,12 +154,8 @@ impl Cni {
         lease: &Lease,
         netns: BorrowedFd<'_>,
     ) -> Result<Attached, CniError> {
-        if let Some(Entry {
-            result: Some(result),
-            ..
-        }) = self.cache.read(&lease.uid)?
-        {
-            return result::attached("cache", &result);
+        if let Some(attached) = self.attached(&lease.uid)? {
+            return Ok(attached);
         }
         let network = Network::load(&self.config.conf_dir, self.config.network.as_deref())?;
         let mut entry = Entry {
@@ -186,6 +182,13 @@ impl Cni {
                 Err(error)
             }
         }
+    }
+
+    /// How a group is connected, if it is.
+    pub(crate) fn attached(&self, uid: &GroupUid) -> Result<Option<Attached>, CniError> {
+        let result = self.cache.read(uid)?.and_then(|entry| entry.result);
+        let attached = |result| result::attached("cache", &result);
+        result.map(attached).transpose()
     }
 
     /// Asks the plugins whether a group is still connected as it was.

@@ -150,6 +150,24 @@ impl Network {
         }
     }
 
+    /// The address of a group that is connected.
+    ///
+    /// # Errors
+    /// What plugins answered cannot be read.
+    pub fn address_of(&self, uid: &GroupUid) -> Result<Option<IpAddr>, NetworkError> {
+        match &self.0.way {
+            Way::Bridge(_) => {
+                let lease = self.lease_of(uid);
+                Ok(lease.and_then(|lease| lease.address).map(Into::into))
+            }
+            Way::Cni(cni) => {
+                let attached = cni.attached(uid)?;
+                Ok(attached.and_then(|attached| attached.addresses.first().copied()))
+            }
+            Way::Host => Ok(None),
+        }
+    }
+
     /// Disconnects a group that has stopped; it keeps its lease. A group that is not attached is
     /// not an error. `netns` is the group's network namespace if it still exists; plugins may want
     /// it.

@@ -157,10 +157,13 @@ fn privileged_cni_leftovers_of_a_crash_are_cleared() {
         assert_eq!(addresses_in_use(&host), 2);
         drop((network, netns));
         let network = host.open().await;
+        let address = network.address_of(&live.uid).unwrap();
+        assert_eq!(address, Some(live.address.into()));
         network
             .reconcile(std::slice::from_ref(&live.uid), &[])
             .await
             .unwrap();
+        assert_eq!(network.address_of(&gone.uid).unwrap(), None);
         assert_eq!(addresses_in_use(&host), 1);
         assert_eq!(network.lease_of(&gone.uid), None);
         assert_eq!(

@@ -73,8 +73,10 @@ impl RealHost {
             self.tear_down(&group, None).await?;
             return Ok(Adoption::Absent);
         }
-        let lease = self.network.lease_of(of.uid);
-        let ip = lease.and_then(|lease| lease.address).map(Into::into);
+        let ip = self
+            .network
+            .address_of(of.uid)
+            .map_err(|error| fail(error.kind(), SANDBOX, &error))?;
         let sandbox = Sandbox {
             ip,
             created: snapshot.since,
