@@ -31,7 +31,12 @@ pub(crate) fn refusal(refusal: &Refusal) -> Status {
         };
         details.set_resource_info(kind, subject(refusal), "", message);
     }
-    with_details(code(refusal.kind()), chain(refusal), details)
+    let code = match refusal {
+        // To be tried again from the start: read, change, write.
+        Refusal::Changed { .. } => Code::Aborted,
+        _ => code(refusal.kind()),
+    };
+    with_details(code, chain(refusal), details)
 }
 
 /// A failure of the machine.

@@ -265,6 +265,31 @@ async fn updates_tags_and_annotations() {
 }
 
 #[tokio::test]
+async fn updates_of_a_version_are_of_no_other() {
+    let mut edge = Edge::start().await;
+    edge.run("web").await;
+    let read = edge.wait("web", Condition::Ready).await.metadata.unwrap();
+    let mut request = v1::UpdateRequest {
+        group: group("web"),
+        labels: [("tier".to_owned(), "front".to_owned())].into(),
+        resource_version: read.resource_version,
+        ..v1::UpdateRequest::default()
+    };
+    let updated = edge.groups.update(request.clone()).await.unwrap();
+    let written = updated.into_inner().metadata.unwrap();
+    assert_eq!(written.labels["tier"], "front");
+    request.labels = [("tier".to_owned(), "back".to_owned())].into();
+    let error = edge.groups.update(request.clone()).await.unwrap_err();
+    let code = (error.code(), reason(&error));
+    assert_eq!(code, (Code::Aborted, "Changed".to_owned()));
+    request.resource_version = written.resource_version;
+    edge.groups.update(request.clone()).await.unwrap();
+    request.resource_version = "odd".to_owned();
+    let error = edge.groups.update(request).await.unwrap_err();
+    assert_eq!(fields(&error), ["resource_version"]);
+}
+
+#[tokio::test]
 async fn says_why_not() {
     let mut edge = Edge::start().await;
     edge.run("web").await;

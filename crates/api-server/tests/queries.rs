@@ -241,3 +241,78 @@ async fn a_full_machine_queues() {
         (Code::FailedPrecondition, "WrongPhase")
     );
 }
+
+/// A change's kind and the group's name.
+fn told(change: &v1::WatchResponse) -> (Type, String) {
+    let metadata = change
+        .group
+        .as_ref()
+        .and_then(|group| group.metadata.as_ref());
+    (change.r#type(), metadata.unwrap().name.clone())
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_from_a_version() {
+    let mut edge = Edge::start().await;
+    edge.run("web").await;
+    let list = edge.groups.list(v1::ListRequest::default()).await;
+    let since = list.unwrap().into_inner().resource_version;
+    let request = v1::WatchRequest {
+        label_selector: "app in (web, late)".to_owned(),
+        resource_version: since,
+        ..v1::WatchRequest::default()
+    };
+    edge.run("other").await;
+    edge.run("late").await;
+    let mut watch = edge.groups.watch(request).await.unwrap().into_inner();
+    loop {
+        let change = watch.message().await.unwrap().unwrap();
+        match told(&change) {
+            // It may still have been on its way to be ready.
+            (Type::Modified, name) if name == "web" => {}
+            first => break assert_eq!(first, (Type::Added, "late".to_owned())),
+        }
+    }
+
+    for (version, code) in [("1", Code::Aborted), ("x", Code::InvalidArgument)] {
+        let request = v1::WatchRequest {
+            resource_version: version.to_owned(),
+            ..v1::WatchRequest::default()
+        };
+        let refused = match edge.groups.watch(request).await {
+            Ok(watch) => watch.into_inner().message().await.unwrap_err(),
+            Err(refused) => refused,
+        };
+        assert_eq!(refused.code(), code, "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn labels_bring_groups_into_a_watch_and_out() {
+    let mut edge = Edge::start().await;
+    edge.run("web").await;
+    edge.wait("web", Condition::Ready).await;
+    let request = v1::WatchRequest {
+        label_selector: "tier=front".to_owned(),
+        ..v1::WatchRequest::default()
+    };
+    let mut watch = edge.groups.watch(request).await.unwrap().into_inner();
+    assert_eq!(
+        watch.message().await.unwrap().unwrap().r#type(),
+        Type::Synced
+    );
+    let front = [("tier".to_owned(), "front".to_owned())].into();
+    let mut update = v1::UpdateRequest {
+        group: group("web"),
+        labels: front,
+        ..v1::UpdateRequest::default()
+    };
+    edge.groups.update(update.clone()).await.unwrap();
+    update.labels.clear();
+    update.remove_labels = vec!["tier".to_owned()];
+    edge.groups.update(update).await.unwrap();
+    for expected in [Type::Added, Type::Deleted] {
+        let change = watch.message().await.unwrap().unwrap();
+        assert_eq!(told(&change), (expected, "web".to_owned()));
+    }
+}

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use burstlet_model::spec::GroupSpec;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,9 @@ pub struct Change {
     pub kind: ChangeKind,
     /// The group after it; for a deletion, as it was last.
     pub snapshot: Arc<Snapshot>,
+    /// What it should have been before; nothing for a new one. A change of labels brings a group
+    /// into a watcher's sight, or out of it.
+    pub before: Option<Arc<GroupSpec>>,
     /// The change's number.
     pub resource_version: u64,
 }
@@ -81,7 +85,12 @@ impl Journal {
     }
 
     /// Numbers a change, keeps it and tells the watchers.
-    pub(crate) fn push(&self, kind: ChangeKind, mut snapshot: Snapshot) -> Arc<Snapshot> {
+    pub(crate) fn push(
+        &self,
+        kind: ChangeKind,
+        before: Option<Arc<GroupSpec>>,
+        mut snapshot: Snapshot,
+    ) -> Arc<Snapshot> {
         let mut kept = self.lock();
         let resource_version = kept.latest + 1;
         kept.latest = resource_version;
@@ -90,6 +99,7 @@ impl Journal {
         kept.changes.push_back(Change {
             kind,
             snapshot: Arc::clone(&snapshot),
+            before,
             resource_version,
         });
         if kept.changes.len() > self.history_max

@@ -48,7 +48,9 @@ pub(crate) fn list<H: Host, M: Machine>(
         let later = after.as_ref().is_none_or(|after| snapshot.name() > after);
         later && (phases.is_empty() || phases.contains(&snapshot.status.phase))
     };
-    let mut all = scope.select(api.groups().list().groups);
+    let listing = api.groups().list();
+    let resource_version = listing.resource_version.to_string();
+    let mut all = scope.select(listing.groups);
     all.retain(|snapshot| wanted(snapshot));
     let now = api.now();
     // Converted one by one while the page has room: a page is small, the node may be full.
@@ -69,6 +71,7 @@ pub(crate) fn list<H: Host, M: Machine>(
     Ok(v1::ListResponse {
         groups,
         next_page_token,
+        resource_version,
     })
 }
 

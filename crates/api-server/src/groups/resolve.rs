@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use burstlet_model::spec::GroupSpec;
 use burstlet_model::{ContainerName, GroupName, GroupUid, Name, Namespace};
 use burstlet_proto::v1;
 use burstlet_supervisor::host::Host;
-use burstlet_supervisor::{GroupHandle, Groups, Snapshot};
+use burstlet_supervisor::{Change, GroupHandle, Groups, Snapshot};
 use tonic::Status;
 
 use crate::selector::Selector;
@@ -74,6 +75,18 @@ pub(super) fn container(snapshot: &Snapshot, name: &str) -> Result<ContainerName
     }
 }
 
+/// The version that a request names; `None` if it names none.
+pub(super) fn version(text: &str) -> Result<Option<u64>, Status> {
+    let parse = |text: &str| {
+        let version = text.parse::<u64>();
+        version.map_err(|_| status::invalid("resource_version", "it is not of a group or a list"))
+    };
+    match text {
+        "" => Ok(None),
+        text => parse(text).map(Some),
+    }
+}
+
 /// Which groups a request is about.
 #[derive(Debug)]
 pub(super) struct Scope {
@@ -116,10 +129,20 @@ impl Scope {
 
     /// Whether it has this group.
     pub(super) fn has(&self, snapshot: &Snapshot) -> bool {
-        let here = |namespace: &Namespace| *namespace == snapshot.name().namespace;
+        self.has_as(&snapshot.uid, &snapshot.definition.spec)
+    }
+
+    /// Whether it had the group before this change.
+    pub(super) fn had(&self, change: &Change) -> bool {
+        let before = change.before.as_ref();
+        before.is_some_and(|before| self.has_as(&change.snapshot.uid, before))
+    }
+
+    fn has_as(&self, uid: &GroupUid, spec: &GroupSpec) -> bool {
+        let here = |namespace: &Namespace| *namespace == spec.name.namespace;
         self.namespace.as_ref().is_none_or(here)
-            && self.only.as_ref().is_none_or(|uid| *uid == snapshot.uid)
-            && self.selector.matches(&snapshot.definition.spec.labels)
+            && self.only.as_ref().is_none_or(|only| only == uid)
+            && self.selector.matches(&spec.labels)
     }
 
     /// The groups of the scope, of all.

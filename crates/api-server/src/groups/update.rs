@@ -1,4 +1,4 @@
-//! Update: tags and annotations.
+//! Update: labels, annotations and tags.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,29 +20,30 @@ use crate::{convert, status};
 /// How often a change is tried again because the group changed in between.
 const TRIES_MAX: usize = 8;
 
-/// Changes tags and annotations.
+/// Changes labels, annotations and tags; with a version, only those of that version.
 pub(crate) async fn update<H: Host, M: Machine>(
     api: &Api<H, M>,
     request: v1::UpdateRequest,
 ) -> Result<v1::ContainerGroup, Status> {
     let handle = resolve::group(api.groups(), request.group.as_ref())?;
+    let wanted = resolve::version(&request.resource_version)?;
     let mut tries = 0;
     loop {
         tries += 1;
         let snapshot = handle.snapshot();
         let definition = changed(api, &snapshot, &request)?;
-        let expected = Some(snapshot.resource_version);
-        match handle.update(definition, expected).await {
+        let expected = wanted.unwrap_or(snapshot.resource_version);
+        match handle.update(definition, Some(expected)).await {
             Ok(snapshot) => return convert::group(&snapshot, api.now()),
             // Somebody else was faster: what was just read may be old.
-            Err(Refusal::Changed { .. }) if tries < TRIES_MAX => {}
+            Err(Refusal::Changed { .. }) if wanted.is_none() && tries < TRIES_MAX => {}
             Err(refusal) => return Err(status::refusal(&refusal)),
         }
     }
 }
 
-/// The definition with the request's changes. Only tags and annotations of the new translation
-/// count: what was made from an annotation (a variable, a file) stays as it was at creation.
+/// The definition with the request's changes. Only labels, annotations and tags of the new
+/// translation count: what was made from an annotation (a variable, a file) stays as it was at creation.
 fn changed<H: Host, M: Machine>(
     api: &Api<H, M>,
     snapshot: &Snapshot,
@@ -50,6 +51,7 @@ fn changed<H: Host, M: Machine>(
 ) -> Result<Definition, Status> {
     let mut source = convert::parse_source(&snapshot.definition.source)?;
     if let Some(metadata) = source.get_mut("metadata").and_then(Value::as_object_mut) {
+        edit(metadata, "labels", &request.labels, &request.remove_labels);
         edit(metadata, "tags", &request.tags, &request.remove_tags);
         edit(
             metadata,
@@ -63,8 +65,9 @@ fn changed<H: Host, M: Machine>(
         .translate_by(&policy, &source, &snapshot.uid, "")
         .map_err(|refused| status::refused(&refused))?;
     let spec = GroupSpec {
-        tags: translation.spec.tags,
+        labels: translation.spec.labels,
         annotations: translation.spec.annotations,
+        tags: translation.spec.tags,
         ..GroupSpec::clone(&snapshot.definition.spec)
     };
     Ok(Definition {

@@ -1,4 +1,4 @@
-//! Watch: what is there now, then every change.
+//! Watch: what is there now, then every change; or every change since a version.
 
 use std::sync::Arc;
 
@@ -8,13 +8,14 @@ use burstlet_supervisor::host::Host;
 use burstlet_supervisor::{Change, ChangeKind, Changes, Snapshot};
 use tonic::Status;
 
-use super::resolve::Scope;
+use super::resolve::{self, Scope};
 use crate::api::Api;
 use crate::machine::Machine;
 use crate::streams::{self, Answer, Answers, Gone};
 use crate::{convert, status};
 
-/// What is there, a marker, and changes until the client goes. A watch of one group ends with it.
+/// What is there and a marker, unless the client knows it already, and changes until the client
+/// goes. A watch of one group ends with it.
 pub(crate) fn watch<H: Host, M: Machine>(
     api: &Api<H, M>,
     request: &v1::WatchRequest,
@@ -26,12 +27,19 @@ pub(crate) fn watch<H: Host, M: Machine>(
         &request.label_selector,
         only,
     )?;
+    let since = resolve::version(&request.resource_version)?;
     let permit = api.stream_permit()?;
-    let listing = api.groups().list();
+    let (there, since) = match since {
+        Some(since) => (None, since),
+        None => {
+            let listing = api.groups().list();
+            (Some(scope.select(listing.groups)), listing.resource_version)
+        }
+    };
     let watcher = Watcher {
         api: api.clone(),
-        changes: api.groups().watch(listing.resource_version),
-        there: scope.select(listing.groups),
+        changes: api.groups().watch(since),
+        there,
         scope,
     };
     let span = tracing::debug_span!("watch");
@@ -41,22 +49,16 @@ pub(crate) fn watch<H: Host, M: Machine>(
 struct Watcher<H, M> {
     api: Api<H, M>,
     scope: Scope,
-    there: Vec<Arc<Snapshot>>,
+    /// What to begin with.
+    there: Option<Vec<Arc<Snapshot>>>,
     changes: Changes,
 }
 
 impl<H: Host, M: Machine> Watcher<H, M> {
     async fn run(mut self, answers: Answer<v1::WatchResponse>) -> Result<(), Status> {
-        for snapshot in std::mem::take(&mut self.there) {
-            if self.send(&answers, Type::Added, &snapshot).await? == Some(Gone) {
-                return Ok(());
-            }
-        }
-        let synced = v1::WatchResponse {
-            r#type: Type::Synced.into(),
-            group: None,
-        };
-        if streams::send(&answers, synced).await.is_err() {
+        if let Some(there) = self.there.take()
+            && self.begin(&answers, there).await? == Some(Gone)
+        {
             return Ok(());
         }
         loop {
@@ -71,22 +73,39 @@ impl<H: Host, M: Machine> Watcher<H, M> {
         }
     }
 
+    /// Tells what is there, and that this was all.
+    async fn begin(
+        &self,
+        answers: &Answer<v1::WatchResponse>,
+        there: Vec<Arc<Snapshot>>,
+    ) -> Result<Option<Gone>, Status> {
+        for snapshot in there {
+            if self.send(answers, Type::Added, &snapshot).await? == Some(Gone) {
+                return Ok(Some(Gone));
+            }
+        }
+        let synced = v1::WatchResponse {
+            r#type: Type::Synced.into(),
+            group: None,
+        };
+        Ok(streams::send(answers, synced).await.err())
+    }
+
     /// Whether to go on.
     async fn tell(
         &self,
         answers: &Answer<v1::WatchResponse>,
         change: &Change,
     ) -> Result<bool, Status> {
-        if !self.scope.has(&change.snapshot) {
-            return Ok(true);
-        }
-        let kind = match change.kind {
-            ChangeKind::Added => Type::Added,
-            ChangeKind::Modified => Type::Modified,
-            ChangeKind::Deleted => Type::Deleted,
+        let has = self.scope.has(&change.snapshot);
+        let kind = match (change.kind, self.scope.had(change), has) {
+            (_, false, false) => return Ok(true),
+            (ChangeKind::Deleted, ..) | (_, true, false) => Type::Deleted,
+            (ChangeKind::Added, ..) | (_, false, true) => Type::Added,
+            (ChangeKind::Modified, true, true) => Type::Modified,
         };
         let gone = self.send(answers, kind, &change.snapshot).await?.is_some();
-        let over = self.scope.is_single() && kind == Type::Deleted;
+        let over = self.scope.is_single() && change.kind == ChangeKind::Deleted;
         Ok(!gone && !over)
     }
 

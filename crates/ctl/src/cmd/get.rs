@@ -168,7 +168,7 @@ async fn watch(args: &Args, client: &Client, namespace: &str) -> Result<Exit> {
     let request = WatchRequest {
         namespace: namespace.to_owned(),
         label_selector: args.selector.clone(),
-        group: None,
+        ..WatchRequest::default()
     };
     let changes = client
         .groups()

@@ -93,6 +93,7 @@ impl ContainerGroups for Agent {
         Ok(Response::new(api::ListResponse {
             groups,
             next_page_token,
+            resource_version: "1".to_owned(),
         }))
     }
 

@@ -25,7 +25,7 @@ fn push(journal: &Journal) -> u64 {
         request_id: None,
     };
     journal
-        .push(ChangeKind::Modified, snapshot)
+        .push(ChangeKind::Modified, None, snapshot)
         .resource_version
 }
 

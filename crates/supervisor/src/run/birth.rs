@@ -64,7 +64,7 @@ pub(crate) fn adopt<H: Host>(
     };
     let snapshot = shared
         .journal
-        .push(ChangeKind::Added, origin.snapshot(&seen));
+        .push(ChangeKind::Added, None, origin.snapshot(&seen));
     born(shared, origin, seen, (seat, Birth::Alive(snapshot)))
 }
 

@@ -35,6 +35,7 @@ impl<H: Host> GroupLoop<H> {
         self.published_revision = revision;
         let snapshot = self.shared.journal.push(
             ChangeKind::Modified,
+            Some(Arc::clone(&last.definition.spec)),
             Snapshot {
                 uid: self.origin.uid.clone(),
                 definition: self.origin.definition.clone(),
@@ -69,7 +70,7 @@ impl<H: Host> GroupLoop<H> {
     pub(super) fn be_born(&mut self) {
         self.published_revision = self.seen.events.revision();
         let first = self.origin.snapshot(&self.seen);
-        let snapshot = self.shared.journal.push(ChangeKind::Added, first);
+        let snapshot = self.shared.journal.push(ChangeKind::Added, None, first);
         self.published.send_replace(Arc::clone(&snapshot));
         self.born.send_replace(Birth::Alive(snapshot));
         info!("the group is created");
@@ -106,7 +107,11 @@ impl<H: Host> GroupLoop<H> {
             return;
         }
         let last = self.origin.snapshot(&self.seen);
-        let last = self.shared.journal.push(ChangeKind::Deleted, last);
+        let before = Arc::clone(&self.published.borrow().definition.spec);
+        let last = self
+            .shared
+            .journal
+            .push(ChangeKind::Deleted, Some(before), last);
         for (_, reply) in self.acks.drain(..) {
             // Whoever asked may have gone.
             let _ = reply.send(Ok(Arc::clone(&last)));
