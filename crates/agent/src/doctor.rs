@@ -4,22 +4,32 @@ use std::fmt;
 use std::path::Path;
 
 use burstlet_cgroup::Hierarchy;
+use nix::sys::resource::{Resource, getrlimit};
 
 use crate::config::Config;
 use crate::network;
 
 /// One thing that was looked at.
-struct Finding {
-    what: String,
-    verdict: Verdict,
-    detail: String,
-    advice: String,
+#[derive(Clone, Debug)]
+pub(crate) struct Finding {
+    /// Its name.
+    pub(crate) what: String,
+    /// How it is.
+    pub(crate) verdict: Verdict,
+    /// What was found.
+    pub(crate) detail: String,
+    /// What to do, unless it is as it should be.
+    pub(crate) advice: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+/// How something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// As it should be.
     Good,
+    /// Groups run, but not with all that is offered.
     Lacking,
+    /// Groups do not run.
     Bad,
 }
 
@@ -36,12 +46,21 @@ impl fmt::Display for Verdict {
 /// The oldest kernel with all that is needed: idmapped mounts for overlay's layers.
 const KERNEL_MIN: (u32, u32) = (5, 19);
 
-/// Looks at the host, prints what was found, and says whether Burstlet can run.
-pub(crate) fn doctor(config: &Config) -> bool {
-    let mut findings = vec![root(), kernel(), overlay(), user_namespaces()];
+/// Files that the agent should be able to have open: a few for each group, and for each stream.
+const OPEN_FILES_MIN: u64 = 16_384;
+
+/// Looks at the host.
+pub(crate) fn look(config: &Config) -> Vec<Finding> {
+    let mut findings = vec![root(), kernel(), overlay(), user_namespaces(), open_files()];
     findings.extend(programs(config));
     findings.extend(cgroups());
     findings.extend(networks(config));
+    findings
+}
+
+/// Looks at the host, prints what was found, and says whether Burstlet can run.
+pub(crate) fn doctor(config: &Config) -> bool {
+    let findings = look(config);
     let width = findings
         .iter()
         .map(|finding| finding.what.len())
@@ -125,6 +144,22 @@ fn user_namespaces() -> Finding {
         format!("at most {count}"),
         advice,
     )
+}
+
+fn open_files() -> Finding {
+    let limits = getrlimit(Resource::RLIMIT_NOFILE);
+    let (soft, hard) = limits.unwrap_or_default();
+    Finding {
+        what: "open files".to_owned(),
+        verdict: match hard >= OPEN_FILES_MIN {
+            true => Verdict::Good,
+            false => Verdict::Lacking,
+        },
+        detail: format!("at most {soft} now, {hard} if asked for"),
+        advice: format!(
+            "run burstlet with a hard limit of {OPEN_FILES_MIN} or more (LimitNOFILE= of its unit)"
+        ),
+    }
 }
 
 fn programs(config: &Config) -> Vec<Finding> {

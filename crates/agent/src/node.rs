@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
 use crate::config::{Config, NetworkMode};
+use crate::doctor::{self, Finding, Verdict};
 use crate::host::RealHost;
 use crate::host::credentials;
 use crate::host::failure::chain;
@@ -60,6 +61,13 @@ impl Machine for Node {
             state_dir: config.state_dir.display().to_string(),
             run_dir: config.run_dir.display().to_string(),
         }
+    }
+
+    async fn doctor(&self) -> Vec<v1::HostFinding> {
+        let config = Arc::clone(&self.config);
+        let looked = tokio::task::spawn_blocking(move || doctor::look(&config)).await;
+        let findings = looked.unwrap_or_default().into_iter();
+        findings.map(host_finding).collect()
     }
 
     async fn pull(&self, request: PullImage, progress: Progress) -> Result<v1::Image, HostError> {
@@ -206,6 +214,21 @@ impl Node {
             labels: config.labels.clone().into_iter().collect(),
             ..v1::Image::default()
         }
+    }
+}
+
+fn host_finding(finding: Finding) -> v1::HostFinding {
+    let good = finding.verdict == Verdict::Good;
+    v1::HostFinding {
+        what: finding.what,
+        verdict: match finding.verdict {
+            Verdict::Good => v1::host_finding::Verdict::Ok,
+            Verdict::Lacking => v1::host_finding::Verdict::Lacking,
+            Verdict::Bad => v1::host_finding::Verdict::Bad,
+        }
+        .into(),
+        detail: finding.detail,
+        advice: if good { String::new() } else { finding.advice },
     }
 }
 

@@ -33,6 +33,9 @@ pub trait Machine: Send + Sync + 'static {
     /// What the machine is.
     fn info(&self) -> impl Future<Output = v1::NodeInfo> + Send;
 
+    /// What of it works and what does not.
+    fn doctor(&self) -> impl Future<Output = Vec<v1::HostFinding>> + Send;
+
     /// Sees to it that an image is in the store.
     fn pull(
         &self,

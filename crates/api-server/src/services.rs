@@ -175,4 +175,9 @@ impl<H: Host, M: Machine> Node for Api<H, M> {
     async fn capacity(&self, _: Request<v1::CapacityRequest>) -> Reply<v1::CapacityResponse> {
         Ok(Response::new(node::capacity(self)))
     }
+
+    async fn doctor(&self, _: Request<v1::DoctorRequest>) -> Reply<v1::DoctorResponse> {
+        let findings = self.machine().doctor().await;
+        Ok(Response::new(v1::DoctorResponse { findings }))
+    }
 }

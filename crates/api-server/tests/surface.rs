@@ -47,7 +47,7 @@ async fn every_call_is_there() {
             }
         }
     }
-    assert_eq!(calls, 18 + 6 + 3);
+    assert_eq!(calls, 18 + 6 + 4);
 }
 
 /// Every field below a message, as the matrix writes its path.
@@ -270,6 +270,8 @@ async fn node() {
         .unwrap()
         .into_inner();
     assert_eq!(info.name, "node");
+    let doctor = edge.node.doctor(v1::DoctorRequest {}).await.unwrap();
+    assert_eq!(doctor.into_inner().findings[0].what, "kernel");
     let answer = edge
         .node
         .capabilities(v1::CapabilitiesRequest {})

@@ -118,6 +118,8 @@ pub(crate) enum Command {
     Prune(cmd::prune::Args),
     /// Show the node: what it is, has and gives
     Info(cmd::info::Args),
+    /// Show what of the node works, what does not, and what to do
+    Doctor(cmd::doctor::Args),
     /// Show which fields of a group file are done, warned about or refused
     Capabilities(cmd::capabilities::Args),
     /// Print a completion script

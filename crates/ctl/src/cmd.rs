@@ -7,6 +7,7 @@ pub(crate) mod completion;
 pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod describe;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod export;
@@ -74,6 +75,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Import(args) => import::run(&args, &client).await,
         Command::Rmi(args) => rmi::run(&args, &client).await,
         Command::Prune(args) => prune::run(&args, &client).await,
+        Command::Doctor(args) => doctor::run(&args, &client).await,
         Command::Info(args) => info::run(&args, &client).await,
         Command::Capabilities(args) => capabilities::run(&args, &client).await,
         Command::Completion(_) | Command::Man(_) => Ok(Exit::SUCCESS),

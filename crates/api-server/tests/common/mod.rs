@@ -216,6 +216,13 @@ impl Machine for Store {
         }
     }
 
+    async fn doctor(&self) -> Vec<v1::HostFinding> {
+        vec![v1::HostFinding {
+            what: "kernel".to_owned(),
+            ..v1::HostFinding::default()
+        }]
+    }
+
     async fn pull(&self, request: PullImage, progress: Progress) -> Result<v1::Image, HostError> {
         if request.image.repository().ends_with("missing") {
             return Err(missing("missing"));
