@@ -6,6 +6,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod admin;
+pub mod api;
+mod programs;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -19,30 +23,33 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+pub use programs::{Outcome, command, repository, sample_image};
+
 /// How long anything may take that should take milliseconds: the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// What an agent is started with beside the defaults.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Setup<'a> {
+    /// Keys of `[network]`.
+    pub network: &'a str,
+    /// Other sections.
+    pub more: &'a str,
+    /// Variables of its environment.
+    pub environment: &'a [(&'a str, &'a str)],
+}
+
 /// An agent under test.
 pub struct Agent {
     dir: tempfile::TempDir,
+    environment: Vec<(String, String)>,
     child: Option<Child>,
     before: HostState,
     finished: bool,
     _turn: MutexGuard<'static, ()>,
     _host: Flock<fs::File>,
-}
-
-/// What a command printed and how it ended.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The exit code; `None` if a signal ended it.
-    pub code: Option<i32>,
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error.
-    pub stderr: String,
 }
 
 impl Agent {
@@ -61,6 +68,16 @@ impl Agent {
     /// Starts an agent with more keys in `[network]`, and more sections.
     #[must_use]
     pub fn start_on(network: &str, more: &str) -> Self {
+        Self::start_as(Setup {
+            network,
+            more,
+            ..Setup::default()
+        })
+    }
+
+    /// Starts an agent.
+    #[must_use]
+    pub fn start_as(setup: Setup<'_>) -> Self {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(
             nix::unistd::geteuid().is_root(),
@@ -72,26 +89,38 @@ impl Agent {
             .prefix("burstlet-test-")
             .tempdir()
             .unwrap();
+        let variable = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut agent = Self {
             dir,
+            environment: setup.environment.iter().map(variable).collect(),
             child: None,
             before,
             finished: false,
             _turn: turn,
             _host: host,
         };
+        fs::write(agent.config(), agent.configuration(setup)).unwrap();
+        agent.launch();
+        agent
+    }
+
+    fn configuration(&self, setup: Setup<'_>) -> String {
         let number = std::process::id() % 10_000;
-        let path = agent.dir.path().display();
-        let config = format!(
+        let path = self.dir.path().display();
+        let Setup { network, more, .. } = setup;
+        format!(
             "state_dir = \"{path}/state\"\nrun_dir = \"{path}/run\"\ncgroup_root = \"bt{number}\"\n\
              [admin]\nlisten = \"127.0.0.1:0\"\n\
              [network]\nbridge = \"bt{number}\"\nsubnet = \"10.{}.{}.0/24\"\n{network}\n{more}\n",
             200 + number / 250 % 40,
             number % 250,
-        );
-        fs::write(agent.config(), config).unwrap();
-        agent.launch();
-        agent
+        )
+    }
+
+    /// The address of the agent's socket, as clients name it.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("unix://{}/run/burstlet.sock", self.dir.path().display())
     }
 
     /// The agent's configuration file.
@@ -116,6 +145,7 @@ impl Agent {
         let child = command("burstlet")
             .arg("--config")
             .arg(self.config())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -182,21 +212,14 @@ impl Agent {
         });
         let output = child.wait_with_output().unwrap();
         feeder.join().unwrap();
-        Outcome {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        output.into()
     }
 
     /// A `burstctl` command against this agent, for tests that need its process.
     #[must_use]
     pub fn ctl_command(&self, args: &[&str]) -> Command {
         let mut command = command("burstctl");
-        command.env(
-            "BURSTLET_ADDRESS",
-            format!("unix://{}/run/burstlet.sock", self.dir.path().display()),
-        );
+        command.env("BURSTLET_ADDRESS", self.address());
         command.args(args);
         command
     }
@@ -303,13 +326,19 @@ impl Agent {
         self.dir.path().join("agent.log")
     }
 
-    /// What the agent has logged, its end if it is long.
-    #[must_use]
-    pub fn log(&self) -> String {
+    /// All that the agent has logged.
+    fn whole_log(&self) -> String {
         let mut text = String::new();
         if let Ok(mut file) = fs::File::open(self.log_file()) {
             let _ = file.read_to_string(&mut text);
         }
+        text
+    }
+
+    /// What the agent has logged, its end if it is long.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let text = self.whole_log();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(80)..].join("\n")
     }
@@ -324,60 +353,9 @@ impl Drop for Agent {
     }
 }
 
-/// A program under test, without the variables that this suite, or whoever runs it, has set for
-/// other agents.
-#[must_use]
-pub fn command(name: &str) -> Command {
-    let mut command = Command::new(program(name));
-    for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("BURSTLET_"))
-    {
-        command.env_remove(variable);
-    }
-    command
-}
-
 /// Waits until no other suite is on this host, which would look like a leak of ours. The lock is on
 /// a directory that is always there, so that it leaves nothing behind.
 fn host_turn() -> Flock<fs::File> {
     let directory = fs::File::open("/run").unwrap();
     Flock::lock(directory, FlockArg::LockExclusive).unwrap()
-}
-
-/// A program under test: from `BURSTLET_TEST_PROGRAMS`, else from the directory that this test was
-/// built into.
-fn program(name: &str) -> PathBuf {
-    let directory = std::env::var_os("BURSTLET_TEST_PROGRAMS")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| {
-            let own = std::env::current_exe().unwrap();
-            own.parent().and_then(Path::parent).unwrap().to_owned()
-        });
-    let path = directory.join(name);
-    assert!(
-        path.exists(),
-        "{} is missing: hack/test builds it",
-        path.display()
-    );
-    path
-}
-
-/// The repository's root.
-#[must_use]
-pub fn repository() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-/// The sample image as an archive, named `name`.
-#[must_use]
-pub fn sample_image(name: &str) -> Vec<u8> {
-    let output = Command::new(repository().join("hack/sample-image"))
-        .arg(name)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output.stdout
 }

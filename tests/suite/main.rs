@@ -2,20 +2,30 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod api;
+mod cni;
+mod commands;
 mod configuration;
 mod containers;
 mod contents;
 mod crash;
+mod doors;
+mod health;
 mod isolation;
 mod life;
+mod metrics;
 mod network;
 mod probes;
+mod queue;
+mod registry;
+mod security;
 mod streams;
 mod terminal;
 mod verbs;
 mod volumes;
 
-use burstlet_tests::{Agent, sample_image};
+use burstlet_tests::{Agent, Setup, sample_image};
+use serde_json::{Value, json};
 
 /// The image that every test runs: busybox.
 const IMAGE: &str = "localhost/sample:1";
@@ -27,7 +37,15 @@ fn agent() -> Agent {
 
 /// An agent with more configuration that has the image.
 fn agent_with(more: &str) -> Agent {
-    let agent = Agent::start_with(more);
+    agent_as(Setup {
+        more,
+        ..Setup::default()
+    })
+}
+
+/// An agent that is started so and has the image.
+fn agent_as(setup: Setup<'_>) -> Agent {
+    let agent = Agent::start_as(setup);
     agent.ok_with(&["import", "-"], &sample_image(IMAGE));
     agent
 }
@@ -46,7 +64,41 @@ fn create(agent: &Agent, name: &str, script: &str, more: &str) {
     agent.ok_with(&["create", "-f", "-"], group(name, script, more).as_bytes());
 }
 
+/// A group of one container that runs `script` and ends at once when it is told to, as JSON to be
+/// changed by field.
+fn shell_group(name: &str, script: &str) -> Value {
+    let main = json!({
+        "name": "main",
+        "image": IMAGE,
+        "imagePullPolicy": "Never",
+        "command": ["sh", "-c", script],
+    });
+    json!({
+        "apiVersion": "burstlet.dev/v1",
+        "kind": "ContainerGroup",
+        "metadata": {"name": name},
+        "spec": {"terminationGracePeriodSeconds": 0, "containers": [main]},
+    })
+}
+
+/// Changes the first main container of a group's JSON.
+fn with_container(mut group: Value, field: &str, value: Value) -> Value {
+    group["spec"]["containers"][0][field] = value;
+    group
+}
+
+/// Changes a group's JSON.
+fn with_spec(mut group: Value, field: &str, value: Value) -> Value {
+    group["spec"][field] = value;
+    group
+}
+
+/// Creates a group from its JSON.
+fn create_json(agent: &Agent, group: &Value) {
+    agent.ok_with(&["create", "-f", "-"], group.to_string().as_bytes());
+}
+
 /// The state of a group's first main container.
-fn state(group: &serde_json::Value) -> &serde_json::Value {
+fn state(group: &Value) -> &Value {
     &group["status"]["containerStatuses"][0]
 }

@@ -40,7 +40,8 @@ const EDGES: &[(&str, &[&str])] = &[
     // It measures through the API, on a connection that stays open.
     ("bench", &["proto"]),
     ("testkit", &["model", "supervisor"]),
-    ("tests", &["testkit"]),
+    // What burstctl does not show is asked over the API.
+    ("tests", &["proto", "testkit"]),
     ("xtask", &[]),
 ];
 
