@@ -8,7 +8,7 @@ mod websocket;
 
 use bytes::Bytes;
 
-use crate::{Chunk, WireError};
+use crate::Wire;
 
 pub use exit::Exit;
 pub use protocol::CommandProtocol;
@@ -52,32 +52,11 @@ pub enum Output {
 }
 
 /// The wire of one exec or attach.
-pub trait CommandWire: Send {
-    /// Takes what came from the connection.
-    fn receive(&mut self, chunk: Chunk);
-
-    /// What that means, one by one.
-    ///
-    /// # Errors
-    /// The client does not keep to the protocol. Nothing can be read after that.
-    fn next_event(&mut self) -> Result<Option<ClientEvent>, WireError>;
-
+pub trait CommandWire: Wire<Event = ClientEvent> {
     /// Sends output. It goes nowhere if the client did not ask for it or does not want it any
     /// more.
     fn send(&mut self, output: Output, bytes: &[u8]);
 
-    /// Says how it ended, and that nothing follows. All output was sent before.
+    /// Says how it ended, and that no output follows. All of it was sent before.
     fn end(&mut self, exit: &Exit);
-
-    /// Says goodbye, when the client has had time to read the end.
-    fn close(&mut self);
-
-    /// Sends something that a connection without a client cannot bear for long.
-    fn keep_alive(&mut self);
-
-    /// What is to be written to the connection next.
-    fn take_outgoing(&mut self) -> Option<Chunk>;
-
-    /// Bytes that wait to be taken.
-    fn outgoing_bytes(&self) -> usize;
 }

@@ -5,7 +5,7 @@ mod websocket;
 
 use bytes::Bytes;
 
-use crate::{Chunk, WireError};
+use crate::Wire;
 
 pub use spdy::SpdyForward;
 pub use websocket::{PORTS_MAX, WebSocketForward};
@@ -44,16 +44,7 @@ pub enum ForwardEvent {
 }
 
 /// The wire of one port-forward.
-pub trait ForwardWire: Send {
-    /// Takes what came from the connection.
-    fn receive(&mut self, chunk: Chunk);
-
-    /// What that means, one by one.
-    ///
-    /// # Errors
-    /// The client does not keep to the protocol. Nothing can be read after that.
-    fn next_event(&mut self) -> Result<Option<ForwardEvent>, WireError>;
-
+pub trait ForwardWire: Wire<Event = ForwardEvent> {
     /// Sends what a port sent. It goes nowhere if the client does not want it any more.
     fn send(&mut self, pair: PairId, bytes: &[u8]);
 
@@ -69,16 +60,4 @@ pub trait ForwardWire: Send {
 
     /// Refuses what has been half open since the last call. To be called now and then.
     fn sweep(&mut self);
-
-    /// Says goodbye.
-    fn close(&mut self);
-
-    /// Sends something that a connection without a client cannot bear for long.
-    fn keep_alive(&mut self);
-
-    /// What is to be written to the connection next.
-    fn take_outgoing(&mut self) -> Option<Chunk>;
-
-    /// Bytes that wait to be taken.
-    fn outgoing_bytes(&self) -> usize;
 }

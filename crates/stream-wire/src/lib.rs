@@ -31,6 +31,7 @@ mod error;
 mod forward;
 mod negotiate;
 pub mod spdy;
+mod wire;
 
 pub use channel::ChannelProtocol;
 pub use chunk::Chunk;
@@ -41,3 +42,4 @@ pub use command::{
 pub use error::WireError;
 pub use forward::{ForwardEvent, ForwardWire, PORTS_MAX, PairId, SpdyForward, WebSocketForward};
 pub use negotiate::first_known;
+pub use wire::Wire;

@@ -7,6 +7,7 @@ use super::{ClientEvent, CommandProtocol, CommandWire, Exit, Output, Wanted};
 use crate::chunk::{Chunk, append};
 use crate::error::WireError;
 use crate::spdy::{Connection, Headers, ResetStatus, StreamEvent, StreamId};
+use crate::wire::Wire;
 
 /// Streams of a connection: the five that there are, and as many that are being refused.
 const STREAMS_MAX: usize = 10;
@@ -121,7 +122,9 @@ impl SpdyCommand {
     }
 }
 
-impl CommandWire for SpdyCommand {
+impl Wire for SpdyCommand {
+    type Event = ClientEvent;
+
     fn receive(&mut self, chunk: Chunk) {
         append(&mut self.input, chunk);
     }
@@ -140,6 +143,25 @@ impl CommandWire for SpdyCommand {
         }
     }
 
+    fn close(&mut self) {
+        self.connection.go_away();
+    }
+
+    fn keep_alive(&mut self) {
+        self.connection.ping();
+    }
+
+    fn take_outgoing(&mut self) -> Option<Chunk> {
+        let out = self.connection.outgoing();
+        (!out.is_empty()).then(|| Chunk::Binary(out.split().freeze()))
+    }
+
+    fn outgoing_bytes(&self) -> usize {
+        self.connection.outgoing_bytes()
+    }
+}
+
+impl CommandWire for SpdyCommand {
     fn send(&mut self, output: Output, bytes: &[u8]) {
         let kind = match output {
             Output::Stdout => Kind::Stdout,
@@ -167,23 +189,6 @@ impl CommandWire for SpdyCommand {
                 self.connection.finish(id);
             }
         }
-    }
-
-    fn close(&mut self) {
-        self.connection.go_away();
-    }
-
-    fn keep_alive(&mut self) {
-        self.connection.ping();
-    }
-
-    fn take_outgoing(&mut self) -> Option<Chunk> {
-        let out = self.connection.outgoing();
-        (!out.is_empty()).then(|| Chunk::Binary(out.split().freeze()))
-    }
-
-    fn outgoing_bytes(&self) -> usize {
-        self.connection.outgoing_bytes()
     }
 }
 

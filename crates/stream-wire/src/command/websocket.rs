@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use super::resize::SizeReader;
 use super::{ClientEvent, CommandWire, Exit, Output, Wanted};
-use crate::{ChannelProtocol, Chunk, WireError};
+use crate::{ChannelProtocol, Chunk, Wire, WireError};
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -89,7 +89,9 @@ impl WebSocketCommand {
     }
 }
 
-impl CommandWire for WebSocketCommand {
+impl Wire for WebSocketCommand {
+    type Event = ClientEvent;
+
     fn receive(&mut self, chunk: Chunk) {
         self.received.push_back(chunk);
     }
@@ -110,6 +112,25 @@ impl CommandWire for WebSocketCommand {
         }
     }
 
+    /// Its end said so already.
+    fn close(&mut self) {}
+
+    fn keep_alive(&mut self) {
+        self.out.push_back(Chunk::Ping);
+    }
+
+    fn take_outgoing(&mut self) -> Option<Chunk> {
+        let chunk = self.out.pop_front()?;
+        self.out_bytes -= chunk.len();
+        Some(chunk)
+    }
+
+    fn outgoing_bytes(&self) -> usize {
+        self.out_bytes
+    }
+}
+
+impl CommandWire for WebSocketCommand {
     fn send(&mut self, output: Output, bytes: &[u8]) {
         let (channel, is_wanted) = match output {
             Output::Stdout => (STDOUT, self.wanted.stdout),
@@ -126,22 +147,5 @@ impl CommandWire for WebSocketCommand {
             self.write(ERROR, &document);
         }
         self.out.push_back(Chunk::Close);
-    }
-
-    /// Its end said so already.
-    fn close(&mut self) {}
-
-    fn keep_alive(&mut self) {
-        self.out.push_back(Chunk::Ping);
-    }
-
-    fn take_outgoing(&mut self) -> Option<Chunk> {
-        let chunk = self.out.pop_front()?;
-        self.out_bytes -= chunk.len();
-        Some(chunk)
-    }
-
-    fn outgoing_bytes(&self) -> usize {
-        self.out_bytes
     }
 }

@@ -6,6 +6,7 @@ use super::{ForwardEvent, ForwardWire, PairId};
 use crate::chunk::{Chunk, append};
 use crate::error::WireError;
 use crate::spdy::{Connection, Headers, ResetStatus, StreamEvent, StreamId};
+use crate::wire::Wire;
 
 /// Streams at once: two for each connection to a port.
 const STREAMS_MAX: usize = 1024;
@@ -129,7 +130,9 @@ impl Default for SpdyForward {
     }
 }
 
-impl ForwardWire for SpdyForward {
+impl Wire for SpdyForward {
+    type Event = ForwardEvent;
+
     fn receive(&mut self, chunk: Chunk) {
         append(&mut self.input, chunk);
     }
@@ -143,6 +146,25 @@ impl ForwardWire for SpdyForward {
         Ok(None)
     }
 
+    fn close(&mut self) {
+        self.connection.go_away();
+    }
+
+    fn keep_alive(&mut self) {
+        self.connection.ping();
+    }
+
+    fn take_outgoing(&mut self) -> Option<Chunk> {
+        let out = self.connection.outgoing();
+        (!out.is_empty()).then(|| Chunk::Binary(out.split().freeze()))
+    }
+
+    fn outgoing_bytes(&self) -> usize {
+        self.connection.outgoing_bytes()
+    }
+}
+
+impl ForwardWire for SpdyForward {
     fn send(&mut self, pair: PairId, bytes: &[u8]) {
         self.connection.send(StreamId(pair.0), bytes);
     }
@@ -177,23 +199,6 @@ impl ForwardWire for SpdyForward {
             }
             !std::mem::replace(&mut waiting.is_old, true)
         });
-    }
-
-    fn close(&mut self) {
-        self.connection.go_away();
-    }
-
-    fn keep_alive(&mut self) {
-        self.connection.ping();
-    }
-
-    fn take_outgoing(&mut self) -> Option<Chunk> {
-        let out = self.connection.outgoing();
-        (!out.is_empty()).then(|| Chunk::Binary(out.split().freeze()))
-    }
-
-    fn outgoing_bytes(&self) -> usize {
-        self.connection.outgoing_bytes()
     }
 }
 

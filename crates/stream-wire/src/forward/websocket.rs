@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 use super::{ForwardEvent, ForwardWire, PairId};
-use crate::{ChannelProtocol, Chunk, WireError};
+use crate::{ChannelProtocol, Chunk, Wire, WireError};
 
 /// Ports of a WebSocket: their channels are written as one printable character.
 pub const PORTS_MAX: usize = 32;
@@ -66,7 +66,9 @@ impl WebSocketForward {
     }
 }
 
-impl ForwardWire for WebSocketForward {
+impl Wire for WebSocketForward {
+    type Event = ForwardEvent;
+
     fn receive(&mut self, chunk: Chunk) {
         self.received.push_back(chunk);
     }
@@ -82,34 +84,6 @@ impl ForwardWire for WebSocketForward {
         }
         Ok(None)
     }
-
-    fn send(&mut self, pair: PairId, bytes: &[u8]) {
-        if self.is_open(pair) && !bytes.is_empty() {
-            self.write(data_channel(pair), bytes);
-        }
-    }
-
-    /// There is no word for it.
-    fn finish(&mut self, _: PairId) {}
-
-    fn done(&mut self, pair: PairId) {
-        if let Some(is_open) = self.is_open.get_mut(pair.0 as usize) {
-            *is_open = false;
-        }
-        if !self.is_open.contains(&true) {
-            self.out.push_back(Chunk::Close);
-        }
-    }
-
-    fn fail(&mut self, pair: PairId, why: &str) {
-        if self.is_open(pair) {
-            self.write(error_channel(pair), why.as_bytes());
-            self.done(pair);
-        }
-    }
-
-    /// Nothing is ever half open.
-    fn sweep(&mut self) {}
 
     fn close(&mut self) {
         self.out.push_back(Chunk::Close);
@@ -128,6 +102,41 @@ impl ForwardWire for WebSocketForward {
     fn outgoing_bytes(&self) -> usize {
         self.out_bytes
     }
+}
+
+impl ForwardWire for WebSocketForward {
+    fn send(&mut self, pair: PairId, bytes: &[u8]) {
+        if self.is_open(pair) && !bytes.is_empty() {
+            self.write(data_channel(pair), bytes);
+        }
+    }
+
+    /// There is no word for it, and clients cannot say theirs: it is the end of the pair.
+    fn finish(&mut self, pair: PairId) {
+        self.done(pair);
+    }
+
+    fn done(&mut self, pair: PairId) {
+        if !self.is_open(pair) {
+            return;
+        }
+        if let Some(is_open) = self.is_open.get_mut(pair.0 as usize) {
+            *is_open = false;
+        }
+        if !self.is_open.contains(&true) {
+            self.out.push_back(Chunk::Close);
+        }
+    }
+
+    fn fail(&mut self, pair: PairId, why: &str) {
+        if self.is_open(pair) {
+            self.write(error_channel(pair), why.as_bytes());
+            self.done(pair);
+        }
+    }
+
+    /// Nothing is ever half open.
+    fn sweep(&mut self) {}
 }
 
 /// There are at most [`PORTS_MAX`] pairs.

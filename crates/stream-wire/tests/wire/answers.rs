@@ -4,7 +4,7 @@ use burstlet_stream_wire::spdy::{CONTROL_BYTES_MAX, DATA_BYTES_MAX, HEADERS_MAX}
 use burstlet_stream_wire::{
     ChannelProtocol, Chunk, ClientEvent, CommandProtocol, CommandWire, Exit, ForwardEvent,
     ForwardWire, Output, SpdyCommand, SpdyForward, Wanted, WebSocketCommand, WebSocketForward,
-    WireError,
+    Wire, WireError,
 };
 use bytes::Bytes;
 use flate2::Decompress;
