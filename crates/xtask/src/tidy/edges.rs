@@ -19,6 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("proto", &[]),
     ("api-server", &["manifest", "model", "proto", "supervisor"]),
     ("stream-wire", &[]),
+    ("kubelet-api", &["model", "stream-wire"]),
     ("telemetry", &[]),
     (
         "agent",
