@@ -11,7 +11,6 @@
 mod stdin;
 
 use std::collections::VecDeque;
-use std::io;
 use std::time::Duration;
 
 use burstlet_stream_wire::{ClientEvent, CommandWire, Exit, Output, TerminalSize};
@@ -22,12 +21,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Reader, Session};
 use crate::client::{Client, Lost};
+use crate::read_size::ReadSize;
 use crate::refused::Refused;
 use crate::sessions::{KEEP_ALIVE, Outcome, Timeouts};
 use stdin::Stdin;
 
-/// Bytes of one read of output.
-const OUTPUT_BYTES: usize = 32 << 10;
 /// Sizes of a terminal that wait; the oldest go first.
 const SIZES_MAX: usize = 16;
 /// After the process has ended, how long output that others still hold open may be silent.
@@ -239,13 +237,16 @@ impl Copies {
 struct Stream {
     reader: Option<Reader>,
     buffer: Vec<u8>,
+    size: ReadSize,
 }
 
 impl Stream {
-    fn new(reader: Option<Reader>) -> Self {
-        let bytes = if reader.is_some() { OUTPUT_BYTES } else { 0 };
-        let buffer = vec![0; bytes];
-        Self { reader, buffer }
+    const fn new(reader: Option<Reader>) -> Self {
+        Self {
+            reader,
+            buffer: Vec::new(),
+            size: ReadSize::new(),
+        }
     }
 
     const fn is_open(&self) -> bool {
@@ -261,9 +262,12 @@ impl Stream {
         let Some(reader) = &mut self.reader else {
             return 0;
         };
-        let read: io::Result<usize> = reader.read(&mut self.buffer).await;
-        match read {
-            Ok(count) if count > 0 => count,
+        self.buffer.resize(self.size.bytes(), 0);
+        match reader.read(&mut self.buffer).await {
+            Ok(count) if count > 0 => {
+                self.size.came(count);
+                count
+            }
             // A terminal whose last holder is gone reads as an error: its end.
             _ => {
                 self.close();

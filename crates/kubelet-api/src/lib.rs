@@ -21,6 +21,7 @@
 mod access;
 mod backend;
 mod body;
+mod cache;
 mod client;
 mod command;
 mod credentials;
@@ -29,6 +30,7 @@ mod handle;
 mod link;
 mod logs;
 mod query;
+mod read_size;
 mod refused;
 mod route;
 mod serve;
@@ -42,6 +44,7 @@ pub use backend::{
     PodPath, PortStream, Reader, Session, Since, Writer,
 };
 pub use burstlet_stream_wire::TerminalSize;
+pub use cache::Cached;
 pub use refused::Refused;
 pub use serve::{Kubelet, serve};
 pub use sessions::Timeouts;

@@ -16,8 +16,10 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_util::io::poll_read_buf;
 
-/// Bytes of one read.
-const READ_BYTES: usize = 32 << 10;
+use crate::read_size::ReadSize;
+
+/// Bytes that a WebSocket reads at once: those of a record of TLS.
+const READ_BYTES: usize = 16 << 10;
 /// Bytes of a message, and of one of its frames.
 const MESSAGE_BYTES_MAX: usize = 2 << 20;
 /// Bytes of a WebSocket that wait to be written before it says that it is full.
@@ -54,14 +56,21 @@ pub(crate) struct Link {
 }
 
 enum Ends {
-    Bytes { io: Io, read: BytesMut },
+    Bytes {
+        io: Io,
+        read: BytesMut,
+        size: ReadSize,
+    },
     Messages(Box<WebSocketStream<Io>>),
 }
 
 impl Link {
     pub(crate) fn bytes(upgraded: Upgraded) -> Self {
-        let (io, read) = (TokioIo::new(upgraded), BytesMut::new());
-        Self::new(Ends::Bytes { io, read })
+        Self::new(Ends::Bytes {
+            io: TokioIo::new(upgraded),
+            read: BytesMut::new(),
+            size: ReadSize::new(),
+        })
     }
 
     pub(crate) async fn messages(upgraded: Upgraded) -> Self {
@@ -188,11 +197,14 @@ impl Link {
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Chunk, LinkEnd>> {
         match &mut self.ends {
-            Ends::Bytes { io, read } => {
-                read.reserve(READ_BYTES);
+            Ends::Bytes { io, read, size } => {
+                read.reserve(size.bytes());
                 match ready!(poll_read_buf(Pin::new(io), cx, read)) {
                     Ok(0) => Poll::Ready(Err(LinkEnd::Gone)),
-                    Ok(_) => Poll::Ready(Ok(Chunk::Binary(read.split().freeze()))),
+                    Ok(count) => {
+                        size.came(count);
+                        Poll::Ready(Ok(Chunk::Binary(read.split().freeze())))
+                    }
                     Err(error) => Poll::Ready(Err(LinkEnd::Broken(error))),
                 }
             }

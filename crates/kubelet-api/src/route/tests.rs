@@ -1,3 +1,7 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
 use super::*;
 
 fn check(method: &Method, path: &str, expected: &str, verb: &str, subresources: &[&str]) {
@@ -150,4 +154,53 @@ fn what_a_kubelet_has_beside_is_not_here() {
         "",
         &["pods", "proxy"],
     );
+}
+
+const PARTS: &[&str] = &[
+    "exec",
+    "attach",
+    "portForward",
+    "containerLogs",
+    "metrics",
+    "stats",
+    "summary",
+    "pods",
+    "resource",
+    "n",
+    "p",
+    "c",
+    "",
+    ".",
+    "..",
+    "%2e%2e",
+    "%2f",
+    "%65xec",
+    "/",
+    "EXEC",
+    "%00",
+    "%",
+];
+
+proptest! {
+    #[test]
+    fn no_path_to_a_stream_needs_less_than_to_create(
+        parts in vec(select(PARTS), 0..7),
+        method in select(vec![Method::GET, Method::POST, Method::PUT, Method::HEAD]),
+    ) {
+        let (route, needed) = route(&method, &format!("/{}", parts.join("/")));
+        match route {
+            Route::Exec(_) | Route::Attach(_) | Route::PortForward(_) => {
+                prop_assert_eq!((needed.verb, needed.subresources), ("create", &["proxy"][..]));
+            }
+            Route::Logs(_) => prop_assert_eq!(needed.subresources, &["proxy"]),
+            Route::Document(Document::StatsSummary { .. }) => {
+                prop_assert_eq!(needed.subresources, &["stats"]);
+            }
+            Route::Document(Document::Pods | Document::RunningPods) => {
+                prop_assert_eq!(needed.subresources, &["pods", "proxy"]);
+            }
+            Route::Document(_) => prop_assert_eq!(needed.subresources, &["metrics"]),
+            Route::Health | Route::Nothing | Route::OtherMethod => {}
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //	client URL TOKEN CA-FILE WIRE exec TTY INPUT-BYTES QUERY
 //	client URL TOKEN CA-FILE WIRE forward PORT CONNECTIONS
 //
-// WIRE is spdy, or websocket with a protocol after a colon if not the newest.
+// WIRE is spdy or websocket, with a protocol after a colon if not the newest.
 package main
 
 import (
@@ -84,7 +84,13 @@ func executor(config *rest.Config, wire, at string) remotecommand.Executor {
 		var parsed *url.URL
 		parsed, err = url.Parse(at)
 		must(err)
-		made, err = remotecommand.NewSPDYExecutor(config, "POST", parsed)
+		if !named {
+			made, err = remotecommand.NewSPDYExecutor(config, "POST", parsed)
+			break
+		}
+		transport, upgrader, problem := spdy.RoundTripperFor(config)
+		must(problem)
+		made, err = remotecommand.NewSPDYExecutorForProtocols(transport, upgrader, "POST", parsed, protocol)
 	case named:
 		made, err = remotecommand.NewWebSocketExecutorForProtocols(config, "GET", at, protocol)
 	default:

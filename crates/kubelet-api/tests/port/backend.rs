@@ -10,7 +10,7 @@ use burstlet_kubelet_api::{
 };
 use burstlet_model::{ContainerName, ErrorKind, Secret, WallTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy, duplex};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Bytes that a pipe of the made up processes holds, as one of Linux does.
 const PIPE_BYTES: usize = 64 << 10;
@@ -21,6 +21,10 @@ pub(crate) const FLOOD_BYTES: usize = 3 << 20;
 pub(crate) struct Fake {
     /// Processes that somebody holds.
     alive: Arc<AtomicUsize>,
+    /// A log's line is written when the test says so.
+    pub(crate) line: Arc<Notify>,
+    /// What `endless` has written.
+    pub(crate) written: Arc<AtomicUsize>,
 }
 
 /// The other ends of a process's streams.
@@ -111,6 +115,10 @@ impl Backend for Fake {
             ["say", ..] => self.session(stdin, tty, |process| say(process, owned)),
             ["sizes"] => self.session(stdin, tty, sizes),
             ["flood"] => self.session(stdin, tty, flood),
+            ["endless"] => {
+                let written = Arc::clone(&self.written);
+                self.session(stdin, tty, |process| endless(process, written))
+            }
             ["deaf"] => self.session(stdin, tty, deaf),
             [other, ..] => {
                 let message = format!("exec: {other:?}: executable file not found in $PATH");
@@ -140,9 +148,9 @@ impl Backend for Fake {
             return Err(Refused::new(ErrorKind::FailedPrecondition, message));
         }
         let (records, received) = mpsc::channel(1);
+        let line = Arc::clone(&self.line);
         tokio::spawn(async move {
-            // A silent container: the head has to come all the same.
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            line.notified().await;
             let (at, text) = (WallTime(0), b"a line\n".to_vec());
             let _ = records.send(Ok(LogRecord { at, text })).await;
             if request.follow {
@@ -186,6 +194,15 @@ async fn sizes(mut process: Process) -> i32 {
 async fn flood(mut process: Process) -> i32 {
     let written = process.stdout.write_all(&vec![b'x'; FLOOD_BYTES]).await;
     if written.is_ok() { 9 } else { 1 }
+}
+
+/// Writes as fast as it is read.
+async fn endless(mut process: Process, written: Arc<AtomicUsize>) -> i32 {
+    let piece = vec![b'y'; 32 << 10];
+    while process.stdout.write_all(&piece).await.is_ok() {
+        written.fetch_add(piece.len(), Ordering::SeqCst);
+    }
+    0
 }
 
 /// Reads nothing, and ends only with whoever holds it.

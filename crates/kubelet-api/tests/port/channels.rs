@@ -11,10 +11,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use crate::peer::{Head, Stream, connect, head, send};
 use crate::port::Port;
 
-type Socket = WebSocketStream<Stream>;
+pub(crate) type Socket = WebSocketStream<Stream>;
 
 /// A WebSocket that offers these protocols, and what it was answered.
-async fn upgrade(port: &Port, path: &str, protocols: &[&str]) -> (Head, Socket) {
+pub(crate) async fn upgrade(port: &Port, path: &str, protocols: &[&str]) -> (Head, Socket) {
     let mut stream = connect(port, None).await;
     let offered: Vec<String> = protocols
         .iter()

@@ -10,4 +10,5 @@ mod documents;
 mod go;
 mod peer;
 mod port;
+mod pressure;
 mod sessions;

@@ -134,18 +134,34 @@ async fn a_terminal_s_sizes_reach_the_command() {
 }
 
 #[tokio::test]
-async fn a_client_of_an_older_websocket_protocol_is_served() {
+async fn clients_of_older_protocols_are_served() {
     let port = Port::new().await;
-    let path = "/exec/default/web/c?command=say&command=out&command=err&command=3&output=1&error=1";
-    let expected = ["bytes 3", r#"stdout "out""#, r#"stderr "err""#, "exit 3"];
-    check(
-        &port,
-        "websocket:v4.channel.k8s.io",
-        "plain",
-        path,
-        &expected,
-    )
-    .await;
+    let say = "/exec/default/web/c?command=say&command=out&command=err&command=3&output=1&error=1";
+    // A code came with the fourth; before that, an error is a text.
+    let text = "error error executing remote command: command terminated with non-zero exit code: \
+                exit status 3";
+    let (said, erred) = (r#"stdout "out""#, r#"stderr "err""#);
+    for (wire, last) in [
+        ("websocket:v4.channel.k8s.io", "exit 3"),
+        ("spdy:v4.channel.k8s.io", "exit 3"),
+        ("spdy:v3.channel.k8s.io", text),
+        ("spdy:v2.channel.k8s.io", text),
+    ] {
+        check(&port, wire, "plain", say, &["bytes 3", said, erred, last]).await;
+    }
+    // A client of the first does not wait for output when there is an error.
+    let well = say.replace("command=3", "command=0");
+    let expected = ["bytes 3", said, erred, "exit 0"];
+    check(&port, "spdy:channel.k8s.io", "plain", &well, &expected).await;
+    let cat = "/exec/default/web/c?command=cat&input=1&output=1&error=1";
+    for wire in ["spdy:v3.channel.k8s.io", "spdy:v2.channel.k8s.io"] {
+        let told = client(&port, wire, &["exec", "plain", "100000", cat]).await;
+        assert_eq!(
+            (told[2].as_str(), told[4].as_str()),
+            ("bytes 100000", "exit 0"),
+            "{wire}"
+        );
+    }
 }
 
 #[tokio::test]
