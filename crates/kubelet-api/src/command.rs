@@ -86,7 +86,17 @@ async fn begin<W: CommandWire>(
     // What is dropped with `start` is undone by whoever runs it.
     tokio::select! {
         session = start => session.map_err(Outcome::Failed),
+        lost = write_all(client) => Err(Outcome::Lost(lost)),
         () = stop.cancelled() => Err(Outcome::Stopped),
+    }
+}
+
+/// A client waits for the answers to what it opened, however long a start takes.
+async fn write_all<W: CommandWire>(client: &mut Client<W>) -> Lost {
+    loop {
+        if let Err(lost) = client.next(false).await {
+            return lost;
+        }
     }
 }
 

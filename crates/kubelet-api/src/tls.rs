@@ -48,7 +48,7 @@ impl TlsError {
 #[derive(Clone, Debug, Default)]
 pub struct ClientCa(Arc<RwLock<Option<Arc<dyn ClientCertVerifier>>>>);
 
-/// TLS for [`serve`](crate::serve), with the certificate that `certificate` has at the time.
+/// TLS for [`serve`](crate::serve()), with the certificate that `certificate` has at the time.
 ///
 /// # Errors
 /// The library does not offer what we ask for.

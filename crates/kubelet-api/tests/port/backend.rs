@@ -21,8 +21,8 @@ pub(crate) const FLOOD_BYTES: usize = 3 << 20;
 pub(crate) struct Fake {
     /// Processes that somebody holds.
     alive: Arc<AtomicUsize>,
-    /// A log's line is written when the test says so.
-    pub(crate) line: Arc<Notify>,
+    /// A log's line is written, and `later` is started, when the test says so.
+    pub(crate) go_on: Arc<Notify>,
     /// What `endless` has written.
     pub(crate) written: Arc<AtomicUsize>,
 }
@@ -113,6 +113,10 @@ impl Backend for Fake {
         Ok(match command.as_slice() {
             ["cat"] => self.session(stdin, tty, cat),
             ["say", ..] => self.session(stdin, tty, |process| say(process, owned)),
+            ["later"] => {
+                self.go_on.notified().await;
+                self.session(stdin, tty, cat)
+            }
             ["sizes"] => self.session(stdin, tty, sizes),
             ["flood"] => self.session(stdin, tty, flood),
             ["endless"] => {
@@ -148,9 +152,9 @@ impl Backend for Fake {
             return Err(Refused::new(ErrorKind::FailedPrecondition, message));
         }
         let (records, received) = mpsc::channel(1);
-        let line = Arc::clone(&self.line);
+        let go_on = Arc::clone(&self.go_on);
         tokio::spawn(async move {
-            line.notified().await;
+            go_on.notified().await;
             let (at, text) = (WallTime(0), b"a line\n".to_vec());
             let _ = records.send(Ok(LogRecord { at, text })).await;
             if request.follow {

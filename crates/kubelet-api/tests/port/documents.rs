@@ -64,7 +64,7 @@ async fn the_head_of_a_log_does_not_wait_for_its_first_line() {
         "{}",
         answer.head
     );
-    port.backend.line.notify_one();
+    port.backend.go_on.notify_one();
     let mut line = answer.rest;
     while !line.ends_with(b"line\n\r\n") {
         let read = timeout(Duration::from_secs(30), stream.read_buf(&mut line)).await;

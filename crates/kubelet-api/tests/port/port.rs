@@ -64,7 +64,7 @@ impl Port {
     pub(crate) async fn impatient() -> Self {
         let timeouts = Timeouts {
             idle: Duration::from_millis(1500),
-            creation: Duration::from_millis(500),
+            creation: Duration::from_secs(5),
         };
         Self::with(timeouts).await
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::backend::FLOOD_BYTES;
@@ -228,6 +228,36 @@ async fn silence_and_a_client_without_streams_are_not_borne_for_ever() {
         );
     }
     port.backend.all_gone().await;
+}
+
+#[tokio::test]
+async fn streams_are_granted_before_a_slow_command_is_there() {
+    // As client-go opens four streams and sends its input.
+    let frames = include_bytes!("../../../stream-wire/tests/captures/exec.spdy");
+    let port = Port::new().await;
+    let mut stream = connect(&port, None).await;
+    let headers = [
+        "authorization: Bearer admin",
+        "connection: Upgrade",
+        "upgrade: SPDY/3.1",
+        "x-stream-protocol-version: v4.channel.k8s.io",
+    ];
+    let path = "/exec/default/web/c?command=later&input=1&output=1&error=1";
+    send(&mut stream, "POST", path, &headers).await;
+    let mut read = head(&mut stream).await.rest;
+    stream.write_all(&frames[..142]).await.unwrap();
+    // A SYN_REPLY has 26 bytes, and the first the two with which zlib begins.
+    while read.len() < 4 * 26 + 2 {
+        let count = stream.read_buf(&mut read).await.unwrap();
+        assert!(count > 0, "the connection ended");
+    }
+    assert_eq!(port.backend.alive(), 0, "nothing is started yet");
+    port.backend.go_on.notify_one();
+    while !read.ends_with(b"hello") {
+        stream.write_all(&frames[142..155]).await.unwrap();
+        let count = stream.read_buf(&mut read).await.unwrap();
+        assert!(count > 0, "the connection ended");
+    }
 }
 
 #[tokio::test]
