@@ -48,8 +48,10 @@ pub struct Agent {
     child: Option<Child>,
     before: HostState,
     finished: bool,
-    _turn: MutexGuard<'static, ()>,
-    _host: Flock<fs::File>,
+    /// Tells it from its neighbours.
+    index: u32,
+    /// The host is this test's; whoever stands beside another has no turn of his own.
+    _turn: Option<(MutexGuard<'static, ()>, Flock<fs::File>)>,
 }
 
 impl Agent {
@@ -84,6 +86,20 @@ impl Agent {
             "the privileged suite needs root"
         );
         let host = host_turn();
+        Self::begin(setup, 0, Some((turn, host)))
+    }
+
+    /// Starts another agent on the same host, which must be finished before this one.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self::begin(Setup::default(), self.index + 1, None)
+    }
+
+    fn begin(
+        setup: Setup<'_>,
+        index: u32,
+        turn: Option<(MutexGuard<'static, ()>, Flock<fs::File>)>,
+    ) -> Self {
         let before = HostState::take(&[]);
         let dir = tempfile::Builder::new()
             .prefix("burstlet-test-")
@@ -96,8 +112,8 @@ impl Agent {
             child: None,
             before,
             finished: false,
+            index,
             _turn: turn,
-            _host: host,
         };
         fs::write(agent.config(), agent.configuration(setup)).unwrap();
         agent.launch();
@@ -105,7 +121,7 @@ impl Agent {
     }
 
     fn configuration(&self, setup: Setup<'_>) -> String {
-        let number = std::process::id() % 10_000;
+        let number = (std::process::id() + self.index) % 10_000;
         let path = self.dir.path().display();
         let Setup { network, more, .. } = setup;
         format!(

@@ -14,6 +14,7 @@ mod health;
 mod isolation;
 mod life;
 mod metrics;
+mod neighbours;
 mod network;
 mod probes;
 mod queue;

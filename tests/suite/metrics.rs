@@ -1,6 +1,8 @@
 //! What Prometheus reads of a running agent.
 
 use std::collections::HashMap;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use burstlet_tests::Agent;
 use serde_json::json;
@@ -90,6 +92,22 @@ fn the_operator_sees_groups_launches_and_calls() {
     };
     assert_eq!(call("ContainerGroups/Create", "OK"), 3.0);
     assert!(call("ContainerGroups/Get", "NOT_FOUND") >= 1.0);
+    check_names(&agent.admin("/metrics"));
     agent.ok(&["rm", "-f", "steady", "large"]);
     agent.finish();
+}
+
+/// Prometheus' own tool finds nothing to say about the text.
+fn check_names(text: &str) {
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped());
+    let child = promtool.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = child
+        .spawn()
+        .expect("promtool is of the package prometheus");
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(text.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
