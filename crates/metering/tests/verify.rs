@@ -109,6 +109,7 @@ fn life(namespace: &str, uid: &str, begin: u64) -> Vec<Entry> {
             }),
         ),
         (22 * S, SessionFact::Entered(State::Running)),
+        (33 * S, SessionFact::Entered(State::Terminating)),
         (30 * S, SessionFact::Closed(Close::Lost)),
         (30 * S, SessionFact::Missed(gap)),
         (31 * S, used(9_000_001, true)),

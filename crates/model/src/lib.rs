@@ -9,6 +9,7 @@ mod error;
 pub mod expand;
 mod id;
 mod image_ref;
+pub mod metering;
 mod quantity;
 mod secret;
 pub mod spec;

@@ -64,39 +64,63 @@ pub(super) trait Code: Sized + Copy {
     fn from_code(code: u8) -> Option<Self>;
 }
 
+impl Code for Kind {
+    fn code(self) -> u8 {
+        self as u8
+    }
+    fn from_code(code: u8) -> Option<Self> {
+        KINDS.into_iter().find(|kind| *kind as u8 == code)
+    }
+}
+
+/// Implements [`Code`] for an enum that is defined without numbers. A value that has none does not
+/// compile.
 macro_rules! code {
-    ($type:ty, $all:expr) => {
+    ($type:ty { $($value:ident = $code:literal),+ $(,)? }) => {
         impl Code for $type {
             fn code(self) -> u8 {
-                self as u8
+                match self {
+                    $(Self::$value => $code,)+
+                }
             }
             fn from_code(code: u8) -> Option<Self> {
-                $all.into_iter().find(|value| *value as u8 == code)
+                match code {
+                    $($code => Some(Self::$value),)+
+                    _ => None,
+                }
             }
         }
     };
 }
 
-code!(Kind, KINDS);
-code!(State, State::ALL);
-code!(Close, Close::ALL);
-code!(GapReason, [GapReason::KeeperLost, GapReason::HostRestarted]);
-
-impl Code for Scheduling {
-    fn code(self) -> u8 {
-        match self {
-            Self::OnDemand => 0,
-            Self::Spot => 1,
-        }
-    }
-    fn from_code(code: u8) -> Option<Self> {
-        match code {
-            0 => Some(Self::OnDemand),
-            1 => Some(Self::Spot),
-            _ => None,
-        }
-    }
-}
+code!(State {
+    Queued = 1,
+    Pulling = 2,
+    Starting = 3,
+    Init = 4,
+    Running = 5,
+    BackOff = 6,
+    Terminating = 7,
+});
+code!(Close {
+    Succeeded = 1,
+    Failed = 2,
+    Stopped = 3,
+    Restarted = 4,
+    Deleted = 5,
+    Evicted = 6,
+    DeadlineExceeded = 7,
+    Unrunnable = 8,
+    Lost = 9,
+});
+code!(GapReason {
+    KeeperLost = 1,
+    HostRestarted = 2,
+});
+code!(Scheduling {
+    OnDemand = 0,
+    Spot = 1,
+});
 
 impl Code for bool {
     fn code(self) -> u8 {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+pub use burstlet_model::metering::{Close, GapReason, State};
 use burstlet_model::{BootTime, Bytes, ContainerName, GroupName, MilliCpu, WallTime};
 
 use super::SessionId;
@@ -116,52 +117,6 @@ pub struct Allocation {
     pub volumes: Bytes,
 }
 
-/// Where a group is in its session. The numbers are the format's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
-    /// Waits for room.
-    Queued = 1,
-    /// Gets its images.
-    Pulling = 2,
-    /// Is being set up: sandbox, network, first process.
-    Starting = 3,
-    /// Its init containers run, or sidecars start.
-    Init = 4,
-    /// Some main container has a process.
-    Running = 5,
-    /// No process runs, and one will be started later.
-    BackOff = 6,
-    /// Is being ended.
-    Terminating = 7,
-}
-
-impl State {
-    /// Every state, for tables.
-    pub const ALL: [Self; 7] = [
-        Self::Queued,
-        Self::Pulling,
-        Self::Starting,
-        Self::Init,
-        Self::Running,
-        Self::BackOff,
-        Self::Terminating,
-    ];
-
-    /// The name shown to people.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "Queued",
-            Self::Pulling => "Pulling",
-            Self::Starting => "Starting",
-            Self::Init => "Init",
-            Self::Running => "Running",
-            Self::BackOff => "BackOff",
-            Self::Terminating => "Terminating",
-        }
-    }
-}
-
 /// Totals since the session was opened: they only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Used {
@@ -213,67 +168,4 @@ pub struct Gap {
     pub to: BootTime,
     /// Why it is not known.
     pub reason: GapReason,
-}
-
-/// Why a time is not known. The numbers are the format's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum GapReason {
-    /// The group's keeper went without a word.
-    KeeperLost = 1,
-    /// The machine was started anew.
-    HostRestarted = 2,
-}
-
-/// Why a session ended. The numbers are the format's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Close {
-    /// Every main container ended with 0.
-    Succeeded = 1,
-    /// A container ended badly and is not started again.
-    Failed = 2,
-    /// Somebody asked for it.
-    Stopped = 3,
-    /// Somebody asked for it, and for the next session.
-    Restarted = 4,
-    /// Somebody asked for the group to go.
-    Deleted = 5,
-    /// It used more of the node than it may, or its room was wanted.
-    Evicted = 6,
-    /// It ran as long as it may.
-    DeadlineExceeded = 7,
-    /// This machine cannot run it.
-    Unrunnable = 8,
-    /// Its processes are gone, and nobody saw them go.
-    Lost = 9,
-}
-
-impl Close {
-    /// Every reason, for tables.
-    pub const ALL: [Self; 9] = [
-        Self::Succeeded,
-        Self::Failed,
-        Self::Stopped,
-        Self::Restarted,
-        Self::Deleted,
-        Self::Evicted,
-        Self::DeadlineExceeded,
-        Self::Unrunnable,
-        Self::Lost,
-    ];
-
-    /// The name shown to people.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
-            Self::Stopped => "Stopped",
-            Self::Restarted => "Restarted",
-            Self::Deleted => "Deleted",
-            Self::Evicted => "Evicted",
-            Self::DeadlineExceeded => "DeadlineExceeded",
-            Self::Unrunnable => "Unrunnable",
-            Self::Lost => "Lost",
-        }
-    }
 }

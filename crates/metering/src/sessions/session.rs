@@ -121,6 +121,18 @@ impl Session {
         self.last.state
     }
 
+    /// When it changed last, as far as is written down.
+    #[must_use]
+    pub const fn changed_at(&self) -> Stamp {
+        self.last.from
+    }
+
+    /// How often each of its containers was started again.
+    #[must_use]
+    pub const fn restarts_by_container(&self) -> &BTreeMap<ContainerName, u32> {
+        &self.restarts
+    }
+
     /// What is set aside for it, or was last.
     #[must_use]
     pub fn allocation(&self) -> &Allocation {
@@ -219,7 +231,7 @@ impl Session {
                 self.cut(at.stamp, odd);
                 self.last.allocation = Arc::new(allocation.clone());
             }
-            SessionFact::Closed(reason) => self.close(at.stamp, *reason, odd),
+            SessionFact::Closed(reason) => self.close(at.stamp, *reason),
         }
     }
 
@@ -234,12 +246,21 @@ impl Session {
     fn of_other_boot(&mut self, fact: &SessionFact, odd: &mut Oddities) {
         odd.other_boot += 1;
         if let (SessionFact::Closed(reason), None) = (fact, self.closed) {
-            self.close(self.last.from, *reason, odd);
+            self.close(self.last.from, *reason);
         }
     }
 
-    fn close(&mut self, at: Stamp, reason: Close, odd: &mut Oddities) {
-        self.cut(at, odd);
+    /// The end is learnt of late: what was entered since the last process was gone never was.
+    fn close(&mut self, at: Stamp, reason: Close) {
+        let at = at.max(self.opened_at.stamp);
+        while let Some(span) = self.spans.last_mut().filter(|span| span.to > at.boot) {
+            self.last.state = span.state;
+            self.last.allocation = Arc::clone(&span.allocation);
+            self.last.from = span.from;
+            self.spans.pop();
+        }
+        self.last.from = self.last.from.min(at);
+        self.cut(at, &mut Oddities::default());
         self.closed = Some(Closed {
             at: self.last.from,
             reason,

@@ -133,6 +133,28 @@ fn a_life_is_told_span_by_span() {
     assert_eq!(fold.sessions.open().count(), 0);
 }
 
+/// The exit of the last process is told by its keeper, and may be older than what the agent did
+/// before it heard of it.
+#[test]
+fn what_was_entered_after_the_end_is_not_charged() {
+    for end in [27 * S, 22 * S, 17 * S, 14 * S, 10 * S, 3 * S] {
+        let mut fold = Fold::default();
+        fold.of(10 * S, opened())
+            .enter(14 * S, State::Pulling)
+            .enter(17 * S, State::Running)
+            .enter(20 * S, State::BackOff)
+            .enter(25 * S, State::Terminating)
+            .of(end, SessionFact::Closed(Close::Failed));
+        let all = fold.session().quantities(at(99 * S), |_| true);
+        assert_eq!(all.ns, u128::from(end.max(10 * S) - 10 * S), "{end}");
+        let terminating = fold
+            .session()
+            .quantities(at(0), |state| state == State::Terminating);
+        assert_eq!(terminating.ns, u128::from(end.saturating_sub(25 * S)));
+        assert_eq!(fold.sessions.oddities(), Oddities::default());
+    }
+}
+
 #[test]
 fn what_lasts_is_counted_up_to_now_and_not_beyond_its_boot() {
     let mut fold = Fold::default();
