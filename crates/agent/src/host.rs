@@ -36,6 +36,7 @@ use burstlet_bundle::seccomp::Profiles;
 use burstlet_cgroup::Cgroups;
 use burstlet_image::snapshot::Snapshotter;
 use burstlet_image::store::ImageStore;
+use burstlet_model::metering::{Known, Mark};
 use burstlet_model::spec::{GroupSpec, HookAction, ProbeAction, Signal};
 use burstlet_model::{Bytes, ContainerName, ErrorKind, GroupUid, Stamp};
 use burstlet_network::Network;
@@ -55,6 +56,7 @@ pub(crate) use self::pull::credentials;
 use crate::config::{Logs, Policy};
 use crate::id_ranges::IdRanges;
 use crate::machine::{self, Machine};
+use crate::metering::Metering;
 use crate::records::Records;
 
 /// Events of a group that wait for its loop. A loop that is behind holds its keeper's connection
@@ -77,6 +79,7 @@ pub(crate) struct Parts {
     pub(crate) policy: Policy,
     pub(crate) facts: HostFacts,
     pub(crate) boot_id: String,
+    pub(crate) metering: Metering,
 }
 
 /// What does not change while the agent runs.
@@ -178,6 +181,15 @@ impl Host for RealHost {
                 .map_err(|error| failure::fail(error.kind(), "RecordFailed", &error))
         };
         self.blocking(save).await
+    }
+
+    async fn meter(&self, group: GroupRef<'_>, marks: &[Mark]) -> Result<(), HostError> {
+        let told = self.metering.tell(group, marks).await;
+        told.map_err(|error| failure::fail(error.kind(), "MeterFailed", &error))
+    }
+
+    fn metered(&self, uid: &GroupUid) -> Option<Known> {
+        self.metering.known(uid)
     }
 
     async fn pull(&self, request: PullRequest<'_>) -> Result<Pulled, HostError> {

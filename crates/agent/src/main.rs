@@ -7,6 +7,7 @@ mod host;
 mod id_ranges;
 mod images;
 mod machine;
+mod metering;
 mod metrics;
 mod network;
 mod node;

@@ -1,9 +1,9 @@
 //! The agent's life: what is brought up in which order, and taken down again.
 //!
 //! ```text
-//! lock ─► directories ─► launcher, images, cgroups ─► records ─► network
-//!                                                                  │
-//!      serve ◄─ reconcile ◄─ adopt every group ◄───────────────────┘
+//! lock ─► directories ─► launcher, images, cgroups ─► ledger ─► records ─► network
+//!                                                                            │
+//!      serve ◄─ reconcile ◄─ adopt every group ◄─────────────────────────────┘
 //!        │
 //!        ▼  SIGTERM or SIGINT
 //!      stop serving ─► last records ─► end; groups go on
@@ -37,6 +37,7 @@ use crate::config::{Config, Isolation};
 use crate::host::{HostFacts, Parts, RealHost};
 use crate::id_ranges::IdRanges;
 use crate::machine::{self, Machine};
+use crate::metering::Metering;
 use crate::policy::Rules;
 use crate::records::{Loaded, Records};
 use crate::{images, network};
@@ -67,6 +68,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let host = Arc::new(host(&config).await?);
     settle(&host, &loaded).await?;
     host.renew_leases(&loaded.records).await;
+    host.metering.end_when_poisoned(shutdown.clone());
+    let known: BTreeSet<GroupUid> = host.records.uids().into_iter().collect();
+    let closed = host.metering.close_orphans(&known).await;
+    closed.context("close the sessions of groups that are gone")?;
     let known = loaded.records.len();
     let bounds = supervisor_config(&config, &machine);
     let groups = Groups::start(Arc::clone(&host), bounds, loaded.records, shutdown.clone());
@@ -97,8 +102,13 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         let error = &error as &dyn std::error::Error;
         tracing::warn!(error, "cannot write the images' layers to the disk");
     }
+    let sound = host.metering.is_sound();
+    host.metering.close().await;
     tracing::info!("ended; groups go on");
-    served
+    served.and_then(|()| {
+        anyhow::ensure!(sound, "the ledger's disk has failed");
+        Ok(())
+    })
 }
 
 fn end_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
@@ -174,6 +184,7 @@ pub(crate) async fn host(config: &Arc<Config>) -> anyhow::Result<RealHost> {
     let launcher = launcher(config, &cgroups)?;
     launcher.ensure().await.context("start the launcher")?;
     let snapshots = config.state_dir.join("init-layers");
+    let metering = Metering::open(&config.state_dir).context("open the ledger")?;
     Ok(RealHost::new(Parts {
         records: Records::new(&config.state_dir),
         ids: IdRanges::new(config.sandbox),
@@ -188,6 +199,7 @@ pub(crate) async fn host(config: &Arc<Config>) -> anyhow::Result<RealHost> {
         policy: config.policy.clone(),
         facts: HostFacts::read().context("look at this host")?,
         boot_id: machine::boot_id().context("read the boot id")?,
+        metering,
     }))
 }
 

@@ -59,7 +59,7 @@ pub(crate) async fn uninstall(config: Config, sure: bool) -> anyhow::Result<()> 
 
 fn confirmed(config: &Config) -> anyhow::Result<bool> {
     print!(
-        "This ends every group and removes {} with all images, volumes and logs. Go on? [y/N] ",
+        "This ends every group and removes {} with all images, volumes, logs and the ledger. Go on? [y/N] ",
         config.state_dir.display()
     );
     std::io::stdout().flush().context("ask")?;

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use burstlet_model::metering::{Known, Mark};
 use burstlet_model::spec::{
     GroupSpec, HookAction, ProbeAction, PullPolicy, RegistryCredential, Signal,
 };
@@ -45,6 +46,17 @@ pub trait Host: Send + Sync + 'static {
         record: &GroupRecord,
         written: Written,
     ) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Tells the ledger what happened in a group's sessions: when this returns, it is durable.
+    /// Telling it again changes nothing.
+    fn meter(
+        &self,
+        group: GroupRef<'_>,
+        marks: &[Mark],
+    ) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// What the ledger knows of a group's latest session.
+    fn metered(&self, uid: &GroupUid) -> Option<Known>;
 
     /// Sees to it that an image is in the store, unpacked, and held for the group until
     /// [`Host::remove`].

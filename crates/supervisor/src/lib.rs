@@ -22,6 +22,7 @@ mod groups;
 mod handle;
 pub mod host;
 mod journal;
+mod meter;
 pub mod record;
 mod refusal;
 mod room;

@@ -10,6 +10,7 @@ mod commands;
 mod effects;
 mod publish;
 mod saver;
+mod teller;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,13 +24,14 @@ use crate::capacity::Place;
 use crate::decide;
 use crate::groups::{Birth, Shared};
 use crate::handle::{Command, Reply};
-use crate::host::{Host, HostError, HostEvent};
+use crate::host::{GroupRef, Host, HostError, HostEvent};
 use crate::room::Seat;
 use crate::seen::{Outcome, SandboxState, Seen, Stage};
 use crate::snapshot::Snapshot;
 use birth::Origin;
 use effects::Effects;
-use saver::{Saver, Saving};
+use saver::{Reached, Saver, Saving};
+use teller::Teller;
 
 pub(crate) use birth::{adopt, create};
 
@@ -47,6 +49,7 @@ struct GroupLoop<H> {
     events: mpsc::Receiver<HostEvent>,
     effects: Effects<H>,
     saver: Saver,
+    teller: Teller,
     /// Answers that wait until the version that they speak of is saved.
     acks: Vec<(u64, Reply)>,
     published: watch::Sender<Arc<Snapshot>>,
@@ -64,6 +67,7 @@ enum Wake {
     Done(Outcome),
     Seated(Place),
     Saved(Saving),
+    Told(Result<(), HostError>),
     Time,
     Shutdown,
 }
@@ -89,6 +93,10 @@ impl<H: Host> GroupLoop<H> {
                         return;
                     }
                 }
+                Wake::Told(result) => {
+                    self.teller.ended(result);
+                    self.acknowledge();
+                }
                 Wake::Time => {}
                 Wake::Shutdown => return self.leave().await,
             }
@@ -100,13 +108,15 @@ impl<H: Host> GroupLoop<H> {
         let now = self.shared.host.now().boot;
         let judged = self.wake_at.map(|at| at.since(now));
         let saving = self.saver.wait();
-        let nap = judged.into_iter().chain(saving).min();
+        let telling = self.teller.wait();
+        let nap = judged.into_iter().chain(saving).chain(telling).min();
         tokio::select! {
             biased;
             () = self.shared.shutdown.cancelled() => Wake::Shutdown,
             Some(event) = self.events.recv() => Wake::Happened(event),
             Some(outcome) = self.effects.next() => Wake::Done(outcome),
             Some(saving) = self.saver.next() => Wake::Saved(saving),
+            Some(result) = self.teller.next() => Wake::Told(result),
             Some(command) = self.asked.recv() => Wake::Asked(command),
             Some(place) = moved(&mut self.seat) => Wake::Seated(place),
             () = sleep(nap) => Wake::Time,
@@ -207,7 +217,9 @@ impl<H: Host> GroupLoop<H> {
     /// Publishes the status if it changed, starts a save if one is due.
     fn tell(&mut self, spec: &GroupSpec) {
         self.effects.drop_stale(&self.seen);
-        self.effects.release(self.saver.reached());
+        let now = self.shared.host.now();
+        self.teller.look(&self.seen, now, self.saver.needed());
+        self.let_go();
         if self.seen.stage == Stage::Gone {
             return;
         }
@@ -220,15 +232,38 @@ impl<H: Host> GroupLoop<H> {
         }
     }
 
+    /// Begins what waited for the record and the ledger.
+    fn let_go(&mut self) {
+        let group = (&self.origin.uid, &self.origin.definition.spec);
+        let reached = self.saver.reached();
+        self.teller.begin(&self.shared.host, group, reached.written);
+        let is_told = self.teller.is_settled();
+        self.effects.release(Reached { is_told, ..reached });
+    }
+
     /// A save ended. Gives `false` if nothing is left to do because of it.
     fn saved(&mut self, result: Result<(), HostError>) -> bool {
-        if matches!(*self.born.borrow(), Birth::Saving) {
-            match &result {
-                Ok(()) => self.be_born(),
-                Err(error) => return self.fail_birth(error),
-            }
+        let unborn = matches!(*self.born.borrow(), Birth::Saving);
+        if let (true, Err(error)) = (unborn && !self.saver.is_durable(), &result) {
+            return self.fail_birth(error);
         }
         self.saver.ended(result);
+        self.let_go();
+        self.acknowledge();
+        true
+    }
+
+    /// Shows the group as it is, and answers who waited for that, once record and ledger have it.
+    fn acknowledge(&mut self) {
+        if !self.teller.is_settled() {
+            return;
+        }
+        if matches!(*self.born.borrow(), Birth::Saving) {
+            if !self.saver.is_durable() {
+                return;
+            }
+            self.be_born();
+        }
         let spec = Arc::clone(&self.origin.definition.spec);
         if matches!(*self.born.borrow(), Birth::Alive(_)) {
             self.publish(&spec);
@@ -238,7 +273,6 @@ impl<H: Host> GroupLoop<H> {
             // Whoever asked may have gone; the group goes on.
             let _ = reply.send(Ok(Arc::clone(&self.published.borrow())));
         }
-        true
     }
 
     /// The agent goes, the group stays: only the record is brought up to date.
@@ -248,9 +282,16 @@ impl<H: Host> GroupLoop<H> {
             return;
         }
         self.effects.abandon();
-        let record = self.record();
-        if let Err(error) = self.saver.finish(&self.shared.host, record).await {
+        let (record, host) = (self.record(), &self.shared.host);
+        if let Err(error) = self.saver.finish(host, record).await {
             error!(%error, "the last state of the group could not be written down");
+        }
+        let group = GroupRef {
+            uid: &self.origin.uid,
+            spec: &self.origin.definition.spec,
+        };
+        if let Err(error) = self.teller.finish(host, group).await {
+            error!(%error, "the last state of the group could not be told to the ledger");
         }
     }
 }

@@ -20,6 +20,7 @@ mod runs;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use burstlet_model::metering::{Close, GapReason};
 use burstlet_model::spec::{ContainerKind, GroupSpec, Image, PullPolicy, VolumeSource};
 use burstlet_model::status::{Desired, ExitStatus, LaunchTimeline, Phase, Session, Severity};
 use burstlet_model::{BootTime, ContainerName, Digest, Stamp, WallTime};
@@ -62,7 +63,21 @@ pub(crate) struct Seen {
     pub(crate) ip: Option<IpAddr>,
     pub(crate) timeline: LaunchTimeline,
     pub(crate) sessions: Vec<Session>,
+    /// How the latest session that was closed came to its end.
+    pub(crate) end_of: Option<SessionEnd>,
+    /// When an earlier agent was last up, as far as the group was alive then.
+    pub(crate) proof: Option<Stamp>,
     pub(crate) events: EventLog,
+}
+
+/// How a session came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SessionEnd {
+    /// Its place in [`Seen::sessions`].
+    pub(crate) session: usize,
+    pub(crate) why: Close,
+    /// Why it is not known what followed.
+    pub(crate) missed: Option<GapReason>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -255,6 +270,8 @@ impl Seen {
             ip: None,
             timeline: LaunchTimeline::default(),
             sessions: Vec::new(),
+            end_of: None,
+            proof: None,
             events: EventLog::default(),
         };
         seen.timeline.accepted = Some(now);

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use burstlet_model::metering::Mark;
 use burstlet_model::status::ExitStatus;
 use burstlet_model::{BootTime, ContainerName, GroupUid, Stamp, WallTime};
 use burstlet_supervisor::host::{Adoption, HostError, HostEvent, ProbeResult, Started};
@@ -105,6 +106,7 @@ struct Inner {
     logs: HashMap<String, Vec<LogRecord>>,
     sandboxes: HashMap<GroupUid, Sandboxed>,
     records: BTreeMap<GroupUid, GroupRecord>,
+    marks: HashMap<GroupUid, Vec<Mark>>,
     events: HashMap<GroupUid, mpsc::Sender<HostEvent>>,
     next_pid: u32,
 }
@@ -175,8 +177,8 @@ impl ScriptedHost {
         self.lock().faults.clear();
     }
 
-    /// Every call so far, one line each: seconds since the host came to be, and the call. Saves
-    /// and the clock are left out.
+    /// Every call so far, one line each: seconds since the host came to be, and the call. Saves,
+    /// what the ledger is told and the clock are left out.
     #[must_use]
     pub fn calls(&self) -> String {
         let inner = self.lock();
@@ -184,7 +186,7 @@ impl ScriptedHost {
         let told = inner
             .calls
             .iter()
-            .filter(|(_, call)| !call.starts_with("save"));
+            .filter(|(_, call)| !call.starts_with("save") && !call.starts_with("meter"));
         told.map(line).collect()
     }
 
@@ -203,6 +205,12 @@ impl ScriptedHost {
     #[must_use]
     pub fn records(&self) -> Vec<GroupRecord> {
         self.lock().records.values().cloned().collect()
+    }
+
+    /// What the ledger was told of a group, in order.
+    #[must_use]
+    pub fn marks(&self, uid: &GroupUid) -> Vec<Mark> {
+        self.lock().marks.get(uid).cloned().unwrap_or_default()
     }
 
     /// The containers that run, as `uid/name#attempt`, sorted.

@@ -196,6 +196,10 @@ impl RealHost {
         {
             tracing::warn!(group = %group.uid, %error, "the keeper did not end its group; killing it");
         }
+        // A reading that fails must not keep what the group held.
+        if let Err(error) = self.write_down(&group.uid, true).await {
+            tracing::error!(group = %group.uid, %error, "write down what the group has used");
+        }
         let network = standing.and_then(|standing| standing.network);
         let netns = network.as_ref().map(|fd| fd.as_fd());
         let detached = self.network.detach(&group.uid, netns).await;

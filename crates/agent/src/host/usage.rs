@@ -1,6 +1,6 @@
 //! What a group uses, as its cgroups and its link count it.
 
-use burstlet_model::{ContainerName, GroupUid};
+use burstlet_model::{ContainerName, GroupUid, NetworkUsage};
 use burstlet_supervisor::host::{GroupUsage, HostError};
 
 use super::RealHost;
@@ -49,5 +49,55 @@ impl RealHost {
             containers,
             network: network.get(uid).copied(),
         })
+    }
+
+    /// Takes a sample of the memory of every group whose sandbox stands.
+    pub(crate) async fn sample_memory(&self) {
+        let standing: Vec<GroupUid> = self.standing().into_iter().map(|(uid, _)| uid).collect();
+        let sample = move |parts: &super::Parts| {
+            for uid in &standing {
+                // A group that ends meanwhile is counted by its last reading.
+                if let Ok(memory) = parts.cgroups.group(uid).memory() {
+                    parts.metering.sample(uid, machine::now().boot, memory);
+                }
+            }
+            Ok(())
+        };
+        if let Err(error) = self.blocking(sample).await {
+            tracing::warn!(%error, "sample the groups' memory");
+        }
+    }
+
+    /// Writes down what every group whose sandbox stands has used.
+    pub(crate) async fn write_down_usage(&self) {
+        for (uid, _) in self.standing() {
+            if let Err(error) = self.write_down(&uid, false).await {
+                tracing::warn!(group = %uid, %error, "write down what a group has used");
+            }
+        }
+    }
+
+    /// Writes down what a group has used, before its cgroup goes. Once the ledger has its end, and
+    /// no process of it is left, the counters are exact.
+    pub(super) async fn write_down(&self, uid: &GroupUid, is_final: bool) -> Result<(), HostError> {
+        let of = uid.clone();
+        let read = move |parts: &super::Parts| {
+            let cgroup = parts.cgroups.group(&of);
+            if !cgroup.exists() {
+                return Ok(None);
+            }
+            let usage = cgroup.usage(machine::now().boot);
+            usage
+                .map(Some)
+                .map_err(|error| fail(error.kind(), USAGE_FAILED, &error))
+        };
+        let Some(usage) = self.blocking(read).await? else {
+            return Ok(());
+        };
+        // Where links cannot be counted, there is nothing to write down of them.
+        let links = self.network.usage().await.unwrap_or_default();
+        let network: NetworkUsage = links.get(uid).copied().unwrap_or_default();
+        let told = self.metering.used(uid, (usage, network), is_final).await;
+        told.map_err(|error| fail(error.kind(), USAGE_FAILED, &error))
     }
 }

@@ -26,6 +26,11 @@ const STORAGE_PERIOD: Duration = Duration::from_secs(10);
 /// Between two looks, this many times what the last one took.
 const STORAGE_REST_FACTOR: u32 = 9;
 
+/// Between samples of the groups' memory.
+const SAMPLE_PERIOD: Duration = Duration::from_secs(1);
+/// Samples between two readings of a group's counters that are written down while it lasts.
+const SAMPLES_PER_READING: u32 = 600;
+
 /// Works until the shutdown.
 pub(super) async fn run(
     host: &RealHost,
@@ -35,8 +40,30 @@ pub(super) async fn run(
 ) {
     tokio::join!(
         keep_up(host, config, health, shutdown.clone()),
-        watch_storage(host, shutdown),
+        watch_storage(host, shutdown.clone()),
+        measure(host, shutdown),
     );
+}
+
+/// Samples what counters do not tell, and writes down now and then what they do.
+async fn measure(host: &RealHost, shutdown: CancellationToken) {
+    let mut ticks = tokio::time::interval(SAMPLE_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut count: u32 = 0;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.cancelled() => return,
+        }
+        host.sample_memory().await;
+        if let Err(error) = host.metering.look_at_clocks().await {
+            tracing::warn!(%error, "write down that the clock was set");
+        }
+        count = count.wrapping_add(1);
+        if count.is_multiple_of(SAMPLES_PER_READING) {
+            host.write_down_usage().await;
+        }
+    }
 }
 
 /// Looks take a tenth of the time at most, however large the trees are.

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::host::{HostError, ProbeResult, Pulled, Sandbox, Started};
+use crate::meter::rules::Book;
 use crate::seen::{ContainerSeen, Outcome};
 
 /// Rounds of judging at one moment.
@@ -46,6 +47,7 @@ struct World {
     phase: Phase,
     /// Somebody asked for something since the phase was looked at.
     asked: bool,
+    book: Book,
 }
 
 impl World {
@@ -63,6 +65,7 @@ impl World {
             restarts: BTreeMap::new(),
             phase: Phase::Queued,
             asked: false,
+            book: Book::new(),
         }
     }
 
@@ -173,6 +176,8 @@ impl World {
                 "a process runs for free"
             );
         }
+        let runs = !self.running.is_empty();
+        self.book.look(&self.seen, stamp(self.now), runs);
         let idle = self.under_way.is_empty() && self.running.is_empty();
         if self.seen.stage == Stage::Live && idle {
             assert!(wake_at.is_some(), "stalled: {:?}", self.seen);

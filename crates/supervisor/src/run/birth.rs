@@ -9,10 +9,12 @@ use tracing::{Instrument, info_span};
 use super::GroupLoop;
 use super::effects::Effects;
 use super::saver::Saver;
+use super::teller::Teller;
 use crate::groups::{Birth, Born, CreateRequest, Shared};
 use crate::handle::{COMMANDS_MAX, GroupHandle};
 use crate::host::Host;
 use crate::journal::ChangeKind;
+use crate::meter::Told;
 use crate::record::{Definition, GroupRecord};
 use crate::room::Seat;
 use crate::seen::{SandboxState, Seen, Stage};
@@ -33,7 +35,8 @@ pub(crate) fn create<H: Host>(
         request_id: request.request_id,
         created,
     };
-    born(shared, origin, seen, (Some(seat), Birth::Saving))
+    let birth = (Some(seat), Birth::Saving, Told::nothing());
+    born(shared, origin, seen, birth)
 }
 
 /// A group of an earlier agent.
@@ -42,6 +45,9 @@ pub(crate) fn adopt<H: Host>(
     record: GroupRecord,
 ) -> Born<impl Future<Output = ()> + Send + 'static> {
     let mut seen = Seen::restore(&record, shared.host.now());
+    let known = shared.host.metered(&record.uid);
+    seen.proof = known.as_ref().and_then(|known| known.proof);
+    let told = Told::before(&seen, known);
     let spec = &record.definition.spec;
     let seat = match seen.stage {
         Stage::Queued => {
@@ -65,7 +71,7 @@ pub(crate) fn adopt<H: Host>(
     let snapshot = shared
         .journal
         .push(ChangeKind::Added, None, origin.snapshot(&seen));
-    born(shared, origin, seen, (seat, Birth::Alive(snapshot)))
+    born(shared, origin, seen, (seat, Birth::Alive(snapshot), told))
 }
 
 /// What does not change about a group, and its definition.
@@ -94,7 +100,7 @@ fn born<H: Host>(
     shared: &Arc<Shared<H>>,
     origin: Origin,
     seen: Seen,
-    (seat, birth): (Option<Seat>, Birth),
+    (seat, birth, told): (Option<Seat>, Birth, Told),
 ) -> Born<impl Future<Output = ()> + Send + 'static> {
     let is_new = matches!(birth, Birth::Saving);
     let first = match &birth {
@@ -118,6 +124,7 @@ fn born<H: Host>(
         events: shared.host.events(&origin.uid),
         effects: Effects::new(Arc::clone(shared), origin.uid.clone()),
         saver: Saver::new(is_new),
+        teller: Teller::new(told),
         acks: Vec::new(),
         published_revision: seen.events.revision(),
         unadopted: seen.sandbox.state == SandboxState::Unknown,

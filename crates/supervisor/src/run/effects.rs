@@ -44,10 +44,13 @@ struct Held {
 ///
 /// Keepers, links and mounts end with the machine, so that it is enough if the record outlives the
 /// agent; image layers and the group's directory are told by their names whose they are. What a
-/// container does may outlive the machine, and removing must not be overtaken by a save.
+/// container does may outlive the machine, and removing must not be overtaken by a save. No process
+/// runs that the ledger does not know of, and what tells how much was used goes only once the
+/// ledger has the end.
 #[derive(Clone, Copy, Debug)]
 enum Needed {
     Written(u64),
+    WrittenAndTold(u64),
     Settled(u64),
 }
 
@@ -350,7 +353,7 @@ impl<H: Host> Effects<H> {
 
     fn destroy_sandbox(&mut self, needed: u64) {
         let (shared, uid) = (Arc::clone(&self.shared), self.uid.clone());
-        self.hold(Needed::Written(needed), None, async move {
+        self.hold(Needed::WrittenAndTold(needed), None, async move {
             Outcome::Destroyed(shared.host.destroy_sandbox(&uid).await)
         });
     }
@@ -401,7 +404,8 @@ impl Needed {
     const fn is_met(self, reached: Reached) -> bool {
         match self {
             Self::Written(version) => version <= reached.written,
-            Self::Settled(version) => version <= reached.settled,
+            Self::WrittenAndTold(version) => version <= reached.written && reached.is_told,
+            Self::Settled(version) => version <= reached.settled && reached.is_told,
         }
     }
 }

@@ -17,6 +17,10 @@ use crate::snapshot::Snapshot;
 
 impl<H: Host> GroupLoop<H> {
     pub(super) fn publish(&mut self, spec: &GroupSpec) {
+        // Nothing is shown before the ledger has it.
+        if !self.teller.is_settled() {
+            return;
+        }
         let status = self.seen.status(spec);
         // That a group came to rest is told only once it is written down.
         if status.phase.is_at_rest() && !self.saver.is_settled() {

@@ -66,6 +66,8 @@ pub(super) struct Reached {
     pub(super) written: u64,
     /// The latest version that outlives the machine.
     pub(super) settled: u64,
+    /// The ledger was told everything.
+    pub(super) is_told: bool,
 }
 
 impl Saver {
@@ -138,16 +140,22 @@ impl Saver {
         self.settled >= self.urgent
     }
 
+    /// Whether a record is on disk.
+    pub(super) const fn is_durable(&self) -> bool {
+        self.durable > 0
+    }
+
     /// The version that is settled.
     pub(super) const fn settled(&self) -> u64 {
         self.settled
     }
 
-    /// How far the versions have come.
+    /// How far the versions have come, for who knows what the ledger was told.
     pub(super) const fn reached(&self) -> Reached {
         Reached {
             written: self.written,
             settled: self.settled,
+            is_told: false,
         }
     }
 

@@ -4,6 +4,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use burstlet_model::metering::GapReason;
 use burstlet_model::spec::{GroupSpec, Signal};
 use burstlet_model::status::{ContainerState, ContainerStatus, Desired, GroupStatus, Phase};
 use burstlet_model::{BootTime, Stamp};
@@ -154,7 +155,7 @@ impl Seen {
         for evidence in ends {
             self.adopt_container(spec, evidence, at);
         }
-        self.lose_processes(self.last_proof());
+        self.lose_processes(self.last_alive());
         let mains = || self.containers.iter().skip(spec.init_containers.len());
         self.sandbox.state = match self.containers.iter().any(|c| c.ran) {
             // It came to its end before the keeper went.
@@ -168,7 +169,7 @@ impl Seen {
     /// The machine was started anew, or the agent went before there was a sandbox.
     fn adopted_absent(&mut self, spec: &GroupSpec, now: Stamp) {
         let ran = self.containers.iter().any(|c| c.ran);
-        self.lose_processes(self.last_proof());
+        self.lose_processes(self.last_alive());
         let mains = || self.containers.iter().skip(spec.init_containers.len());
         let done = mains().all(|c| is_done(spec, c) && !was_lost(c));
         self.sandbox.state = match ran && !done {
@@ -176,7 +177,10 @@ impl Seen {
             false => SandboxState::Absent,
         };
         // Nothing was alive while no agent was: that time is not the customer's.
-        self.close_session(self.last_proof());
+        match done {
+            true => self.close_session(self.last_proof(), None),
+            false => self.close_session(self.last_alive(), Some(GapReason::HostRestarted)),
+        }
         if self.sandbox.state == SandboxState::Absent && self.ending.is_none() && !done {
             self.open_session(now);
         }
@@ -228,6 +232,12 @@ impl Seen {
             Run::Waiting | Run::Starting { .. } => None,
         });
         runs.chain(opened).max().unwrap_or_default()
+    }
+
+    /// The same for a group that did not come to its end: if it lasted when the earlier agent was
+    /// last up, it was alive then.
+    fn last_alive(&self) -> Stamp {
+        self.last_proof().max(self.proof.unwrap_or_default())
     }
 }
 

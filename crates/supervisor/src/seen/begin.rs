@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use burstlet_model::Stamp;
+use burstlet_model::metering::GapReason;
 use burstlet_model::spec::{ContainerKind, GroupSpec, PullPolicy};
 use burstlet_model::status::{Desired, LaunchTimeline, Phase, Session, Severity};
 
 use super::{
-    Cause, ContainerSeen, Ending, ImageState, Run, SandboxState, Seen, Stage, Step, StopCause,
-    Stopping, Why, container_spec,
+    Cause, ContainerSeen, Ending, ImageState, Run, SandboxState, Seen, SessionEnd, Stage, Step,
+    StopCause, Stopping, Why, container_spec,
 };
 use crate::backoff::Retry;
 use crate::decide::Action;
@@ -130,12 +131,22 @@ impl Seen {
             _ => None,
         });
         let last = ends.max().unwrap_or(now);
-        self.close_session(last);
+        let lost = self.sandbox.state == SandboxState::Lost;
+        self.close_session(last, lost.then_some(GapReason::KeeperLost));
     }
 
-    pub(super) fn close_session(&mut self, at: Stamp) {
-        if let Some(session) = self.sessions.last_mut().filter(|s| s.closed.is_none()) {
-            session.closed = Some(at.max(session.opened));
+    /// Closes the session; `missed` says why it is not known what followed.
+    pub(super) fn close_session(&mut self, at: Stamp, missed: Option<GapReason>) {
+        let why = self.close_reason();
+        if let Some((session, last)) = self.sessions.iter_mut().enumerate().next_back()
+            && last.closed.is_none()
+        {
+            last.closed = Some(at.max(last.opened));
+            self.end_of = Some(SessionEnd {
+                session,
+                why,
+                missed,
+            });
         }
     }
 
@@ -259,7 +270,7 @@ impl Seen {
         self.finished_at = Some(now);
     }
 
-    fn has_succeeded(&self) -> bool {
+    pub(crate) fn has_succeeded(&self) -> bool {
         let mut mains = self
             .containers
             .iter()

@@ -5,6 +5,7 @@ mod adopt;
 mod common;
 mod door;
 mod launch;
+mod metering;
 mod probes;
 mod queue;
 mod restart;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use burstlet_model::metering::{Known, Mark};
 use burstlet_model::spec::{HookAction, ProbeAction, Signal};
 use burstlet_model::status::ImagePull;
 use burstlet_model::{
@@ -35,6 +36,18 @@ impl Host for ScriptedHost {
             .insert(record.uid.clone(), record.clone());
         written.tell();
         self.call(format!("save-sync {}", record.uid)).await
+    }
+
+    async fn meter(&self, group: GroupRef<'_>, marks: &[Mark]) -> Result<(), HostError> {
+        self.call(format!("meter {}", group.uid)).await?;
+        let mut inner = self.lock();
+        let told = inner.marks.entry(group.uid.clone()).or_default();
+        told.extend(marks.iter().cloned());
+        Ok(())
+    }
+
+    fn metered(&self, uid: &GroupUid) -> Option<Known> {
+        Known::after(&self.marks(uid))
     }
 
     async fn pull(&self, request: PullRequest<'_>) -> Result<Pulled, HostError> {

@@ -29,6 +29,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "cgroup",
             "image",
             "manifest",
+            "metering",
             "model",
             "network",
             "proto",

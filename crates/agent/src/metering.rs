@@ -1,0 +1,155 @@
+//! The agent's ledger: opened before any group is taken over, told of every session, asked what it
+//! knows.
+
+mod sample;
+mod tell;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context;
+use burstlet_metering::ledger::{
+    AppendError, Directory, Ledger, Mark, Opening, Options, Outcome, SEGMENT_BYTES,
+};
+use burstlet_metering::record::{BootId, Entry, Moment};
+use burstlet_metering::sessions::Sessions;
+use tokio_util::sync::CancellationToken;
+
+use crate::machine;
+use sample::Samples;
+
+/// The directory in the state directory.
+pub(crate) const DIRECTORY: &str = "ledger";
+
+/// The ledger and what follows from it.
+pub(crate) struct Metering {
+    ledger: Ledger,
+    sessions: Arc<Mutex<Sessions>>,
+    samples: Mutex<Samples>,
+    boot_id: BootId,
+    /// How far an earlier agent got, and when it was last up.
+    last_mark: Option<Mark>,
+}
+
+impl Metering {
+    /// Opens the ledger and reads it. Blocks.
+    ///
+    /// # Errors
+    /// It cannot be read or written, another agent has it, or a newer version wrote it.
+    pub(crate) fn open(state_dir: &Path) -> anyhow::Result<Self> {
+        let boot_id = boot_id().context("read the boot id")?;
+        let directory = Directory::open(&state_dir.join(DIRECTORY))?;
+        let options = Options {
+            clock: Box::new(move || now(boot_id)),
+            key: random().context("get random bytes")?,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            segment_bytes: SEGMENT_BYTES,
+        };
+        let sessions = Arc::new(Mutex::new(Sessions::default()));
+        let seen = Arc::clone(&sessions);
+        let observer = Box::new(move |record: &_| {
+            lock(&seen).apply(record);
+        });
+        let (ledger, opening) = Ledger::open(directory, options, observer)?;
+        report(&opening);
+        Ok(Self {
+            ledger,
+            sessions,
+            samples: Mutex::default(),
+            boot_id,
+            last_mark: opening.last_mark,
+        })
+    }
+
+    /// Ends the agent if the ledger's disk fails: what is on it has to be read anew before anything
+    /// more is acknowledged.
+    pub(crate) fn end_when_poisoned(&self, shutdown: CancellationToken) {
+        let mut status = self.ledger.status();
+        tokio::spawn(async move {
+            let poisoned = status.wait_for(|status| status.poisoned.is_some()).await;
+            if let Ok(status) = poisoned {
+                let why = status.poisoned.as_deref().unwrap_or_default();
+                tracing::error!(why, "the ledger's disk has failed; ending, groups go on");
+                shutdown.cancel();
+            }
+        });
+    }
+
+    /// Whether the ledger takes records.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.ledger.status().borrow().poisoned.is_none()
+    }
+
+    /// Says in the ledger that the agent leaves in order.
+    pub(crate) async fn close(&self) {
+        if let Err(error) = self.ledger.clone().close().await {
+            tracing::error!(%error, "close the ledger");
+        }
+    }
+
+    async fn append(&self, entries: Vec<Entry>) -> Result<(), AppendError> {
+        self.ledger.append(entries).await.map(drop)
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        lock(&self.sessions)
+    }
+
+    fn now(&self) -> Moment {
+        now(self.boot_id)
+    }
+}
+
+fn lock(sessions: &Mutex<Sessions>) -> MutexGuard<'_, Sessions> {
+    sessions.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now(boot_id: BootId) -> Moment {
+    let stamp = machine::now();
+    Moment { boot_id, stamp }
+}
+
+/// How the ledger was found is said as loudly as it deserves.
+fn report(opening: &Opening) {
+    match &opening.outcome {
+        Outcome::Fresh => tracing::info!("a new ledger begins"),
+        Outcome::Loaded => tracing::info!(records = opening.seq, "the ledger is read"),
+        Outcome::TornTail { file, bytes } => tracing::warn!(
+            file,
+            bytes,
+            "a power cut tore the ledger's last write, which nobody had been told of; it was cut off"
+        ),
+        Outcome::Corrupt { set_aside } => tracing::error!(
+            ?set_aside,
+            "the ledger is damaged; the damaged segments were set aside"
+        ),
+    }
+    for damage in &opening.damages {
+        tracing::error!(
+            file = damage.file,
+            from_record = damage.from_seq,
+            what = damage.what,
+            "the ledger is not as it was written"
+        );
+    }
+}
+
+fn boot_id() -> anyhow::Result<BootId> {
+    let text = machine::boot_id()?;
+    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').collect();
+    let mut id = [0; 16];
+    anyhow::ensure!(digits.len() == 2 * id.len(), "{text:?} is not a UUID");
+    for (byte, pair) in id.iter_mut().zip(digits.chunks(2)) {
+        let pair = std::str::from_utf8(pair).context("read a UUID")?;
+        *byte = u8::from_str_radix(pair, 16).with_context(|| format!("{text:?} is not a UUID"))?;
+    }
+    Ok(BootId(id))
+}
+
+fn random() -> std::io::Result<[u8; 32]> {
+    let mut key = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut key)?;
+    Ok(key)
+}
