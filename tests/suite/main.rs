@@ -13,6 +13,7 @@ mod doors;
 mod health;
 mod isolation;
 mod life;
+mod metering;
 mod metrics;
 mod neighbours;
 mod network;
