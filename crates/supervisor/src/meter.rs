@@ -201,7 +201,8 @@ impl Open {
                 .containers
                 .iter()
                 .filter(|c| is_main == (c.kind == ContainerKind::Main) && c.ran);
-            let begun = runs.filter_map(began).filter(|at| *at > self.since).min();
+            let begun = runs.filter_map(began_last);
+            let begun = begun.filter(|at| *at > self.since).min();
             if let Some(at) = begun {
                 (self.state, self.since) = (state, at);
                 note(at, Event::Entered(state));
@@ -255,10 +256,19 @@ fn began(container: &ContainerSeen) -> Option<Stamp> {
     }
 }
 
-/// When a container's latest run ended.
+/// The same; while the next run is being started, of the one before.
+fn began_last(container: &ContainerSeen) -> Option<Stamp> {
+    match &container.run {
+        Run::Starting { .. } => container.last_exit.as_ref()?.started_at,
+        _ => began(container),
+    }
+}
+
+/// When a container's latest run ended; while the next is being started, the one before.
 fn ended(container: &ContainerSeen) -> Option<Stamp> {
     match &container.run {
         Run::Ended(exit) => Some(exit.finished_at),
+        Run::Starting { .. } if container.ran => Some(container.last_exit.as_ref()?.finished_at),
         Run::Waiting | Run::Starting { .. } | Run::Running(_) => None,
     }
 }
