@@ -1,16 +1,18 @@
-//! The admin port: four routes over HTTP/1.1, for the operator and for Prometheus.
+//! The admin port: routes over HTTP/1.1 for the operator and for Prometheus, and the pages that
+//! others bring.
 //!
 //! It answers whoever reaches it, so the caller binds it to loopback, or knows why not.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::server::conn::http1;
@@ -35,6 +37,35 @@ pub const ACCEPT_PAUSE_MILLISECONDS: u64 = 100;
 const TEXT: &str = "text/plain; charset=utf-8";
 const METRICS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Makes a page for a request with an `Accept` header; nothing if it cannot.
+pub type Render = Arc<dyn Fn(Option<&str>) -> Option<Rendered> + Send + Sync>;
+
+/// A page that is made anew for whoever asks. It may take its time.
+#[derive(Clone)]
+pub struct Page {
+    /// Its route.
+    pub path: &'static str,
+    /// Makes it. Who cannot has told the log why.
+    pub render: Render,
+}
+
+/// A page as it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// The value of `Content-Type`.
+    pub content_type: &'static str,
+    /// The text.
+    pub body: String,
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What the admin port shows.
 #[derive(Clone, Debug)]
 pub struct Admin {
@@ -44,6 +75,8 @@ pub struct Admin {
     pub readiness: Readiness,
     /// For all but `/metrics`.
     pub health: Health,
+    /// For their own routes.
+    pub pages: Vec<Page>,
 }
 
 /// Serves until `shutdown` completes, then gives open connections a moment to end.
@@ -111,12 +144,18 @@ async fn serve_connection(
 }
 
 fn router(admin: Admin) -> Router {
+    let pages = admin.pages.iter().cloned();
+    let pages = pages.fold(Router::new(), |router, page| {
+        let Page { path, render } = page;
+        router.route(path, get(move |headers: HeaderMap| show(render, headers)))
+    });
     Router::new()
         .route("/livez", get(livez))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(admin)
+        .merge(pages)
 }
 
 type Parameters = Query<HashMap<String, String>>;
@@ -143,6 +182,17 @@ async fn metrics(State(admin): State<Admin>) -> Result<Response, Infallible> {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     })
+}
+
+async fn show(render: Render, headers: HeaderMap) -> Response {
+    let rendered = tokio::task::spawn_blocking(move || {
+        let accept = headers.get(header::ACCEPT);
+        render(accept.and_then(|accept| accept.to_str().ok()))
+    });
+    match rendered.await {
+        Ok(Some(page)) => ([(header::CONTENT_TYPE, page.content_type)], page.body).into_response(),
+        _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 fn report(route: &str, items: &[Item], query: &HashMap<String, String>) -> Response {

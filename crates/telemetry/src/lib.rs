@@ -11,6 +11,8 @@
 //! | `/readyz`  | a latch is held or a check fails: requests will not be served well |
 //! | `/metrics` | never; Prometheus text                                             |
 //!
+//! Whoever has more to show brings a [`admin::Page`] with a route of its own.
+//!
 //! `?verbose` lists every item by name.
 
 pub mod admin;

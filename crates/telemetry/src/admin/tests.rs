@@ -23,6 +23,15 @@ async fn running() -> Running {
         .unwrap(),
         readiness: Readiness::new(),
         health: Health::default(),
+        pages: vec![
+            page("/metrics/made", |accept| {
+                Some(Rendered {
+                    content_type: "text/made",
+                    body: accept.unwrap_or("anything").to_owned(),
+                })
+            }),
+            page("/metrics/broken", |_| None),
+        ],
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -39,10 +48,18 @@ async fn running() -> Running {
     }
 }
 
+fn page(path: &'static str, render: fn(Option<&str>) -> Option<Rendered>) -> Page {
+    Page {
+        path,
+        render: Arc::new(render),
+    }
+}
+
 /// The status code, the head in lower case, and the body.
 async fn get(address: SocketAddr, path: &str) -> (u16, String, String) {
+    let (path, more) = path.split_once(' ').unwrap_or((path, ""));
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n{more}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -101,6 +118,17 @@ async fn liveness_follows_the_loops() {
     drop(beat);
     let failed = "[-]reaper failed: ended\nlivez check failed\n";
     check(running.address, "/livez", 503, failed).await;
+}
+
+#[tokio::test]
+async fn pages_of_others_have_routes_of_their_own() {
+    let running = running().await;
+    check(running.address, "/metrics/made", 200, "anything").await;
+    let (code, head, body) = get(running.address, "/metrics/made accept: a/b\r\n").await;
+    assert_eq!((code, &*body), (200, "a/b"));
+    assert!(head.contains("content-type: text/made"), "{head}");
+    check(running.address, "/metrics/broken", 500, "").await;
+    check(running.address, "/metrics/none", 404, "").await;
 }
 
 #[tokio::test]
