@@ -8,7 +8,7 @@ use prost::Message;
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    let files = ["container_groups", "images", "node"]
+    let files = ["container_groups", "images", "metering", "node"]
         .map(|name| root.join(format!("burstlet/v1/{name}.proto")));
     println!("cargo:rerun-if-changed={}", root.display());
 

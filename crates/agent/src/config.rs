@@ -10,8 +10,8 @@ mod value;
 
 pub(crate) use load::load;
 pub(crate) use sections::{
-    Admin, Api, Capacity, IDS_PER_GROUP, Images, Isolation, Log, LogFormat, Logs, MirrorOrder,
-    Network, NetworkMode, Policy, Registry, Sandbox, ServerTls,
+    Admin, Api, Billing, Capacity, IDS_PER_GROUP, Images, Isolation, Log, LogFormat, Logs,
+    MirrorOrder, Network, NetworkMode, Policy, Registry, Sandbox, ServerTls,
 };
 pub(crate) use value::AbsolutePath;
 
@@ -32,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     pub(crate) api: Api,
     pub(crate) admin: Admin,
+    pub(crate) billing: Billing,
     pub(crate) network: Network,
     pub(crate) capacity: Capacity,
     pub(crate) policy: Policy,
@@ -52,6 +53,7 @@ impl Default for Config {
             log: Log::default(),
             api: Api::default(),
             admin: Admin::default(),
+            billing: Billing::default(),
             network: Network::default(),
             capacity: Capacity::default(),
             policy: Policy::default(),
@@ -90,6 +92,7 @@ impl Config {
                 "[admin] listen = \"{listen}\" must be a loopback address"
             ));
         }
+        self.billing.check()?;
         if self.images.gc_low_percent > self.images.gc_high_percent {
             return Err("[images] gc_low_percent is above gc_high_percent".to_owned());
         }

@@ -1,5 +1,6 @@
 //! The agent: configuration, wiring and the real host.
 
+mod billing;
 mod cli;
 mod config;
 mod doctor;

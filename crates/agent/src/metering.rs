@@ -7,14 +7,15 @@ mod tell;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use anyhow::Context;
+use burstlet_metering::Meter;
+use burstlet_metering::book::Book;
 use burstlet_metering::ledger::{
     AppendError, Directory, Ledger, Mark, Opening, Options, Outcome, SEGMENT_BYTES,
 };
-use burstlet_metering::record::{BootId, Entry, Moment};
-use burstlet_metering::sessions::Sessions;
+use burstlet_metering::record::{BootId, Entry, Fact, Moment, Record};
 use tokio_util::sync::CancellationToken;
 
 use crate::machine;
@@ -26,7 +27,7 @@ pub(crate) const DIRECTORY: &str = "ledger";
 /// The ledger and what follows from it.
 pub(crate) struct Metering {
     ledger: Ledger,
-    sessions: Arc<Mutex<Sessions>>,
+    meter: Meter,
     samples: Mutex<Samples>,
     boot_id: BootId,
     /// How far an earlier agent got, and when it was last up.
@@ -38,7 +39,7 @@ impl Metering {
     ///
     /// # Errors
     /// It cannot be read or written, another agent has it, or a newer version wrote it.
-    pub(crate) fn open(state_dir: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(state_dir: &Path, tag_labels: &[String]) -> anyhow::Result<Self> {
         let boot_id = boot_id().context("read the boot id")?;
         let directory = Directory::open(&state_dir.join(DIRECTORY))?;
         let options = Options {
@@ -47,16 +48,20 @@ impl Metering {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             segment_bytes: SEGMENT_BYTES,
         };
-        let sessions = Arc::new(Mutex::new(Sessions::default()));
-        let seen = Arc::clone(&sessions);
-        let observer = Box::new(move |record: &_| {
-            lock(&seen).apply(record);
+        let meter = Meter::new(boot_id, tag_labels.iter().cloned());
+        let told = meter.clone();
+        let observer = Box::new(move |record: &Record| {
+            if let Err(error) = told.apply(record) {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, record = record.seq, "a record has no price");
+            }
         });
         let (ledger, opening) = Ledger::open(directory, options, observer)?;
+        meter.follow(ledger.status());
         report(&opening);
         Ok(Self {
             ledger,
-            sessions,
+            meter,
             samples: Mutex::default(),
             boot_id,
             last_mark: opening.last_mark,
@@ -93,17 +98,37 @@ impl Metering {
         self.ledger.append(entries).await.map(drop)
     }
 
-    fn sessions(&self) -> MutexGuard<'_, Sessions> {
-        lock(&self.sessions)
+    /// What follows from the ledger.
+    pub(crate) const fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Writes the price books down that the ledger does not have. One that changed under the same
+    /// date is refused: what ran by it was charged by it.
+    ///
+    /// # Errors
+    /// A book does not fit those of the ledger, or cannot be written.
+    pub(crate) async fn install_books(&self, books: Vec<Book>) -> anyhow::Result<()> {
+        for book in books {
+            let at = self.now();
+            let (before, name) = (self.meter.shelf(), book.name().to_owned());
+            let with = before.with(book.clone(), at.stamp.wall);
+            let with = with.with_context(|| format!("put the price book {name} in force"))?;
+            if with != before {
+                tracing::info!(book = name, version = %book.version(), "a price book is installed");
+                let fact = Fact::BookInstalled(book.to_record());
+                self.append(vec![Entry { at, fact }]).await?;
+            }
+        }
+        if self.meter.shelf().books().is_empty() {
+            tracing::warn!("there is no price book: what groups use is metered and costs nothing");
+        }
+        Ok(())
     }
 
     fn now(&self) -> Moment {
         now(self.boot_id)
     }
-}
-
-fn lock(sessions: &Mutex<Sessions>) -> MutexGuard<'_, Sessions> {
-    sessions.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn now(boot_id: BootId) -> Moment {

@@ -40,7 +40,7 @@ use crate::machine::{self, Machine};
 use crate::metering::Metering;
 use crate::policy::Rules;
 use crate::records::{Loaded, Records};
-use crate::{images, network};
+use crate::{billing, images, network};
 
 /// Sandboxes and containers set up at the same time on the whole node.
 const LAUNCHES_MAX: usize = 16;
@@ -60,6 +60,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     end_on_signal(shutdown.clone())?;
     let readiness = Readiness::new();
     let starting = readiness.latch("groups");
+    let books = billing::books(&config.billing)?;
     let _lock = lock(&config)?;
     let config = Arc::new(config);
     let machine = Machine::read().context("read what this machine has")?;
@@ -69,6 +70,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     settle(&host, &loaded).await?;
     host.renew_leases(&loaded.records).await;
     host.metering.end_when_poisoned(shutdown.clone());
+    host.metering.install_books(books).await?;
     let known: BTreeSet<GroupUid> = host.records.uids().into_iter().collect();
     let closed = host.metering.close_orphans(&known).await;
     closed.context("close the sessions of groups that are gone")?;
@@ -184,7 +186,8 @@ pub(crate) async fn host(config: &Arc<Config>) -> anyhow::Result<RealHost> {
     let launcher = launcher(config, &cgroups)?;
     launcher.ensure().await.context("start the launcher")?;
     let snapshots = config.state_dir.join("init-layers");
-    let metering = Metering::open(&config.state_dir).context("open the ledger")?;
+    let metering =
+        Metering::open(&config.state_dir, &config.billing.tag_labels).context("open the ledger")?;
     Ok(RealHost::new(Parts {
         records: Records::new(&config.state_dir),
         ids: IdRanges::new(config.sandbox),

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
 use burstlet_manifest::{Context, Policy, Refused, Translation};
+use burstlet_metering::Meter;
+use burstlet_metering::focus::Invoice;
 use burstlet_model::spec::ResourceList;
 use burstlet_model::{GroupUid, Stamp};
 use burstlet_supervisor::Groups;
@@ -30,9 +32,13 @@ pub struct Settings {
     pub reserved: ResourceList,
     /// How many groups may wait for room.
     pub queue_max: u32,
+    /// What the ledger tells.
+    pub meter: Meter,
+    /// Who bills whom, in exports.
+    pub invoice: Invoice,
 }
 
-/// The services' state: all three are this. Cheap to clone.
+/// The services' state: all of them are this. Cheap to clone.
 #[derive(Debug)]
 pub struct Api<H, M> {
     shared: Arc<Shared<H, M>>,
@@ -77,6 +83,10 @@ impl<H: Host, M: Machine> Api<H, M> {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.shared.settings
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.settings().meter
     }
 
     pub(crate) fn now(&self) -> Stamp {

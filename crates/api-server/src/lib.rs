@@ -3,6 +3,7 @@
 //! ```text
 //! client ─► door (peer checked, connections counted) ─► service ─► convert ─► supervisor::Groups
 //!                                                          │                  Machine (images, node)
+//!                                                          │                  metering::Meter
 //!                                                          └──◄── convert ◄──────────┘
 //! ```
 //!
@@ -20,6 +21,7 @@ mod door;
 mod groups;
 mod images;
 mod machine;
+mod metering;
 mod node;
 mod pages;
 mod selector;

@@ -6,6 +6,7 @@ use burstlet_model::ErrorKind;
 use burstlet_proto::FILE_DESCRIPTOR_SET;
 use burstlet_proto::v1::container_groups_server::ContainerGroupsServer;
 use burstlet_proto::v1::images_server::ImagesServer;
+use burstlet_proto::v1::metering_server::MeteringServer;
 use burstlet_proto::v1::node_server::NodeServer;
 use burstlet_supervisor::host::Host;
 use futures_util::future::try_join_all;
@@ -166,12 +167,14 @@ async fn routes<H: Host, M: Machine>(api: &Api<H, M>) -> Result<Routes, ServeErr
         ContainerGroupsServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let images = ImagesServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let node = NodeServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let metering = MeteringServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let (health, health_server) = tonic_health::server::health_reporter();
     health
         .set_serving::<ContainerGroupsServer<Api<H, M>>>()
         .await;
     health.set_serving::<ImagesServer<Api<H, M>>>().await;
     health.set_serving::<NodeServer<Api<H, M>>>().await;
+    health.set_serving::<MeteringServer<Api<H, M>>>().await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -185,6 +188,7 @@ async fn routes<H: Host, M: Machine>(api: &Api<H, M>) -> Result<Routes, ServeErr
     Ok(Routes::new(groups)
         .add_service(images)
         .add_service(node)
+        .add_service(metering)
         .add_service(health_server)
         .add_service(v1)
         .add_service(v1alpha))

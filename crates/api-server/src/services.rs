@@ -3,6 +3,7 @@
 use burstlet_proto::v1;
 use burstlet_proto::v1::container_groups_server::ContainerGroups;
 use burstlet_proto::v1::images_server::Images;
+use burstlet_proto::v1::metering_server::Metering;
 use burstlet_proto::v1::node_server::Node;
 use burstlet_supervisor::host::Host;
 use tonic::{Request, Response, Status, Streaming};
@@ -10,7 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::api::Api;
 use crate::machine::Machine;
 use crate::streams::Answers;
-use crate::{deadline, groups, images, node};
+use crate::{deadline, groups, images, metering, node};
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -179,5 +180,38 @@ impl<H: Host, M: Machine> Node for Api<H, M> {
     async fn doctor(&self, _: Request<v1::DoctorRequest>) -> Reply<v1::DoctorResponse> {
         let findings = self.machine().doctor().await;
         Ok(Response::new(v1::DoctorResponse { findings }))
+    }
+}
+
+#[tonic::async_trait]
+impl<H: Host, M: Machine> Metering for Api<H, M> {
+    type ExportFocusStream = Answers<v1::ExportFocusResponse>;
+
+    async fn usage(&self, request: Request<v1::UsageRequest>) -> Reply<v1::UsageResponse> {
+        let usage = metering::usage(self, request.into_inner()).await;
+        usage.map(Response::new)
+    }
+
+    async fn quote(&self, request: Request<v1::QuoteRequest>) -> Reply<v1::QuoteResponse> {
+        let quote = metering::quote(self, request.into_inner()).await;
+        quote.map(Response::new)
+    }
+
+    async fn price_books(
+        &self,
+        _: Request<v1::PriceBooksRequest>,
+    ) -> Reply<v1::PriceBooksResponse> {
+        Ok(Response::new(metering::price_books(self)))
+    }
+
+    async fn export_focus(
+        &self,
+        request: Request<v1::ExportFocusRequest>,
+    ) -> Reply<Self::ExportFocusStream> {
+        metering::export_focus(self, request.get_ref()).map(Response::new)
+    }
+
+    async fn head(&self, _: Request<v1::HeadRequest>) -> Reply<v1::LedgerHead> {
+        Ok(Response::new(metering::head(self)))
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::error::Error;
 
 use burstlet_manifest::{Finding, Level, Refused};
+use burstlet_metering::rating::RatingError;
 use burstlet_model::ErrorKind;
 use burstlet_supervisor::Refusal;
 use burstlet_supervisor::host::HostError;
@@ -62,6 +63,17 @@ pub(crate) fn refused(refused: &Refused) -> Status {
         .filter(|f| f.level == Level::Refused);
     details.set_bad_request(violations(fields));
     with_details(Code::InvalidArgument, refused.to_string(), details)
+}
+
+/// Something that cannot be priced.
+pub(crate) fn metering(error: &RatingError) -> Status {
+    with_details(code(error.kind()), chain(error), details("NotRated"))
+}
+
+/// A price that was asked for without a book to take it from.
+pub(crate) fn no_price_book() -> Status {
+    let message = "no price book is in force: name one in [billing] price_books".to_owned();
+    with_details(Code::FailedPrecondition, message, details("NoPriceBook"))
 }
 
 /// A field of a request that is not as it should be.

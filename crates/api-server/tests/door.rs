@@ -6,6 +6,7 @@ mod common;
 use std::os::unix::fs::PermissionsExt;
 
 use burstlet_api_server::{Door, DoorError, Tls, bind_unix, serve};
+use burstlet_metering::Meter;
 use burstlet_model::Secret;
 use burstlet_proto::v1;
 use burstlet_proto::v1::node_client::NodeClient;
@@ -104,7 +105,7 @@ async fn tcp_needs_a_certificate_of_the_right_authority() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let shutdown = CancellationToken::new();
-    let api = common::api(&ScriptedHost::new(), &shutdown);
+    let api = common::api(&ScriptedHost::new(), &Meter::default(), &shutdown);
     let tls = Tls {
         certificate,
         key: Secret::new(key),
@@ -127,7 +128,7 @@ async fn tcp_needs_a_certificate_of_the_right_authority() {
 async fn bad_certificates_are_told() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let shutdown = CancellationToken::new();
-    let api = common::api(&ScriptedHost::new(), &shutdown);
+    let api = common::api(&ScriptedHost::new(), &Meter::default(), &shutdown);
     let tls = Tls {
         certificate: "no".to_owned(),
         key: Secret::new("no".to_owned()),

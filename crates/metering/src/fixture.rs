@@ -29,12 +29,16 @@ pub(crate) struct Teller {
 
 impl Teller {
     pub(crate) fn new() -> Self {
+        Self::with_book(BOOK)
+    }
+
+    pub(crate) fn with_book(text: &str) -> Self {
         let mut teller = Self {
             view: View::new(["CostCenter".to_owned()]),
             seq: 0,
             now_ns: S,
         };
-        teller.tell(Fact::BookInstalled(Book::parse(BOOK).unwrap().to_record()));
+        teller.tell(Fact::BookInstalled(Book::parse(text).unwrap().to_record()));
         teller
     }
 

@@ -81,14 +81,7 @@ fn session_rows(
     window: Window,
 ) -> Result<(), RatingError> {
     let timeline = Timeline::of(session, now);
-    let ends = timeline.segments.first().zip(timeline.segments.last());
-    let Some(life) = ends.and_then(|(first, last)| {
-        let whole = Window {
-            from: first.span.from,
-            to: last.span.to,
-        };
-        whole.and(window)
-    }) else {
+    let Some(life) = timeline.span().and_then(|span| span.and(window)) else {
         return Ok(());
     };
     let mut hour = hour_of(life.from);

@@ -23,6 +23,7 @@ mod extract;
 mod fixture;
 pub mod focus;
 pub mod ledger;
+mod meter;
 pub mod money;
 pub mod rating;
 pub mod record;
@@ -31,3 +32,4 @@ pub mod usage;
 pub mod view;
 
 pub use extract::{ExtractError, Hex, extract};
+pub use meter::Meter;

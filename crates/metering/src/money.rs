@@ -252,6 +252,12 @@ impl Sum for Money {
     }
 }
 
+/// A count of 10⁻ᵈⁱᵍⁱᵗˢ as a decimal, without zeros at its end: nanoseconds as seconds with nine.
+#[must_use]
+pub fn fixed(count: u128, digits: usize) -> String {
+    plain(I256::from(count), digits)
+}
+
 /// A number with a fixed number of fraction digits, without zeros at its end.
 fn plain(scaled: I256, digits: usize) -> String {
     let sign = if scaled < I256::ZERO { "-" } else { "" };

@@ -81,6 +81,18 @@ impl<'a> Timeline<'a> {
     }
 }
 
+impl Timeline<'_> {
+    /// From its first nanosecond to its last; nothing if it has none.
+    #[must_use]
+    pub fn span(&self) -> Option<Window> {
+        let ends = self.segments.first().zip(self.segments.last());
+        ends.map(|(first, last)| Window {
+            from: first.span.from,
+            to: last.span.to,
+        })
+    }
+}
+
 /// A charge: one price of one book for one session within a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {

@@ -9,6 +9,7 @@ mod code;
 mod decode;
 mod encode;
 mod fact;
+mod opening;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;

@@ -20,6 +20,7 @@ mod session;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::record::{Fact, Moment, Record, SessionFact, SessionId};
 
@@ -29,7 +30,8 @@ pub use session::{Closed, Reading, Session, Span};
 /// Every session that the records tell of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sessions {
-    sessions: BTreeMap<SessionId, Session>,
+    /// Shared with copies of this fold, as long as they do not change.
+    sessions: BTreeMap<SessionId, Arc<Session>>,
     /// Those that are not closed.
     open: BTreeSet<SessionId>,
     seq: u64,
@@ -96,17 +98,17 @@ impl Sessions {
     /// One session.
     #[must_use]
     pub fn get(&self, id: &SessionId) -> Option<&Session> {
-        self.sessions.get(id)
+        self.sessions.get(id).map(AsRef::as_ref)
     }
 
     /// Every session, by group and start.
     pub fn iter(&self) -> impl Iterator<Item = &Session> {
-        self.sessions.values()
+        self.sessions.values().map(AsRef::as_ref)
     }
 
     /// Those that are not closed.
     pub fn open(&self) -> impl Iterator<Item = &Session> {
-        self.open.iter().filter_map(|id| self.sessions.get(id))
+        self.open.iter().filter_map(|id| self.get(id))
     }
 
     /// The sessions of one group, oldest first.
@@ -121,7 +123,7 @@ impl Sessions {
         };
         self.sessions
             .range(first..=last)
-            .map(|(_, session)| session)
+            .map(|(_, session)| session.as_ref())
     }
 
     fn session_fact(&mut self, id: &SessionId, fact: &SessionFact, at: Moment) {
@@ -131,7 +133,7 @@ impl Sessions {
                 return;
             }
             let session = Session::open(id.clone(), opened, at);
-            self.sessions.insert(id.clone(), session);
+            self.sessions.insert(id.clone(), Arc::new(session));
             self.open.insert(id.clone());
             return;
         }
@@ -139,6 +141,7 @@ impl Sessions {
             self.oddities.orphans += 1;
             return;
         };
+        let session = Arc::make_mut(session);
         session.apply(fact, at, &mut self.oddities);
         if session.closed().is_some() {
             self.open.remove(id);
@@ -149,7 +152,7 @@ impl Sessions {
     fn relabel(&mut self, at: Moment) {
         for id in &self.open {
             if let Some(session) = self.sessions.get_mut(id) {
-                session.relabel(at);
+                Arc::make_mut(session).relabel(at);
             }
         }
     }

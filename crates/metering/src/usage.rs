@@ -3,9 +3,16 @@
 //! A pure function of sessions, books and window, computed anew for each question. Sums are exact,
 //! and those of windows that touch add up.
 
+mod committed;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use burstlet_model::{GroupUid, WallTime};
+
+pub use committed::{Committed, commitments};
 
 use crate::book::{BilledStates, BookVersion, Shelf, Unit};
 use crate::money::{Decimal, Money};
@@ -74,6 +81,12 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether it takes every session.
+    #[must_use]
+    pub fn takes_all(&self) -> bool {
+        *self == Self::default()
+    }
+
     fn takes(&self, session: &Session) -> bool {
         let opened = session.opened();
         let same = |wanted: &Option<String>, found: &str| {
@@ -220,7 +233,3 @@ fn add_used(sums: &mut Sums, begin: &Used, end: &Used) {
     sums.sent += since(end.net_sent, begin.net_sent);
     sums.received += since(end.net_received, begin.net_received);
 }
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests;

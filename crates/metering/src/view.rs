@@ -27,7 +27,7 @@ pub use tags::{OTHER, TAG_LABELS_MAX, TAG_VALUES_MAX};
 use crate::book::{Book, BookError, Shelf, ShelfError};
 use crate::ledger::Status;
 use crate::rating::{Rated, RatingError};
-use crate::record::{BookText, Fact, Moment, Record, SessionFact, SessionId};
+use crate::record::{BookText, Fact, Moment, Opened, Record, SessionFact, SessionId};
 use crate::sessions::Sessions;
 use contribution::Contribution;
 use groups::Groups;
@@ -153,6 +153,11 @@ impl View {
         Ok(page::render(self, &live, format, ledger))
     }
 
+    /// Takes note of what a copy of this view has shown.
+    pub(crate) fn raise(&mut self, copy: &Self) {
+        self.shown.raise(&copy.shown);
+    }
+
     /// A book counts from its date on, and never for what was before it was installed: what has
     /// been shown stays as it was.
     fn install(&mut self, text: &BookText, at: WallTime) -> Result<(), ViewError> {
@@ -182,7 +187,7 @@ impl View {
         self.sessions.apply(record);
         if let (SessionFact::Opened(opened), true) = (fact, is_new) {
             self.tags.note(&opened.tags);
-            self.groups.began(&id.uid, &opened.group);
+            self.began(id, opened)?;
         }
         match (before?, self.settled(id)?) {
             (None, Some((at, added))) => {
@@ -196,6 +201,25 @@ impl View {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// A group that has no series any more begins with what its sessions before came to.
+    fn began(&mut self, id: &SessionId, opened: &Opened) -> Result<(), ViewError> {
+        if !self.groups.knows(&id.uid) {
+            let before: Vec<SessionId> = self
+                .sessions
+                .of_group(&id.uid)
+                .map(|session| session.id().clone())
+                .collect();
+            for before in before {
+                if let Some((at, added)) = self.settled(&before)? {
+                    self.groups.began(&id.uid, &opened.group);
+                    self.groups.ended(&id.uid, at, &added.rated);
+                }
+            }
+        }
+        self.groups.began(&id.uid, &opened.group);
         Ok(())
     }
 

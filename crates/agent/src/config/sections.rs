@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use burstlet_metering::view::TAG_LABELS_MAX;
 use burstlet_model::{Bytes, MilliCpu};
 use ipnet::Ipv4Net;
 use serde::Deserialize;
@@ -82,6 +83,40 @@ impl Default for Admin {
         Self {
             listen: Listen(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 7410)))),
         }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Billing {
+    pub(crate) price_books: Vec<AbsolutePath>,
+    pub(crate) tag_labels: Vec<String>,
+    pub(crate) account: String,
+    pub(crate) provider: String,
+    pub(crate) region: String,
+}
+
+impl Default for Billing {
+    fn default() -> Self {
+        Self {
+            price_books: Vec::new(),
+            tag_labels: Vec::new(),
+            account: "default".to_owned(),
+            provider: "burstlet".to_owned(),
+            region: "local".to_owned(),
+        }
+    }
+}
+
+impl Billing {
+    /// Checks what no single value can know.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.tag_labels.len() > TAG_LABELS_MAX {
+            return Err(format!(
+                "[billing] tag_labels has more than {TAG_LABELS_MAX} tags"
+            ));
+        }
+        Ok(())
     }
 }
 

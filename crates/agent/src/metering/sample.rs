@@ -138,12 +138,13 @@ impl Metering {
 
     /// The latest session of a group, and what is written down of its use.
     fn latest(&self, uid: &GroupUid) -> Option<Latest> {
-        let sessions = self.sessions();
-        let session = sessions.of_group(uid).last()?;
-        Some(Latest {
-            id: session.id().clone(),
-            used: session.used(),
-            closed: session.closed().is_some(),
+        self.meter.look(|sessions| {
+            let session = sessions.of_group(uid).last()?;
+            Some(Latest {
+                id: session.id().clone(),
+                used: session.used(),
+                closed: session.closed().is_some(),
+            })
         })
     }
 

@@ -4,18 +4,13 @@ use std::collections::BTreeSet;
 
 use burstlet_metering::ledger::AppendError;
 use burstlet_metering::record::{
-    Allocation, Close, Entry, Fact, Gap, IMAGES_MAX, Moment, Opened, Pull, Restart, Scheduling,
-    SessionFact, SessionId,
+    Close, Entry, Fact, Gap, Moment, Opened, Pull, Restart, SessionFact, SessionId,
 };
+use burstlet_model::GroupUid;
 use burstlet_model::metering::{Event, Known, Mark};
-use burstlet_model::spec::GroupSpec;
-use burstlet_model::{Bytes, GroupUid, MilliCpu};
 use burstlet_supervisor::host::GroupRef;
 
 use super::Metering;
-
-/// The only tier of isolation that there is.
-const ISOLATION: &str = "container";
 
 impl Metering {
     /// Tells the ledger what happened in a group's sessions: when this returns it is durable.
@@ -30,19 +25,20 @@ impl Metering {
 
     /// What the ledger knows of a group's latest session.
     pub(crate) fn known(&self, uid: &GroupUid) -> Option<Known> {
-        let sessions = self.sessions();
-        let session = sessions.of_group(uid).last()?;
-        let lasts = session.closed().is_none();
-        let proof = self
-            .last_mark
-            .filter(|mark| lasts && mark.at.boot_id == session.boot_id());
-        Some(Known {
-            session: session.id().start,
-            state: lasts.then(|| (session.state(), session.changed_at())),
-            closed: session.closed().map(|closed| closed.at),
-            pulls: session.pulls().last().map_or(0, |pull| pull.number),
-            restarts: session.restarts_by_container().clone(),
-            proof: proof.map(|mark| mark.at.stamp),
+        self.meter.look(|sessions| {
+            let session = sessions.of_group(uid).last()?;
+            let lasts = session.closed().is_none();
+            let proof = self
+                .last_mark
+                .filter(|mark| lasts && mark.at.boot_id == session.boot_id());
+            Some(Known {
+                session: session.id().start,
+                state: lasts.then(|| (session.state(), session.changed_at())),
+                closed: session.closed().map(|closed| closed.at),
+                pulls: session.pulls().last().map_or(0, |pull| pull.number),
+                restarts: session.restarts_by_container().clone(),
+                proof: proof.map(|mark| mark.at.stamp),
+            })
         })
     }
 
@@ -52,8 +48,7 @@ impl Metering {
         &self,
         known: &BTreeSet<GroupUid>,
     ) -> Result<(), AppendError> {
-        let orphans: Vec<Entry> = {
-            let sessions = self.sessions();
+        let orphans: Vec<Entry> = self.meter.look(|sessions| {
             let orphans = sessions.open().filter(|s| !known.contains(&s.id().uid));
             let closed = orphans.map(|session| Entry {
                 at: Moment {
@@ -66,7 +61,7 @@ impl Metering {
                 },
             });
             closed.collect()
-        };
+        });
         for orphan in orphans {
             tracing::warn!(fact = ?orphan.fact, "closing the session of a group that is gone");
             self.append(vec![orphan]).await?;
@@ -80,10 +75,15 @@ impl Metering {
             start: mark.session,
         };
         // What is told of a session after its machine was started anew happened before.
-        let boot_id = self.sessions().get(&id).map(|session| session.boot_id());
+        let boot_id = self
+            .meter
+            .look(|sessions| Some(sessions.get(&id)?.boot_id()));
         let boot_id = boot_id.unwrap_or(self.boot_id);
         let fact = match &mark.what {
-            Event::Opened => SessionFact::Opened(Box::new(opened(group.spec))),
+            Event::Opened => {
+                let arch = burstlet_image::Platform::host().architecture;
+                SessionFact::Opened(Box::new(Opened::of(group.spec, &arch)))
+            }
             Event::Entered(state) => SessionFact::Entered(*state),
             Event::Pulled(number, pull) => SessionFact::Pulled(Pull {
                 number: *number,
@@ -113,42 +113,5 @@ impl Metering {
             },
             fact: Fact::Session { id, fact },
         }
-    }
-}
-
-/// What is frozen when a session opens.
-fn opened(spec: &GroupSpec) -> Opened {
-    let mut images: Vec<String> = Vec::new();
-    for (_, container) in spec.all_containers() {
-        let image = container.image.to_string();
-        if !images.contains(&image) && images.len() < IMAGES_MAX {
-            images.push(image);
-        }
-    }
-    Opened {
-        group: spec.name.clone(),
-        owner: String::new(),
-        tags: spec.tags.clone(),
-        images,
-        os: "linux".to_owned(),
-        arch: burstlet_image::Platform::host().architecture,
-        scheduling: Scheduling::OnDemand,
-        isolation: ISOLATION.to_owned(),
-        allocation: allocation(spec),
-    }
-}
-
-fn allocation(spec: &GroupSpec) -> Allocation {
-    let requested = spec.requested();
-    let ports = spec
-        .all_containers()
-        .flat_map(|(_, container)| &container.ports)
-        .filter(|port| port.host_port.is_some());
-    Allocation {
-        cpu: requested.cpu.unwrap_or(MilliCpu(0)),
-        memory: requested.memory.unwrap_or(Bytes(0)),
-        ephemeral: requested.ephemeral_storage.unwrap_or(Bytes(0)),
-        ports: u32::try_from(ports.count()).unwrap_or(u32::MAX),
-        ..Allocation::default()
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use burstlet_api_server::{Api, Door, Settings, Tls, bind_unix};
+use burstlet_metering::focus::Invoice;
 use burstlet_model::Secret;
 use burstlet_model::spec::ResourceList;
 use burstlet_supervisor::Groups;
@@ -13,6 +14,7 @@ use burstlet_telemetry::{BuildInfo, Health, Readiness, Registry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::billing;
 use crate::config::{Config, ServerTls};
 use crate::host::RealHost;
 use crate::machine::{self, Machine};
@@ -57,7 +59,9 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
         config: Arc::clone(&config),
         started: machine::now().wall,
     };
-    let api = Api::new(groups.clone(), node, settings(&config, &rules, &machine));
+    let settings = settings(&config, &rules, &machine, groups.host());
+    let pages = vec![billing::page(settings.meter.clone())];
+    let api = Api::new(groups.clone(), node, settings);
     let on_call = metrics.on_call.clone();
     let serving = async {
         let served = burstlet_api_server::serve(api, doors, on_call, shutdown.clone()).await;
@@ -70,6 +74,7 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
                 registry,
                 readiness,
                 health,
+                pages,
             };
             admin::serve(shown, listener, shutdown.cancelled()).await;
         }
@@ -92,7 +97,8 @@ fn metrics(groups: &Groups<RealHost>) -> Result<(Registry, Metrics), prometheus:
     Ok((registry, metrics))
 }
 
-fn settings(config: &Config, rules: &Rules, machine: &Machine) -> Settings {
+fn settings(config: &Config, rules: &Rules, machine: &Machine, host: &RealHost) -> Settings {
+    let billing = &config.billing;
     Settings {
         policy: rules.policy().clone(),
         allocatable: rules.allocatable(),
@@ -104,6 +110,12 @@ fn settings(config: &Config, rules: &Rules, machine: &Machine) -> Settings {
             ..ResourceList::default()
         },
         queue_max: config.capacity.queue_max,
+        meter: host.metering.meter().clone(),
+        invoice: Invoice {
+            account: billing.account.clone(),
+            provider: billing.provider.clone(),
+            region: billing.region.clone(),
+        },
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use burstlet_manifest::{Translation, parse};
 use burstlet_model::GroupUid;
+use burstlet_model::spec::GroupSpec;
 use burstlet_proto::v1;
 use burstlet_proto::v1::definition::Form;
 use burstlet_supervisor::CreateRequest;
@@ -78,6 +79,18 @@ pub(crate) fn validate<H: Host, M: Machine>(
         valid,
         findings: findings.iter().map(convert::finding).collect(),
     })
+}
+
+/// The group that a definition would make.
+pub(crate) fn definition<H: Host, M: Machine>(
+    api: &Api<H, M>,
+    definition: Option<v1::Definition>,
+) -> Result<GroupSpec, Status> {
+    let uid = new_uid()?;
+    let manifest = manifest(definition)?;
+    let translated = api.translate(&manifest, &uid, &suffix(uid.as_str()));
+    let translation = translated.map_err(|refused| status::refused(&refused))?;
+    Ok(translation.spec)
 }
 
 /// The definition as JSON. A message has no more in it than the manifest's words.

@@ -12,11 +12,14 @@ use burstlet_api_server::{
     Api, Door, Machine, OnCall, Progress, PullImage, Settings, bind_unix, serve,
 };
 use burstlet_manifest::Policy;
+use burstlet_metering::Meter;
+use burstlet_metering::focus::Invoice;
 use burstlet_model::spec::ResourceList;
 use burstlet_model::{Bytes, ErrorKind, ImageRef, MilliCpu};
 use burstlet_proto::v1;
 use burstlet_proto::v1::container_groups_client::ContainerGroupsClient;
 use burstlet_proto::v1::images_client::ImagesClient;
+use burstlet_proto::v1::metering_client::MeteringClient;
 use burstlet_proto::v1::node_client::NodeClient;
 use burstlet_supervisor::host::HostError;
 use burstlet_supervisor::stream::Reader;
@@ -33,6 +36,8 @@ pub struct Edge {
     pub groups: ContainerGroupsClient<Channel>,
     pub images: ImagesClient<Channel>,
     pub node: NodeClient<Channel>,
+    pub metering: MeteringClient<Channel>,
+    pub meter: Meter,
     pub channel: Channel,
     pub dir: tempfile::TempDir,
     pub shutdown: CancellationToken,
@@ -54,7 +59,11 @@ pub const MACHINE: ResourceList = ResourceList {
     pids: None,
 };
 
-pub fn api(host: &ScriptedHost, shutdown: &CancellationToken) -> Api<ScriptedHost, Store> {
+pub fn api(
+    host: &ScriptedHost,
+    meter: &Meter,
+    shutdown: &CancellationToken,
+) -> Api<ScriptedHost, Store> {
     let config = Config {
         capacity: Capacity {
             machine: MACHINE,
@@ -76,6 +85,12 @@ pub fn api(host: &ScriptedHost, shutdown: &CancellationToken) -> Api<ScriptedHos
         total: MACHINE,
         reserved: ResourceList::default(),
         queue_max: 10,
+        meter: meter.clone(),
+        invoice: Invoice {
+            account: "account".to_owned(),
+            provider: "provider".to_owned(),
+            region: "region".to_owned(),
+        },
     };
     Api::new(groups, Store, settings)
 }
@@ -92,7 +107,8 @@ impl Edge {
         let on_call = OnCall::new(move |method, code| {
             told.lock().unwrap().push((method.to_owned(), code));
         });
-        let api = api(&host, &shutdown);
+        let meter = Meter::default();
+        let api = api(&host, &meter, &shutdown);
         tokio::spawn(serve(api, vec![door], on_call, shutdown.clone()));
         let channel = Endpoint::from_shared(format!("unix://{}", path.display()))
             .unwrap()
@@ -104,6 +120,8 @@ impl Edge {
             groups: ContainerGroupsClient::new(channel.clone()),
             images: ImagesClient::new(channel.clone()),
             node: NodeClient::new(channel.clone()),
+            metering: MeteringClient::new(channel.clone()),
+            meter,
             channel,
             dir,
             shutdown,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::fixture::{S, Teller, two_groups};
+use crate::record::{SessionFact, State};
 
 fn ask(teller: &Teller, window: Window, filter: &Filter, by: &[&str]) -> Report {
     let by: Vec<_> = by
@@ -121,4 +122,35 @@ fn windows_add_up() {
     let whole = &whole[&Vec::new()];
     assert_eq!((cost, time), (whole.cost, whole.time.total_ns()));
     assert!(cpu <= whole.cpu_used_us);
+}
+
+/// Three hours of half a core each, one core being committed to.
+#[test]
+fn commitments_are_settled_by_the_hour() {
+    let text = "name = 'c'\ncurrency = 'EUR'\neffective_from = '2026-01-01T00:00:00Z'
+        [[sku]]\nid = 'cpu'\nmeter = 'cpu'\nunit = 'Core-Hour'\nprice = '0.04'
+        [[commitment]]\nid = 'one'\nsku = 'cpu'\namount = '0.25'\nprice = '0.03'";
+    let mut teller = Teller::with_book(text);
+    teller.of("0-a", crate::fixture::opened("team-a", "job", "42"));
+    teller.of("0-a", SessionFact::Entered(State::Running));
+    teller.wait(3 * 3600 * S);
+    let view = &teller.view;
+    let settled = |window| {
+        let sums = commitments(view.sessions(), view.shelf(), teller.now(), window).unwrap();
+        sums.into_iter().next()
+    };
+    // The book came a second after the hour had begun, and the fourth hour is not over.
+    let whole = settled(Window::ALL).unwrap();
+    assert_eq!((whole.hours, &*whole.id, &*whole.sku), (2, "one", "cpu"));
+    assert_eq!(whole.covered, whole.committed);
+    assert_eq!(
+        (whole.fee.to_string(), whole.credit.to_string()),
+        ("0.015".into(), "0.02".into())
+    );
+    let begin = teller.now().stamp.wall.0 - 2 * 3600 * 1_000_000_000;
+    let one = Window {
+        from: WallTime(begin),
+        to: Window::ALL.to,
+    };
+    assert_eq!(settled(one).unwrap().hours, 1);
 }

@@ -53,6 +53,11 @@ pub(super) struct Groups {
 }
 
 impl Groups {
+    /// Whether the group has series.
+    pub(super) fn knows(&self, uid: &GroupUid) -> bool {
+        self.by_uid.contains_key(uid)
+    }
+
     /// A session of the group began.
     pub(super) fn began(&mut self, uid: &GroupUid, name: &GroupName) {
         let sums = self.by_uid.entry(uid.clone());

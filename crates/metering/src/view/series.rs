@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::money::Money;
+use crate::money::{Money, fixed};
 
 /// A metric that is summed over sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -219,23 +219,9 @@ impl fmt::Display for AmountText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.amount {
             Amount::Cost(cost) => cost.fmt(f),
-            Amount::Count(count) => write_fixed(f, count, self.digits),
+            Amount::Count(count) => f.write_str(&fixed(count, self.digits)),
         }
     }
-}
-
-fn write_fixed(f: &mut fmt::Formatter<'_>, count: u128, digits: usize) -> fmt::Result {
-    let one = (0..digits).fold(1_u128, |one, _| one * 10);
-    let (whole, mut rest) = (count / one, count % one);
-    if rest == 0 {
-        return write!(f, "{whole}");
-    }
-    let mut width = digits;
-    while rest.is_multiple_of(10) {
-        rest /= 10;
-        width -= 1;
-    }
-    write!(f, "{whole}.{rest:0>width$}")
 }
 
 /// A metric with the values of its labels.

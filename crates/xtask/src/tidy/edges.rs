@@ -17,7 +17,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("metering", &["model"]),
     ("supervisor", &["model"]),
     ("proto", &[]),
-    ("api-server", &["manifest", "model", "proto", "supervisor"]),
+    (
+        "api-server",
+        &["manifest", "metering", "model", "proto", "supervisor"],
+    ),
     ("stream-wire", &[]),
     ("kubelet-api", &["model", "stream-wire"]),
     ("telemetry", &[]),

@@ -1,0 +1,301 @@
+//! What the ledger tells, over the wire.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use burstlet_metering::Meter;
+use burstlet_metering::book::Book;
+use burstlet_metering::record::{
+    Allocation, Close, Fact, Moment, Opened, Record, Scheduling, SessionFact, SessionId, State,
+};
+use burstlet_model::{
+    BootTime, Bytes, GroupName, GroupUid, MilliCpu, Name, Namespace, Stamp, WallTime,
+};
+use burstlet_proto::{Duration, Timestamp, v1};
+use common::{Edge, manifest, reason};
+use tonic::Code;
+
+const SECOND: u64 = 1_000_000_000;
+/// The wall clock's seconds at boot.
+const BOOT: i64 = 1_700_000_000;
+
+fn book() -> Book {
+    let text = include_str!("../../../runtime-config/books/example.toml");
+    Book::parse(&text.replace("2026-01-01", "2020-01-01")).unwrap()
+}
+
+/// Tells records, one after the other.
+struct Teller<'a>(&'a Meter, u64);
+
+impl Teller<'_> {
+    fn tell(&mut self, second: u64, fact: Fact) {
+        self.1 += 1;
+        let wall = (BOOT + i64::try_from(second).unwrap()) * 1_000_000_000;
+        let record = Record {
+            seq: self.1,
+            epoch: 1,
+            salt: [0; 16],
+            at: Moment {
+                stamp: Stamp {
+                    boot: BootTime(second * SECOND),
+                    wall: WallTime(wall),
+                },
+                ..Moment::default()
+            },
+            fact,
+        };
+        self.0.apply(&record).unwrap();
+    }
+
+    /// A group that ran from one second to another.
+    fn ran(&mut self, namespace: &str, (from, to): (u64, u64)) {
+        let id = SessionId {
+            uid: GroupUid::new(namespace).unwrap(),
+            start: 1,
+        };
+        let opened = Opened {
+            group: GroupName {
+                namespace: Namespace::new(namespace).unwrap(),
+                name: Name::new("web").unwrap(),
+            },
+            owner: String::new(),
+            tags: BTreeMap::from([("team".to_owned(), namespace.to_owned())]),
+            images: Vec::new(),
+            os: "linux".to_owned(),
+            arch: "amd64".to_owned(),
+            scheduling: Scheduling::OnDemand,
+            isolation: "container".to_owned(),
+            allocation: Allocation {
+                cpu: MilliCpu(2000),
+                memory: Bytes(4_000_000_000),
+                ..Allocation::default()
+            },
+        };
+        for (second, fact) in [
+            (from, SessionFact::Opened(Box::new(opened))),
+            (from, SessionFact::Entered(State::Running)),
+            (to, SessionFact::Closed(Close::Succeeded)),
+        ] {
+            let id = id.clone();
+            self.tell(second, Fact::Session { id, fact });
+        }
+    }
+}
+
+/// A node on which two groups ran, for 100 and for 50 seconds.
+async fn edge() -> Edge {
+    let edge = Edge::start().await;
+    let mut teller = Teller(&edge.meter, 0);
+    teller.tell(1, Fact::BookInstalled(book().to_record()));
+    teller.ran("team-a", (10, 110));
+    teller.ran("team-b", (100, 150));
+    edge
+}
+
+fn at(second: i64) -> Option<Timestamp> {
+    Some(Timestamp {
+        seconds: BOOT + second,
+        nanos: 0,
+    })
+}
+
+#[tokio::test]
+async fn usage_is_told_apart_and_summed() {
+    let mut edge = edge().await;
+    let by = vec!["namespace".to_owned(), "tag:TEAM".to_owned()];
+    let request = v1::UsageRequest {
+        by,
+        ..v1::UsageRequest::default()
+    };
+    let answer = edge.metering.usage(request).await.unwrap().into_inner();
+    let rows: Vec<_> = answer
+        .rows
+        .iter()
+        .map(|row| (row.keys.join(" "), &*row.cost))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ("team-a team-a".to_owned(), "0.0027444"),
+            ("team-b team-b".to_owned(), "0.0013722")
+        ]
+    );
+    let total = answer.total.unwrap();
+    assert_eq!((&*total.cost, &*total.billed_seconds), ("0.0041166", "150"));
+    assert_eq!(total.cpu_requested_core_seconds, "300");
+    let cpu = total
+        .charges
+        .iter()
+        .find(|charge| charge.sku == "cpu")
+        .unwrap();
+    assert_eq!(
+        (&*cpu.quantity, &*cpu.price, &*cpu.cost),
+        ("300", "0.00001125", "0.003375")
+    );
+    assert_eq!(answer.currency, "USD");
+    assert_eq!(answer.ledger.unwrap().head.len(), 64);
+}
+
+#[tokio::test]
+async fn windows_and_filters_narrow_the_answer() {
+    let mut edge = edge().await;
+    let request = v1::UsageRequest {
+        since: at(100),
+        until: at(120),
+        ..v1::UsageRequest::default()
+    };
+    let answer = edge.metering.usage(request).await.unwrap().into_inner();
+    assert_eq!(answer.total.unwrap().billed_seconds, "30");
+    let request = v1::UsageRequest {
+        tags: BTreeMap::from([("team".to_owned(), "team-b".to_owned())]),
+        ..v1::UsageRequest::default()
+    };
+    let answer = edge.metering.usage(request).await.unwrap().into_inner();
+    assert_eq!(answer.total.unwrap().billed_seconds, "50");
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_refused_with_its_field() {
+    let mut edge = edge().await;
+    for (request, field) in [
+        (
+            v1::UsageRequest {
+                by: vec!["pod".to_owned()],
+                ..Default::default()
+            },
+            "by",
+        ),
+        (
+            v1::UsageRequest {
+                by: vec!["uid".to_owned(); 9],
+                ..Default::default()
+            },
+            "by",
+        ),
+        (
+            v1::UsageRequest {
+                uid: "A".to_owned(),
+                ..Default::default()
+            },
+            "uid",
+        ),
+        (
+            v1::UsageRequest {
+                since: at(2),
+                until: at(1),
+                ..Default::default()
+            },
+            "until",
+        ),
+        (
+            v1::UsageRequest {
+                since: Some(Timestamp {
+                    seconds: i64::MAX,
+                    nanos: 0,
+                }),
+                ..Default::default()
+            },
+            "since",
+        ),
+    ] {
+        let status = edge.metering.usage(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().starts_with(field), "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_quote_is_by_the_book_in_force() {
+    let mut edge = edge().await;
+    let group = r#"{"apiVersion": "burstlet.dev/v1", "kind": "ContainerGroup",
+        "metadata": {"name": "web"}, "spec": {"containers": [{"name": "main", "image": "busybox:1",
+        "resources": {"requests": {"cpu": "2", "memory": "4G"}}}]}}"#;
+    let request = |duration| v1::QuoteRequest {
+        definition: Some(manifest(group)),
+        duration,
+    };
+    let hour = edge
+        .metering
+        .quote(request(None))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (&*hour.cost, &*hour.hourly_cost),
+        ("0.0987984", "0.0987984")
+    );
+    let machine = hour.machine.unwrap();
+    assert_eq!(machine.name, "machine-2-8");
+    assert_eq!(machine.hours_per_day, "23.320215711995335956");
+    let short = Some(Duration {
+        seconds: 1,
+        nanos: 500_000_000,
+    });
+    let short = edge
+        .metering
+        .quote(request(short))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (&*short.cost, &*short.billed_seconds),
+        ("0.000041166", "1.5")
+    );
+    let negative = Some(Duration {
+        seconds: -1,
+        nanos: 0,
+    });
+    let status = edge.metering.quote(request(negative)).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn without_a_book_there_is_no_quote() {
+    let mut edge = Edge::start().await;
+    let request = v1::QuoteRequest {
+        definition: Some(manifest(&common::plain("web"))),
+        duration: None,
+    };
+    let status = edge.metering.quote(request).await.unwrap_err();
+    assert_eq!(
+        (status.code(), &*reason(&status)),
+        (Code::FailedPrecondition, "NoPriceBook")
+    );
+}
+
+#[tokio::test]
+async fn books_and_exports_are_what_the_ledger_has() {
+    let mut edge = edge().await;
+    let books = edge
+        .metering
+        .price_books(v1::PriceBooksRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    let [shown] = &books.books[..] else {
+        panic!("{books:?}")
+    };
+    assert_eq!(shown.version, book().version().to_string());
+    assert!(shown.in_force);
+    assert_eq!(shown.used_from, at(1));
+    let export = edge
+        .metering
+        .export_focus(v1::ExportFocusRequest::default())
+        .await;
+    let mut pieces = export.unwrap().into_inner();
+    let mut csv = Vec::new();
+    while let Some(piece) = pieces.message().await.unwrap() {
+        csv.extend(piece.csv);
+    }
+    let csv = String::from_utf8(csv).unwrap();
+    assert_eq!(csv.lines().count(), 1 + 4, "{csv}");
+    let head = edge
+        .metering
+        .head(v1::HeadRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(head.sequence, 0);
+}

@@ -1,0 +1,175 @@
+//! The view of a ledger that is being written, shared by who writes and who asks.
+//!
+//! The writer tells every record as soon as it is durable. Who asks takes a copy of what is known,
+//! which shares all sessions that did not change since, and computes on that: no question, however
+//! large, keeps a record waiting.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use burstlet_model::Stamp;
+use tokio::sync::watch;
+
+use crate::book::Shelf;
+use crate::focus::{self, Invoice};
+use crate::ledger::Status;
+use crate::rating::RatingError;
+use crate::record::{BootId, Moment, Record};
+use crate::sessions::{Sessions, Window};
+use crate::usage::{self, Committed, Dimension, Filter, Report};
+use crate::view::{Format, View, ViewError};
+
+/// A handle of the shared view. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Meter {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    boot_id: BootId,
+    view: Mutex<View>,
+    ledger: OnceLock<watch::Receiver<Status>>,
+}
+
+impl Meter {
+    /// Nothing yet, on this boot; these tags become labels.
+    #[must_use]
+    pub fn new(boot_id: BootId, tag_labels: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                boot_id,
+                view: Mutex::new(View::new(tag_labels)),
+                ledger: OnceLock::new(),
+            }),
+        }
+    }
+
+    /// Takes note of a record.
+    ///
+    /// # Errors
+    /// The record stands, but has no price.
+    pub fn apply(&self, record: &Record) -> Result<(), ViewError> {
+        self.view().apply(record)
+    }
+
+    /// From where the ledger's state is to be known. Only the first counts.
+    pub fn follow(&self, ledger: watch::Receiver<Status>) {
+        // A meter has one ledger for life.
+        let _ = self.shared.ledger.set(ledger);
+    }
+
+    /// How the ledger is.
+    #[must_use]
+    pub fn ledger(&self) -> Status {
+        let ledger = self.shared.ledger.get();
+        ledger
+            .map(|status| status.borrow().clone())
+            .unwrap_or_default()
+    }
+
+    /// Reads the sessions as they are. The next record waits meanwhile: for a look, not for a sum.
+    pub fn look<T>(&self, read: impl FnOnce(&Sessions) -> T) -> T {
+        read(self.view().sessions())
+    }
+
+    /// The price books.
+    #[must_use]
+    pub fn shelf(&self) -> Shelf {
+        self.view().shelf().clone()
+    }
+
+    /// The page for a scrape.
+    ///
+    /// # Errors
+    /// A session that lasts cannot be rated.
+    pub fn page(&self, format: Format, now: Stamp) -> Result<String, ViewError> {
+        let ledger = self.ledger();
+        let mut copy = self.copy();
+        let page = copy.page(format, self.moment(now), &ledger)?;
+        self.view().raise(&copy);
+        Ok(page)
+    }
+
+    /// See [`usage::report`].
+    ///
+    /// # Errors
+    /// A session cannot be rated.
+    pub fn report(
+        &self,
+        now: Stamp,
+        window: Window,
+        filter: &Filter,
+        by: &[Dimension],
+    ) -> Result<Report, RatingError> {
+        let copy = self.copy();
+        let times = (self.moment(now), window);
+        usage::report(copy.sessions(), copy.shelf(), times, filter, by)
+    }
+
+    /// See [`usage::commitments`].
+    ///
+    /// # Errors
+    /// A session or a commitment cannot be rated.
+    pub fn commitments(&self, now: Stamp, window: Window) -> Result<Vec<Committed>, RatingError> {
+        let copy = self.copy();
+        usage::commitments(copy.sessions(), copy.shelf(), self.moment(now), window)
+    }
+
+    /// The bill in FOCUS' form.
+    ///
+    /// # Errors
+    /// A session cannot be rated.
+    pub fn focus(
+        &self,
+        now: Stamp,
+        window: Window,
+        invoice: &Invoice,
+    ) -> Result<String, RatingError> {
+        let copy = self.copy();
+        let rows = focus::rows(copy.sessions(), copy.shelf(), self.moment(now), window)?;
+        Ok(focus::csv(&rows, invoice))
+    }
+
+    fn moment(&self, stamp: Stamp) -> Moment {
+        Moment {
+            boot_id: self.shared.boot_id,
+            stamp,
+        }
+    }
+
+    fn copy(&self) -> View {
+        self.view().clone()
+    }
+
+    fn view(&self) -> MutexGuard<'_, View> {
+        // A fold that panicked has left whole values behind.
+        let locked = self.shared.view.lock();
+        locked.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::fixture::two_groups;
+    use crate::record::{Close, SessionFact};
+
+    #[test]
+    fn who_asks_sees_what_was_told() {
+        let mut teller = two_groups();
+        let meter = Meter::new(teller.now().boot_id, []);
+        *meter.view() = teller.view.clone();
+        let now = teller.now().stamp;
+        let page = meter.page(Format::Text, now).unwrap();
+        assert!(page.contains("burstlet_group_info{namespace=\"team-b\""));
+        let by = [Dimension::Namespace];
+        let asked = meter
+            .report(now, Window::ALL, &Filter::default(), &by)
+            .unwrap();
+        assert_eq!(asked.len(), 2);
+        teller.of("0-b", SessionFact::Closed(Close::Failed));
+        assert_eq!(meter.shelf().books().len(), 1);
+        assert_eq!(meter.ledger(), Status::default());
+    }
+}
