@@ -104,6 +104,14 @@ pub(crate) enum Command {
     Stats(cmd::stats::Args),
     /// Show what groups use now, the largest first
     Top(cmd::top::Args),
+    /// Show what groups had and used, and what it cost
+    Usage(cmd::usage::Args),
+    /// Show what groups cost, price by price
+    Bill(cmd::bill::Args),
+    /// Say what groups would cost, before they run
+    Quote(cmd::quote::Args),
+    /// Show price books and prices
+    Prices(cmd::prices::Args),
     /// Write a group as a file to create it from
     Export(cmd::export::Args),
     /// Show images

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use burstlet_proto::v1::container_groups_client::ContainerGroupsClient;
 use burstlet_proto::v1::images_client::ImagesClient;
+use burstlet_proto::v1::metering_client::MeteringClient;
 use burstlet_proto::v1::node_client::NodeClient;
 use burstlet_proto::v1::{self, GroupRef};
 use hyper_util::rt::TokioIo;
@@ -71,6 +72,10 @@ impl Client {
 
     pub(crate) fn node(&self) -> NodeClient<Channel> {
         NodeClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    pub(crate) fn metering(&self) -> MeteringClient<Channel> {
+        MeteringClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     /// The namespace that the user works in.

@@ -2,6 +2,7 @@
 //! from messages to text.
 
 pub(crate) mod attach;
+pub(crate) mod bill;
 pub(crate) mod capabilities;
 pub(crate) mod completion;
 pub(crate) mod cp;
@@ -20,9 +21,11 @@ pub(crate) mod info;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod port_forward;
+pub(crate) mod prices;
 pub(crate) mod prune;
 pub(crate) mod ps;
 pub(crate) mod pull;
+pub(crate) mod quote;
 pub(crate) mod restart;
 pub(crate) mod rm;
 pub(crate) mod rmi;
@@ -31,6 +34,7 @@ pub(crate) mod start;
 pub(crate) mod stats;
 pub(crate) mod stop;
 pub(crate) mod top;
+pub(crate) mod usage;
 pub(crate) mod validate;
 pub(crate) mod wait;
 
@@ -69,6 +73,10 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Events(args) => events::run(&args, &client).await,
         Command::Stats(args) => stats::run(&args, &client).await,
         Command::Top(args) => top::run(&args, &client).await,
+        Command::Usage(args) => usage::run(&args, &client).await,
+        Command::Bill(args) => bill::run(&args, &client).await,
+        Command::Quote(args) => quote::run(&args, &client).await,
+        Command::Prices(args) => prices::run(&args, &client).await,
         Command::Export(args) => export::run(&args, &client).await,
         Command::Images(args) => images::run(&args, &client).await,
         Command::Pull(args) => pull::run(&args, &client).await,

@@ -8,6 +8,7 @@
 //! as their container does, and as docker's do for failures of our own: 125, or 126 and 127 when
 //! the command cannot be run or is not there.
 
+mod billing;
 mod cli;
 mod client;
 mod cmd;

@@ -13,8 +13,13 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new<const N: usize>(heading: [&str; N]) -> Self {
+        Self::of(heading.map(str::to_owned).into())
+    }
+
+    /// With a heading that is not the same every time.
+    pub(crate) fn of(heading: Vec<String>) -> Self {
         Self {
-            rows: vec![heading.map(str::to_owned).into()],
+            rows: vec![heading],
         }
     }
 

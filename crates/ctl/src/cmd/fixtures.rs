@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use burstlet_proto::v1::container_status::State;
 use burstlet_proto::v1::{
-    Container, ContainerGroup, ContainerPort, ContainerRunning, ContainerStatus,
-    ContainerTerminated, ContainerUser, ContainerWaiting, GroupSpec, GroupStatus, ImagePullTook,
-    LaunchTimeline, ObjectMeta, ResourceRequirements, Session, VolumeMount,
+    Charge, CommitmentSum, Container, ContainerGroup, ContainerPort, ContainerRunning,
+    ContainerStatus, ContainerTerminated, ContainerUser, ContainerWaiting, GroupSpec, GroupStatus,
+    ImagePullTook, LaunchTimeline, LedgerHead, ObjectMeta, ResourceRequirements, Session,
+    UsageResponse, UsageRow, VolumeMount,
 };
 use pbjson_types::{Duration, Timestamp};
 
@@ -32,6 +33,68 @@ pub(crate) fn digest(digit: char) -> String {
 /// One that runs, one that fails again and again, and one that waits for room.
 pub(crate) fn groups() -> [ContainerGroup; 3] {
     [web(), crashing(), queued()]
+}
+
+/// What 300 core-seconds cost.
+pub(crate) fn charge() -> Charge {
+    Charge {
+        sku: "cpu".to_owned(),
+        book: "example-2026-01".to_owned(),
+        book_version: digest('b')[7..].to_owned(),
+        unit: "Core-Second".to_owned(),
+        price: "0.00001125".to_owned(),
+        quantity: "300.0000000005".to_owned(),
+        cost: "0.003375000000005625".to_owned(),
+    }
+}
+
+/// What two namespaces used.
+pub(crate) fn usage() -> UsageResponse {
+    let row = |namespace: &str, unrated: &str| UsageRow {
+        keys: vec![namespace.to_owned()],
+        sessions: 2,
+        billed_seconds: "150.00000000025".to_owned(),
+        pull_seconds: "1.5".to_owned(),
+        backoff_seconds: "0".to_owned(),
+        unrated_seconds: unrated.to_owned(),
+        cpu_requested_core_seconds: "300.0000000005".to_owned(),
+        memory_requested_byte_seconds: "644245094400.5".to_owned(),
+        ephemeral_storage_requested_byte_seconds: "0".to_owned(),
+        cpu_used_core_seconds: "12.345678".to_owned(),
+        memory_used_byte_seconds: "0".to_owned(),
+        sent_bytes: "10".to_owned(),
+        received_bytes: "20".to_owned(),
+        cost: "0.003375000000005625".to_owned(),
+        charges: vec![charge()],
+    };
+    UsageResponse {
+        rows: vec![row("team-a", "0"), row("team, \"b\"", "0")],
+        total: Some(UsageRow {
+            keys: Vec::new(),
+            sessions: 4,
+            cost: "0.00675000000001125".to_owned(),
+            ..row("", "1.5")
+        }),
+        commitments: vec![CommitmentSum {
+            name: "eight-cores".to_owned(),
+            book: "example-2026-01".to_owned(),
+            sku: "cpu".to_owned(),
+            unit: "Core-Second".to_owned(),
+            hours: 1,
+            committed: "28800".to_owned(),
+            covered: "300.0000000005".to_owned(),
+            fee: "0.2016".to_owned(),
+            credit: "0.003375000000005625".to_owned(),
+        }],
+        due: "0.204975000000005625".to_owned(),
+        currency: "USD".to_owned(),
+        ledger: Some(LedgerHead {
+            ledger: "0a".repeat(16),
+            sequence: 42,
+            head: digest('c')[7..].to_owned(),
+            epoch: 3,
+        }),
+    }
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
