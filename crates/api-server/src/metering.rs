@@ -79,7 +79,7 @@ pub(crate) fn export_focus<H: Host, M: Machine>(
         let csv = beside(&api, ask).await?;
         for piece in csv.as_bytes().chunks(PIECE_BYTES) {
             let answer = v1::ExportFocusResponse {
-                csv: piece.to_vec().into(),
+                csv: piece.to_vec(),
             };
             if streams::send(&answers, answer).await.is_err() {
                 break;

@@ -31,6 +31,16 @@ fn prometheus_own_checker_finds_nothing_wrong() {
 }
 
 #[test]
+fn every_metric_is_documented() {
+    let documented = include_str!("../../../../docs/billing.md");
+    let page = two_groups().page(Format::Text);
+    let metrics = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    for name in metrics.filter_map(|line| line.split(' ').next()) {
+        assert!(documented.contains(&format!("| `{name}` |")), "{name}");
+    }
+}
+
+#[test]
 fn what_lasts_is_counted_up_to_a_moment_ago() {
     let mut teller = two_groups();
     let run = "burstlet_billed_group_seconds_total{namespace=\"team-b\",state_class=\"run\"}";
