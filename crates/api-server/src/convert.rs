@@ -22,7 +22,8 @@ pub(crate) fn group(snapshot: &Snapshot, now: Stamp) -> Result<v1::ContainerGrou
     metadata.uid = snapshot.uid.to_string();
     metadata.creation_timestamp = Some(timestamp(snapshot.status.created_at));
     metadata.resource_version = snapshot.resource_version.to_string();
-    group.status = Some(status::group_status(&snapshot.status, now));
+    let origin = snapshot.definition.origin;
+    group.status = Some(status::group_status(&snapshot.status, origin, now));
     Ok(group)
 }
 

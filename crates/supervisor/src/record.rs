@@ -14,6 +14,29 @@ pub struct Definition {
     pub spec: Arc<GroupSpec>,
     /// The canonical JSON of the `ContainerGroup` that `spec` was made from. Opaque here.
     pub source: Arc<str>,
+    /// Who defined it, and may change it.
+    pub origin: Origin,
+}
+
+/// Whose a group is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// A client of the API's.
+    #[default]
+    Direct,
+    /// A cluster's: it is one of its pods, and changes only with it.
+    Kubernetes,
+}
+
+impl Origin {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
 }
 
 /// Everything that a later agent needs to go on with a group.

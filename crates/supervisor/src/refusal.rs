@@ -93,6 +93,9 @@ pub enum Refusal {
         "container group {0}: only labels, annotations and tags can be changed; create a new group for the rest"
     )]
     Immutable(GroupName),
+    /// The group is a pod of a cluster's.
+    #[error("container group {0} is a pod of a Kubernetes cluster: change it there, with kubectl")]
+    OfKubernetes(GroupName),
     /// The group has changed since the caller read it.
     #[error("container group {group} has changed: at version {now}, not {expected}; read it again")]
     Changed {
@@ -158,6 +161,7 @@ impl Refusal {
             | Self::NotRunning { .. }
             | Self::OutOfReach { .. }
             | Self::Changed { .. }
+            | Self::OfKubernetes(_)
             | Self::TooManySessions { .. } => ErrorKind::FailedPrecondition,
             Self::Immutable(_) => ErrorKind::Invalid,
             Self::NotInTime { .. } => ErrorKind::DeadlineExceeded,
@@ -182,6 +186,7 @@ impl Refusal {
             Self::WrongPhase { .. } => "WrongPhase",
             Self::NotRunning { .. } => "ContainerNotRunning",
             Self::Immutable(_) => "Immutable",
+            Self::OfKubernetes(_) => "OfKubernetes",
             Self::Changed { .. } => "Changed",
             Self::OutOfReach { .. } => "OutOfReach",
             Self::NotInTime { .. } => "NotInTime",

@@ -9,7 +9,7 @@ use burstlet_model::spec::{
     TerminationMessagePolicy,
 };
 use burstlet_model::{ContainerName, GroupName, ImageRef, Name, Namespace};
-use burstlet_supervisor::record::Definition;
+use burstlet_supervisor::record::{Definition, Origin};
 
 /// A group `default/NAME` of these main containers, restarted always, with ten seconds' grace.
 ///
@@ -99,5 +99,6 @@ pub fn definition(spec: GroupSpec) -> Definition {
     Definition {
         spec: Arc::new(spec),
         source: source.into(),
+        origin: Origin::Direct,
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use burstlet_model::status::{Event, Severity};
 use burstlet_model::{BootTime, ContainerName, GroupUid, Stamp, WallTime};
-use burstlet_supervisor::record::{Definition, GroupRecord};
+use burstlet_supervisor::record::{Definition, GroupRecord, Origin};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Rules;
@@ -22,6 +22,9 @@ pub(super) struct Record {
     uid: String,
     /// The canonical JSON of the group; translated again when it is read.
     source: String,
+    /// Set for a pod of a cluster's.
+    #[serde(default)]
+    kubernetes: bool,
     request_id: Option<String>,
     created: Moment,
     status: status::Status,
@@ -70,6 +73,7 @@ impl From<&GroupRecord> for Record {
             version: VERSION,
             uid: record.uid.to_string(),
             source: record.definition.source.to_string(),
+            kubernetes: record.definition.origin == Origin::Kubernetes,
             request_id: record.request_id.clone(),
             created: record.created.into(),
             status: (&record.status).into(),
@@ -88,12 +92,18 @@ impl Record {
             ));
         }
         let uid = GroupUid::new(&self.uid).map_err(|error| error.to_string())?;
+        let origin = if self.kubernetes {
+            Origin::Kubernetes
+        } else {
+            Origin::Direct
+        };
         let spec = Arc::new(rules.retranslate(&self.source, &uid)?.spec);
         Ok(GroupRecord {
             uid,
             definition: Definition {
                 spec,
                 source: Arc::from(self.source),
+                origin,
             },
             request_id: self.request_id,
             created: self.created.into(),

@@ -5,7 +5,7 @@ use burstlet_model::status::{
     LaunchTimeline, Phase, Session, Severity,
 };
 use burstlet_model::{BootTime, Bytes, ContainerName, Digest, MilliCpu, Stamp, WallTime};
-use burstlet_supervisor::record::Definition;
+use burstlet_supervisor::record::{Definition, Origin};
 
 use super::*;
 use crate::config::Config;
@@ -58,7 +58,10 @@ fn exit() -> ExitStatus {
 fn record(uid: &str) -> GroupRecord {
     let uid = GroupUid::new(uid).unwrap();
     // Privileges that the rules of today would refuse: what was accepted stays.
-    let spec = rules().retranslate(SOURCE, &uid).unwrap().spec;
+    let spec = rules()
+        .retranslate(SOURCE, &uid)
+        .unwrap()
+        .spec;
     let status = GroupStatus {
         desired: Desired::Stopped,
         phase: Phase::Stopping,
@@ -118,6 +121,7 @@ fn record(uid: &str) -> GroupRecord {
         definition: Definition {
             spec: Arc::new(spec),
             source: Arc::from(SOURCE),
+            origin: Origin::Kubernetes,
         },
         request_id: Some("req".to_owned()),
         created: stamp(1),

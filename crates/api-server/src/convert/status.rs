@@ -7,10 +7,11 @@ use burstlet_model::status::{
 };
 use burstlet_proto::v1;
 use burstlet_proto::v1::container_status::State;
+use burstlet_supervisor::record::Origin;
 
 use super::{duration, timestamp};
 
-pub(super) fn group_status(status: &GroupStatus, now: Stamp) -> v1::GroupStatus {
+pub(super) fn group_status(status: &GroupStatus, origin: Origin, now: Stamp) -> v1::GroupStatus {
     let desired = match status.desired {
         Desired::Running => "Running",
         Desired::Stopped => "Stopped",
@@ -32,6 +33,7 @@ pub(super) fn group_status(status: &GroupStatus, now: Stamp) -> v1::GroupStatus 
         timeline: Some(timeline(&status.timeline)),
         sessions: status.sessions.iter().map(|s| session(s, now)).collect(),
         metered_seconds: status.metered_s(now),
+        origin: origin.as_str().to_owned(),
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) async fn start<H: Host, M: Machine>(
     api: &Api<H, M>,
     request: v1::StartRequest,
 ) -> Result<v1::ContainerGroup, Status> {
-    let handle = resolve::group(api.groups(), request.group.as_ref())?;
+    let handle = resolve::changeable(api.groups(), request.group.as_ref())?;
     answer(api, handle.start().await)
 }
 
@@ -31,7 +31,7 @@ pub(crate) async fn stop<H: Host, M: Machine>(
     api: &Api<H, M>,
     request: v1::StopRequest,
 ) -> Result<v1::ContainerGroup, Status> {
-    let handle = resolve::group(api.groups(), request.group.as_ref())?;
+    let handle = resolve::changeable(api.groups(), request.group.as_ref())?;
     let grace = grace(request.grace_period_seconds)?;
     answer(api, handle.stop(grace).await)
 }
@@ -41,7 +41,7 @@ pub(crate) async fn restart<H: Host, M: Machine>(
     api: &Api<H, M>,
     request: v1::RestartRequest,
 ) -> Result<v1::ContainerGroup, Status> {
-    let handle = resolve::group(api.groups(), request.group.as_ref())?;
+    let handle = resolve::changeable(api.groups(), request.group.as_ref())?;
     let container = match request.container.as_str() {
         "" => None,
         name => Some(
@@ -57,7 +57,7 @@ pub(crate) async fn delete<H: Host, M: Machine>(
     api: &Api<H, M>,
     request: v1::DeleteRequest,
 ) -> Result<v1::ContainerGroup, Status> {
-    let handle = resolve::group(api.groups(), request.group.as_ref())?;
+    let handle = resolve::changeable(api.groups(), request.group.as_ref())?;
     let grace = grace(request.grace_period_seconds)?;
     answer(api, handle.delete(grace).await)
 }

@@ -9,7 +9,7 @@ use burstlet_proto::v1;
 use burstlet_proto::v1::definition::Form;
 use burstlet_supervisor::CreateRequest;
 use burstlet_supervisor::host::Host;
-use burstlet_supervisor::record::Definition;
+use burstlet_supervisor::record::{Definition, Origin};
 use serde_json::{Value, json};
 use tonic::Status;
 use uuid::Uuid;
@@ -48,6 +48,7 @@ pub(crate) async fn create<H: Host, M: Machine>(
         definition: Definition {
             spec: Arc::new(spec),
             source: source.to_string().into(),
+            origin: Origin::Direct,
         },
         request_id,
     };

@@ -6,7 +6,8 @@ use burstlet_model::spec::GroupSpec;
 use burstlet_model::{ContainerName, GroupName, GroupUid, Name, Namespace};
 use burstlet_proto::v1;
 use burstlet_supervisor::host::Host;
-use burstlet_supervisor::{Change, GroupHandle, Groups, Snapshot};
+use burstlet_supervisor::record::Origin;
+use burstlet_supervisor::{Change, GroupHandle, Groups, Refusal, Snapshot};
 use tonic::Status;
 
 use crate::selector::Selector;
@@ -44,6 +45,19 @@ pub(super) fn group<H: Host>(
         Some(name) if name != *handle.name() => Err(status::no_group(&name.to_string())),
         _ => Ok(handle),
     }
+}
+
+/// The group that a request would change, which must not be a cluster's.
+pub(super) fn changeable<H: Host>(
+    groups: &Groups<H>,
+    reference: Option<&v1::GroupRef>,
+) -> Result<GroupHandle, Status> {
+    let handle = group(groups, reference)?;
+    if handle.snapshot().definition.origin == Origin::Kubernetes {
+        let refusal = Refusal::OfKubernetes(handle.name().clone());
+        return Err(status::refusal(&refusal));
+    }
+    Ok(handle)
 }
 
 fn group_name(namespace: &str, name: &str) -> Result<GroupName, Status> {

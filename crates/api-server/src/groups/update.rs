@@ -25,7 +25,7 @@ pub(crate) async fn update<H: Host, M: Machine>(
     api: &Api<H, M>,
     request: v1::UpdateRequest,
 ) -> Result<v1::ContainerGroup, Status> {
-    let handle = resolve::group(api.groups(), request.group.as_ref())?;
+    let handle = resolve::changeable(api.groups(), request.group.as_ref())?;
     let wanted = resolve::version(&request.resource_version)?;
     let mut tries = 0;
     loop {
@@ -73,6 +73,7 @@ fn changed<H: Host, M: Machine>(
     Ok(Definition {
         spec: Arc::new(spec),
         source: translation.source.to_string().into(),
+        origin: snapshot.definition.origin,
     })
 }
 

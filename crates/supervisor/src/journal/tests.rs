@@ -2,7 +2,7 @@ use burstlet_model::Stamp;
 use burstlet_testkit::spec::{container, definition, group};
 
 use super::*;
-use crate::record::Definition;
+use crate::record::{Definition, Origin};
 use crate::seen::Seen;
 
 const FIRST: u64 = 1000;
@@ -19,6 +19,7 @@ fn push(journal: &Journal) -> u64 {
         definition: Definition {
             spec: theirs.spec,
             source: theirs.source,
+            origin: Origin::Direct,
         },
         events: Arc::new([]),
         resource_version: 0,
