@@ -23,6 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("stream-wire", &[]),
     ("kubelet-api", &["model", "stream-wire"]),
+    ("kube-node", &["manifest", "model", "supervisor"]),
     ("telemetry", &[]),
     (
         "agent",
@@ -31,6 +32,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "bundle",
             "cgroup",
             "image",
+            "kube-node",
             "manifest",
             "metering",
             "model",

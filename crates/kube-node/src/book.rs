@@ -1,0 +1,218 @@
+//! The pods of this node: who is watched, and which worker is told.
+//!
+//! A worker is made for each uid that the API server names, and for each group that an earlier
+//! agent made of a pod. What a list does not name any more is told to be forgotten, but for a
+//! brake: a list that lacks most of what runs here is more likely an API server that was set back
+//! than a wish, and is believed only if it stays so.
+
+use std::collections::{HashMap, HashSet};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use burstlet_model::GroupUid;
+use burstlet_supervisor::host::Host;
+use burstlet_supervisor::record::Origin;
+use futures_util::StreamExt;
+use k8s_openapi::api::core::v1::Pod as ApiPod;
+use kube::Api;
+use kube::api::ApiResource;
+use kube::core::DynamicObject;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use crate::pod::seen::Pod;
+use crate::run::Shared;
+use crate::worker::{Said, Worker};
+
+/// As many may vanish from a list at once without a question.
+const VANISH_FREELY_MAX: usize = 3;
+/// How long a list must stay without them until the others are believed to be gone.
+const BRAKE: Duration = Duration::from_secs(600);
+
+/// Keeps the book until the shutdown; workers end with it.
+pub(crate) async fn keep<H: Host>(shared: Arc<Shared<H>>) {
+    let resource = ApiResource::erase::<ApiPod>(&());
+    let pods: Api<DynamicObject> = Api::all_with(shared.client.clone(), &resource);
+    let bound_here = format!("spec.nodeName={}", shared.config.node.name);
+    let config = watcher::Config::default().fields(&bound_here);
+    let mut changes = pin!(watcher(pods, config).default_backoff());
+    let mut book = Book::new(Arc::clone(&shared));
+    loop {
+        let braked_until = book.braked_until();
+        // Each arm is cancel-safe: a stream's next item, a set's next end, a time.
+        tokio::select! {
+            () = shared.shutdown.cancelled() => return,
+            change = changes.next() => match change {
+                Some(Ok(change)) => book.learn(change),
+                Some(Err(error)) => tracing::warn!(%error, "the pods cannot be watched; trying again"),
+                None => return,
+            },
+            Some(ended) = book.working.join_next() => {
+                if let Ok(uid) = ended {
+                    book.end(&uid);
+                }
+            }
+            () = sleep_until(braked_until) => book.release(),
+        }
+    }
+}
+
+struct Book<H> {
+    shared: Arc<Shared<H>>,
+    workers: HashMap<GroupUid, watch::Sender<Said>>,
+    working: JoinSet<GroupUid>,
+    /// What the list that is being read has named.
+    listed: HashSet<GroupUid>,
+    /// What the last list lacked, not yet believed.
+    braked: Option<(Instant, Vec<GroupUid>)>,
+}
+
+impl<H: Host> Book<H> {
+    fn new(shared: Arc<Shared<H>>) -> Self {
+        let mut book = Self {
+            workers: HashMap::new(),
+            working: JoinSet::new(),
+            listed: HashSet::new(),
+            braked: None,
+            shared,
+        };
+        let all = book.shared.groups.list().groups;
+        let of_pods = all
+            .iter()
+            .filter(|group| group.definition.origin == Origin::Kubernetes);
+        for group in of_pods {
+            book.tell(&group.uid, Said::Unheard);
+        }
+        book
+    }
+
+    fn learn(&mut self, change: Event<DynamicObject>) {
+        match change {
+            Event::Init => self.listed.clear(),
+            Event::InitApply(object) => {
+                if let Some(uid) = self.heard(object) {
+                    self.listed.insert(uid);
+                }
+            }
+            Event::InitDone => self.compare(),
+            Event::Apply(object) => drop(self.heard(object)),
+            Event::Delete(object) => {
+                if let Some(pod) = Pod::read(object).filter(|pod| !pod.mirror) {
+                    let uid = pod.uid.clone();
+                    if self.workers.contains_key(&uid) {
+                        self.tell(&uid, Said::Gone(Some(Arc::new(pod))));
+                    }
+                }
+            }
+        }
+    }
+
+    fn heard(&mut self, object: DynamicObject) -> Option<GroupUid> {
+        let pod = Pod::read(object).filter(|pod| !pod.mirror)?;
+        let uid = pod.uid.clone();
+        self.tell(&uid, Said::There(Arc::new(pod)));
+        Some(uid)
+    }
+
+    /// A list is complete: what it lacks has gone while nobody watched.
+    fn compare(&mut self) {
+        let lacking = self
+            .workers
+            .keys()
+            .filter(|uid| !self.listed.contains(*uid));
+        let lacking: Vec<GroupUid> = lacking.cloned().collect();
+        self.braked = None;
+        if is_suspicious(self.workers.len(), lacking.len()) {
+            tracing::error!(
+                known = self.workers.len(),
+                lacking = lacking.len(),
+                "the API server lacks most of the pods that run here: they are kept until it has \
+                 lacked them for {} s",
+                BRAKE.as_secs()
+            );
+            self.braked = Some((Instant::now() + BRAKE, lacking));
+            return;
+        }
+        self.forget(&lacking);
+    }
+
+    fn forget(&mut self, uids: &[GroupUid]) {
+        for uid in uids {
+            let last = self.workers.get(uid).and_then(|said| said.borrow().pod());
+            self.tell(uid, Said::Gone(last));
+        }
+    }
+
+    fn braked_until(&self) -> Instant {
+        let far = Duration::from_secs(86_400);
+        self.braked
+            .as_ref()
+            .map_or_else(|| Instant::now() + far, |(until, _)| *until)
+    }
+
+    /// They have stayed away; those that the watch has named since are listed.
+    fn release(&mut self) {
+        let Some((_, lacking)) = self.braked.take() else {
+            return;
+        };
+        let still: Vec<GroupUid> = lacking
+            .into_iter()
+            .filter(|uid| !self.listed.contains(uid))
+            .collect();
+        self.forget(&still);
+    }
+
+    fn tell(&mut self, uid: &GroupUid, said: Said) {
+        if matches!(said, Said::There(_)) {
+            self.listed.insert(uid.clone());
+        }
+        if let Some(worker) = self.workers.get(uid) {
+            worker.send_replace(said);
+            return;
+        }
+        let (tell, hear) = watch::channel(said);
+        self.workers.insert(uid.clone(), tell);
+        let worker = Worker::new(Arc::clone(&self.shared), uid.clone(), hear);
+        self.working.spawn(worker.run());
+    }
+
+    fn end(&mut self, uid: &GroupUid) {
+        self.listed.remove(uid);
+        // A pod that is named again in the meantime gets a new worker.
+        let said = self.workers.remove(uid).map(|said| said.borrow().clone());
+        if let Some(said @ Said::There(_)) = said {
+            self.tell(uid, said);
+        }
+    }
+}
+
+/// Whether a list that lacks so many of those known is not simply believed.
+const fn is_suspicious(known: usize, lacking: usize) -> bool {
+    lacking > VANISH_FREELY_MAX && lacking * 2 > known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_without_most_of_the_pods_is_suspicious() {
+        for (known, lacking, suspicious) in [
+            (3, 3, false),
+            (4, 4, true),
+            (100, 50, false),
+            (100, 51, true),
+            (0, 0, false),
+        ] {
+            assert_eq!(
+                is_suspicious(known, lacking),
+                suspicious,
+                "{lacking} of {known}"
+            );
+        }
+    }
+}

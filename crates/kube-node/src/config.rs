@@ -1,0 +1,139 @@
+//! What the node is told about itself, all of it valid.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use burstlet_manifest::Policy;
+use burstlet_model::spec::ResourceList;
+
+/// The node and its cluster.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// How the API server is reached, and as whom.
+    pub credentials: Credentials,
+    /// The node.
+    pub node: NodeFacts,
+    /// What pods are told of their cluster.
+    pub cluster: ClusterFacts,
+    /// What the operator allows pods to ask for.
+    pub policy: Arc<Policy>,
+    /// What a container without limits may use at most.
+    pub allocatable: ResourceList,
+}
+
+/// How the API server is reached, and as whom.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// A kubeconfig; written here after a bootstrap if it is not there.
+    pub kubeconfig: PathBuf,
+    /// A kubeconfig whose identity may ask for a node's certificate.
+    pub bootstrap_kubeconfig: Option<PathBuf>,
+}
+
+/// What is shown of the node.
+#[derive(Clone, Debug)]
+pub struct NodeFacts {
+    /// Its name in the cluster.
+    pub name: String,
+    /// The machine's host name.
+    pub host_name: String,
+    /// Its addresses, at most one of each family.
+    pub addresses: Vec<IpAddr>,
+    /// Beside those that every node has.
+    pub labels: BTreeMap<String, String>,
+    /// What keeps pods away that do not tolerate it.
+    pub taints: Vec<Taint>,
+    /// What it offers, by resource, as quantities.
+    pub capacity: BTreeMap<String, String>,
+    /// Identity of this installation, which tells two agents with one node name apart.
+    pub instance: String,
+    /// What it runs on.
+    pub info: SystemInfo,
+    /// Where its kubelet API is served, if it is.
+    pub kubelet_port: Option<u16>,
+}
+
+/// A taint of the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taint {
+    /// A qualified name.
+    pub key: String,
+    /// May be empty.
+    pub value: String,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    pub effect: String,
+}
+
+impl std::str::FromStr for Taint {
+    type Err = String;
+
+    /// `KEY=VALUE:EFFECT` or `KEY:EFFECT`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "{text:?} is not a taint: KEY=VALUE:EFFECT, with the effect NoSchedule, \
+                 PreferNoSchedule or NoExecute"
+            )
+        };
+        let (name, effect) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let (key, value) = name.split_once('=').unwrap_or((name, ""));
+        let known = ["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect);
+        if key.is_empty() || !known {
+            return Err(wrong());
+        }
+        Ok(Self {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            effect: effect.to_owned(),
+        })
+    }
+}
+
+/// What the node runs on.
+#[derive(Clone, Debug, Default)]
+pub struct SystemInfo {
+    /// `/etc/machine-id`.
+    pub machine_id: String,
+    /// This boot.
+    pub boot_id: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The operating system's name.
+    pub os_image: String,
+    /// As Go names it: `amd64`.
+    pub architecture: String,
+    /// The agent's own version.
+    pub agent_version: String,
+}
+
+/// What pods are told of their cluster.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterFacts {
+    /// The cluster's name servers; without any, the node's own resolver answers.
+    pub dns: Vec<IpAddr>,
+    /// The cluster's domain: `cluster.local`.
+    pub domain: String,
+    /// The host's own search domains.
+    pub host_searches: Vec<String>,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taints() {
+        let taint: Taint = "example.com/provider=burstlet:NoSchedule".parse().unwrap();
+        assert_eq!(taint.key, "example.com/provider");
+        assert_eq!(taint.value, "burstlet");
+        assert_eq!(taint.effect, "NoSchedule");
+        let bare: Taint = "dedicated:NoExecute".parse().unwrap();
+        assert_eq!((bare.key.as_str(), bare.value.as_str()), ("dedicated", ""));
+        for wrong in ["", "a=b", "a=b:Never", "=b:NoSchedule", ":NoSchedule"] {
+            assert!(wrong.parse::<Taint>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Events of pods, as a kubelet writes them. They are told by the way: a queue with a bound feeds one
+//! writer, and what does not fit is dropped and counted.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+use burstlet_model::WallTime;
+use k8s_openapi::api::core::v1::Event;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::is_code;
+use crate::pod::seen::Pod;
+use crate::time;
+
+/// Events that wait to be written.
+const WAITING_MAX: usize = 1000;
+/// The most bytes of an event's message, which the API server bounds.
+const MESSAGE_BYTES_MAX: usize = 1000;
+/// The most bytes of an event's name that come from its pod's.
+const POD_NAME_BYTES_MAX: usize = 230;
+/// Who tells: what reads events looks for these words.
+const COMPONENT: &str = "kubelet";
+
+/// Something to tell of a pod.
+#[derive(Clone, Debug)]
+pub(crate) struct Telling {
+    pub(crate) warning: bool,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    pub(crate) container: Option<String>,
+    /// How often it has happened.
+    pub(crate) count: u32,
+    pub(crate) at: WallTime,
+}
+
+/// Where events are told.
+#[derive(Clone, Debug)]
+pub(crate) struct Events {
+    node: String,
+    queue: mpsc::Sender<Value>,
+}
+
+/// Starts the writer, which ends at the shutdown.
+pub(crate) fn start(client: Client, node: &str, shutdown: CancellationToken) -> Events {
+    let (queue, waiting) = mpsc::channel(WAITING_MAX);
+    tokio::spawn(write_all(client, waiting, shutdown));
+    Events {
+        node: node.to_owned(),
+        queue,
+    }
+}
+
+impl Events {
+    /// Tells it, if there is room.
+    pub(crate) fn tell(&self, pod: &Pod, telling: &Telling) {
+        if self
+            .queue
+            .try_send(event(&self.node, pod, telling))
+            .is_err()
+        {
+            tracing::debug!(
+                reason = telling.reason,
+                "an event was dropped: too many wait"
+            );
+        }
+    }
+}
+
+async fn write_all(
+    client: Client,
+    mut waiting: mpsc::Receiver<Value>,
+    shutdown: CancellationToken,
+) {
+    loop {
+        let event = tokio::select! {
+            () = shutdown.cancelled() => return,
+            event = waiting.recv() => event,
+        };
+        let Some(event) = event else { return };
+        if let Err(error) = write(&client, event).await {
+            tracing::debug!(%error, "an event was not written");
+        }
+    }
+}
+
+/// What is told again counts on in the event that is there.
+async fn write(client: &Client, event: Value) -> kube::Result<()> {
+    let namespace = event["metadata"]["namespace"].as_str().unwrap_or_default();
+    let events: Api<Event> = Api::namespaced(client.clone(), namespace);
+    let name = event["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let again = json!({"count": event["count"], "lastTimestamp": event["lastTimestamp"]});
+    let typed: Event = serde_json::from_value(event).map_err(kube::Error::SerdeError)?;
+    match events.create(&PostParams::default(), &typed).await {
+        Err(error) if is_code(&error, 409) => {
+            let params = PatchParams::default();
+            events.patch(&name, &params, &Patch::Merge(again)).await?;
+        }
+        created => drop(created?),
+    }
+    Ok(())
+}
+
+fn event(node: &str, pod: &Pod, telling: &Telling) -> Value {
+    let mut about = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "namespace": pod.namespace,
+        "name": pod.name,
+        "uid": pod.uid.as_str(),
+    });
+    if let Some(container) = &telling.container {
+        about["fieldPath"] = format!("spec.containers{{{container}}}").into();
+    }
+    let at = time::seconds(telling.at);
+    json!({
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"namespace": pod.namespace, "name": name(pod, telling)},
+        "involvedObject": about,
+        "type": if telling.warning { "Warning" } else { "Normal" },
+        "reason": telling.reason,
+        "message": cut(&telling.message, MESSAGE_BYTES_MAX),
+        "count": telling.count,
+        "firstTimestamp": at,
+        "lastTimestamp": at,
+        "source": {"component": COMPONENT, "host": node},
+        "reportingComponent": COMPONENT,
+        "reportingInstance": node,
+    })
+}
+
+/// The same for what is the same, so that it is counted and not told twice.
+fn name(pod: &Pod, telling: &Telling) -> String {
+    let mut hasher = DefaultHasher::new();
+    (
+        pod.uid.as_str(),
+        &telling.reason,
+        &telling.message,
+        &telling.container,
+    )
+        .hash(&mut hasher);
+    let name = cut(&pod.name, POD_NAME_BYTES_MAX).trim_end_matches(['.', '-']);
+    format!("{name}.{:016x}", hasher.finish())
+}
+
+fn cut(text: &str, bytes_max: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes_max))
+        .unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_json_snapshot;
+
+    use super::*;
+    use crate::pod::seen::tests::pod;
+
+    fn telling(message: &str) -> Telling {
+        Telling {
+            warning: true,
+            reason: "BackOff".to_owned(),
+            message: message.to_owned(),
+            container: Some("main".to_owned()),
+            count: 3,
+            at: WallTime(1_700_000_000_000_000_000),
+        }
+    }
+
+    #[test]
+    fn an_event_of_a_container() {
+        let pod = pod(json!({"metadata": {"name": "web-1"}, "spec": {}}));
+        assert_json_snapshot!(event("edge-1", &pod, &telling("Back-off restarting")));
+    }
+
+    #[test]
+    fn what_is_the_same_has_one_name() {
+        let pod = pod(json!({"metadata": {"name": "a".repeat(253)}, "spec": {}}));
+        let one = name(&pod, &telling("one"));
+        assert_eq!(one, name(&pod, &telling("one")));
+        assert_ne!(one, name(&pod, &telling("two")));
+        assert!(one.len() <= 253, "{one}");
+    }
+}

@@ -1,0 +1,36 @@
+//! A Kubernetes node: it registers, runs the pods that the scheduler binds to it as container
+//! groups, and tells how they are.
+//!
+//! ```text
+//! API server ─watch─► pods ─► one worker for each ─┬─► Groups (create, delete)
+//!      ▲                                           │
+//!      └── status patches, events, last deletes ◄──┴── snapshots
+//!      └── node, its status ◄── registration;  lease ◄── heartbeat (a thread of its own)
+//! ```
+//!
+//! What a pod becomes and how a group is told are pure functions (`pod`, `node`, `lease`); the
+//! other modules carry them out. The node's identity may do little (the Node authorizer's view):
+//! pods are watched with a selector, what they refer to is read one by one.
+//!
+//! This crate refuses to know how a group is run, and reads no clock but the host's.
+
+mod book;
+mod config;
+mod credentials;
+mod error;
+mod events;
+mod fetch;
+mod heartbeat;
+mod lease;
+mod node;
+mod pod;
+mod registration;
+mod run;
+mod service_watch;
+mod time;
+mod worker;
+
+pub use config::{ClusterFacts, Credentials, NodeConfig, NodeFacts, SystemInfo, Taint};
+pub use error::KubeNodeError;
+pub use node::{NodeCondition, NodeImage};
+pub use run::{Condition, run};

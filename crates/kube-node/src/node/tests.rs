@@ -1,0 +1,77 @@
+use insta::assert_json_snapshot;
+
+use super::*;
+use crate::config::{SystemInfo, Taint};
+
+const NOW: WallTime = WallTime(1_700_000_000_000_000_000);
+
+fn facts() -> NodeFacts {
+    NodeFacts {
+        name: "edge-1".to_owned(),
+        host_name: "edge-1.example.com".to_owned(),
+        addresses: vec!["192.0.2.10".parse().expect("an address")],
+        labels: [("zone".to_owned(), "a".to_owned())].into(),
+        taints: vec![
+            "virtual-kubelet.io/provider=burstlet:NoSchedule"
+                .parse::<Taint>()
+                .expect("a taint"),
+        ],
+        capacity: [("cpu", "10k"), ("memory", "100Ti"), ("pods", "10k")]
+            .map(|(name, amount)| (name.to_owned(), amount.to_owned()))
+            .into(),
+        instance: "i-1".to_owned(),
+        info: SystemInfo {
+            machine_id: "m".to_owned(),
+            boot_id: "b".to_owned(),
+            kernel: "6.18.0".to_owned(),
+            os_image: "Debian".to_owned(),
+            architecture: "amd64".to_owned(),
+            agent_version: "0.1.0".to_owned(),
+        },
+        kubelet_port: Some(10250),
+    }
+}
+
+#[test]
+fn a_new_node() {
+    assert_json_snapshot!(node_to_write(&facts()));
+}
+
+#[test]
+fn a_status() {
+    let now_is = NodeCondition {
+        images: vec![
+            NodeImage {
+                names: vec!["docker.io/library/small:1".to_owned()],
+                bytes: 10,
+            },
+            NodeImage {
+                names: (0..9)
+                    .map(|n| format!("docker.io/library/large:{n}"))
+                    .collect(),
+                bytes: 20,
+            },
+        ],
+        ..NodeCondition::default()
+    };
+    assert_json_snapshot!(status_patch(&facts(), &now_is, &Value::Null, NOW));
+}
+
+#[test]
+fn transitions_are_stamped_when_the_status_changes() {
+    let later = WallTime(NOW.0 + 60_000_000_000);
+    let well = NodeCondition::default();
+    let first = status_patch(&facts(), &well, &Value::Null, NOW);
+    let same = status_patch(&facts(), &well, &first["status"], later);
+    let ill = NodeCondition {
+        trouble: vec!["the launcher is gone".to_owned()],
+        ..well
+    };
+    let worse = status_patch(&facts(), &ill, &first["status"], later);
+    let ready = |patch: &Value| patch["status"]["conditions"][4].clone();
+    assert_eq!(ready(&same)["lastTransitionTime"], "2023-11-14T22:13:20Z");
+    assert_eq!(ready(&same)["lastHeartbeatTime"], "2023-11-14T22:14:20Z");
+    assert_eq!(ready(&worse)["lastTransitionTime"], "2023-11-14T22:14:20Z");
+    assert_eq!(ready(&worse)["status"], "False");
+    assert_eq!(ready(&worse)["message"], "the launcher is gone");
+}

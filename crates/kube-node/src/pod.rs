@@ -1,0 +1,20 @@
+//! A pod: what the API server says of it, what becomes of it here, and how that is told. Pure.
+//!
+//! ```text
+//! API's pod ─► needs ─► (fetch) ─► inline ─► manifest ─► GroupSpec
+//! group's snapshot ─► status ─► patch ─► (write)
+//! both ─► decide ─► what to do next
+//! ```
+
+pub(crate) mod conditions;
+pub(crate) mod containers;
+pub(crate) mod decide;
+pub(crate) mod dns;
+pub(crate) mod env;
+pub(crate) mod inline;
+pub(crate) mod needs;
+pub(crate) mod patch;
+pub(crate) mod seen;
+pub(crate) mod services;
+pub(crate) mod status;
+pub(crate) mod volumes;

@@ -1,0 +1,176 @@
+//! Container statuses in the API's form.
+
+use burstlet_model::spec::{ContainerKind, GroupSpec};
+use burstlet_model::status::{ContainerState, ContainerStatus, ExitStatus, GroupStatus};
+use burstlet_model::{GroupUid, ImageRef, WallTime};
+use serde_json::{Map, Value, json};
+
+use super::needs::{items, text};
+use crate::time;
+
+/// Kubernetes' word for an end that nobody saw, and its exit code.
+const UNKNOWN: (&str, i32) = ("ContainerStatusUnknown", 137);
+
+/// A group of which something is told.
+#[derive(Clone, Copy)]
+pub(crate) struct Told<'a> {
+    pub(crate) uid: &'a GroupUid,
+    pub(crate) spec: &'a GroupSpec,
+    pub(crate) status: &'a GroupStatus,
+    /// Nothing of it is left.
+    pub(crate) gone: bool,
+    pub(crate) now: WallTime,
+}
+
+impl Told<'_> {
+    /// `initContainerStatuses`, in the order of the specification.
+    pub(crate) fn init_containers(&self) -> Vec<Value> {
+        let kinds = self.spec.init_containers.iter().map(|c| c.init_kind());
+        let statuses = self.status.init_containers.iter();
+        statuses
+            .zip(kinds)
+            .map(|(status, kind)| self.container(status, kind))
+            .collect()
+    }
+
+    /// `containerStatuses`, by name.
+    pub(crate) fn containers(&self) -> Vec<Value> {
+        let mut statuses: Vec<&ContainerStatus> = self.status.containers.iter().collect();
+        statuses.sort_by(|a, b| a.name.cmp(&b.name));
+        let statuses = statuses.into_iter();
+        statuses
+            .map(|status| self.container(status, ContainerKind::Main))
+            .collect()
+    }
+
+    fn container(&self, status: &ContainerStatus, kind: ContainerKind) -> Value {
+        let id = |attempt: u32| format!("burstlet://{}_{}_{attempt}", self.uid, status.name);
+        let ran =
+            status.last_exit.is_some() || !matches!(status.state, ContainerState::Waiting { .. });
+        let waiting_again =
+            matches!(status.state, ContainerState::Waiting { .. }) && status.last_exit.is_some();
+        let previous = id(status.restart_count.saturating_sub(1));
+        let current = if waiting_again {
+            &previous
+        } else {
+            &id(status.restart_count)
+        };
+        let mut written = json!({
+            "name": status.name.as_str(),
+            "image": status.image,
+            "imageID": image_id(status),
+            "ready": is_ready(status, kind),
+            "started": status.started && status.state.is_running(),
+            "restartCount": status.restart_count,
+            "state": self.state(status, current),
+        });
+        if ran {
+            written["containerID"] = current.clone().into();
+        }
+        if let Some(exit) = &status.last_exit {
+            written["lastState"] = json!({"terminated": terminated(exit, &previous)});
+        }
+        if let Some((uid, gid, groups)) = &status.user {
+            written["user"] =
+                json!({"linux": {"uid": uid, "gid": gid, "supplementalGroups": groups}});
+        }
+        written
+    }
+
+    fn state(&self, status: &ContainerStatus, id: &str) -> Value {
+        match &status.state {
+            ContainerState::Terminated(exit) => json!({"terminated": terminated(exit, id)}),
+            // Of a group that is gone nothing runs, whatever was last seen of it.
+            _ if self.gone => json!({"terminated": {
+                "exitCode": UNKNOWN.1,
+                "reason": UNKNOWN.0,
+                "message": "The container could not be located when the pod was terminated",
+                "startedAt": null,
+                "finishedAt": null,
+            }}),
+            ContainerState::Running { started_at, .. } => {
+                json!({"running": {"startedAt": time::seconds(started_at.wall)}})
+            }
+            ContainerState::Waiting { reason, message } => waiting(reason, message),
+        }
+    }
+}
+
+/// The statuses of containers of which none has run: `reason` and `message` for the container
+/// that they are about, or for all.
+pub(crate) fn not_started(
+    spec: &Map<String, Value>,
+    list: &str,
+    why: &super::inline::Missing,
+) -> Vec<Value> {
+    let has_init = items(spec.get("initContainers")).next().is_some();
+    let usual = if has_init {
+        "PodInitializing"
+    } else {
+        "ContainerCreating"
+    };
+    let of = |container: &Value| {
+        let name = text(container, "name").unwrap_or_default();
+        let concerned = why.container.as_deref() == Some(name);
+        let state = match concerned {
+            true => waiting(why.reason, &why.message),
+            false => waiting(usual, ""),
+        };
+        json!({
+            "name": name,
+            "image": text(container, "image").unwrap_or_default(),
+            "imageID": "",
+            "ready": false,
+            "started": false,
+            "restartCount": 0,
+            "state": state,
+        })
+    };
+    let mut statuses: Vec<Value> = items(spec.get(list)).map(of).collect();
+    if list == "containers" {
+        statuses.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+    }
+    statuses
+}
+
+/// An init container is ready when it has done its work; a sidecar and a main one while they are.
+pub(crate) fn is_ready(status: &ContainerStatus, kind: ContainerKind) -> bool {
+    match (kind, &status.state) {
+        (ContainerKind::Init, ContainerState::Terminated(exit)) => exit.success(),
+        (ContainerKind::Init, _) => false,
+        (ContainerKind::Sidecar | ContainerKind::Main, _) => status.ready,
+    }
+}
+
+fn waiting(reason: &str, message: &str) -> Value {
+    let mut state = json!({"waiting": {"reason": reason}});
+    if !message.is_empty() {
+        state["waiting"]["message"] = message.into();
+    }
+    state
+}
+
+fn terminated(exit: &ExitStatus, id: &str) -> Value {
+    let started = exit.started_at.unwrap_or(exit.finished_at);
+    let mut state = json!({
+        "exitCode": exit.code,
+        "reason": exit.reason,
+        "startedAt": time::seconds(started.wall),
+        "finishedAt": time::seconds(exit.finished_at.wall),
+        "containerID": id,
+    });
+    if !exit.message.is_empty() {
+        state["message"] = exit.message.clone().into();
+    }
+    state
+}
+
+/// The repository with the digest that runs; empty while it is not known.
+fn image_id(status: &ContainerStatus) -> String {
+    let image = status.image.parse::<ImageRef>();
+    match (&status.image_digest, image) {
+        (Some(digest), Ok(image)) => image.at_digest(digest.clone()).to_string(),
+        (Some(digest), Err(_)) => digest.to_string(),
+        (None, _) => String::new(),
+    }
+}

@@ -1,0 +1,140 @@
+//! What a pod refers to that has to be fetched before it can run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+/// What must be fetched, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    pub(crate) config_maps: BTreeSet<String>,
+    pub(crate) secrets: BTreeSet<String>,
+    pub(crate) tokens: BTreeSet<TokenNeed>,
+}
+
+/// A token of the pod's service account.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TokenNeed {
+    /// Who it is for; empty for the API server.
+    pub(crate) audience: String,
+    pub(crate) expiration_s: i64,
+}
+
+/// What was fetched; what is missing does not exist.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fetched {
+    pub(crate) config_maps: BTreeMap<String, Value>,
+    pub(crate) secrets: BTreeMap<String, Value>,
+    pub(crate) tokens: BTreeMap<TokenNeed, String>,
+}
+
+/// What the API server makes of a token whose expiration is not stated.
+const EXPIRATION_S_DEFAULT: i64 = 3600;
+
+impl TokenNeed {
+    /// From a projection's `serviceAccountToken`.
+    pub(crate) fn of(projection: &Value) -> Self {
+        Self {
+            audience: text(projection, "audience").unwrap_or_default().to_owned(),
+            expiration_s: projection["expirationSeconds"]
+                .as_i64()
+                .unwrap_or(EXPIRATION_S_DEFAULT),
+        }
+    }
+}
+
+/// Everything that a pod's specification refers to.
+pub(crate) fn needs(spec: &Map<String, Value>) -> Needs {
+    let mut needs = Needs::default();
+    for list in ["initContainers", "containers"] {
+        for container in items(spec.get(list)) {
+            of_container(container, &mut needs);
+        }
+    }
+    for volume in items(spec.get("volumes")) {
+        of_volume(volume, &mut needs);
+    }
+    for secret in items(spec.get("imagePullSecrets")) {
+        needs.secrets.extend(name(secret));
+    }
+    needs
+}
+
+/// The items of a list; none if it is none.
+pub(crate) fn items(list: Option<&Value>) -> impl Iterator<Item = &Value> {
+    list.and_then(Value::as_array).into_iter().flatten()
+}
+
+/// A text of an object, unless it is empty.
+pub(crate) fn text<'v>(object: &'v Value, name: &str) -> Option<&'v str> {
+    object[name].as_str().filter(|text| !text.is_empty())
+}
+
+fn name(reference: &Value) -> Option<String> {
+    text(reference, "name").map(str::to_owned)
+}
+
+fn of_container(container: &Value, needs: &mut Needs) {
+    for source in items(container.get("envFrom")) {
+        needs.config_maps.extend(name(&source["configMapRef"]));
+        needs.secrets.extend(name(&source["secretRef"]));
+    }
+    for variable in items(container.get("env")) {
+        let from = &variable["valueFrom"];
+        needs.config_maps.extend(name(&from["configMapKeyRef"]));
+        needs.secrets.extend(name(&from["secretKeyRef"]));
+    }
+}
+
+fn of_volume(volume: &Value, needs: &mut Needs) {
+    needs.config_maps.extend(name(&volume["configMap"]));
+    let secret = text(&volume["secret"], "secretName");
+    needs.secrets.extend(secret.map(str::to_owned));
+    for source in items(volume["projected"].get("sources")) {
+        needs.config_maps.extend(name(&source["configMap"]));
+        needs.secrets.extend(name(&source["secret"]));
+        if let Some(token) = source.get("serviceAccountToken") {
+            needs.tokens.insert(TokenNeed::of(token));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_reference_is_found_once() {
+        let spec = json!({
+            "initContainers": [{"envFrom": [{"configMapRef": {"name": "m1"}}, {"secretRef": {"name": "s1"}}]}],
+            "containers": [{"env": [
+                {"name": "A", "value": "plain"},
+                {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "m2", "key": "k"}}},
+                {"name": "C", "valueFrom": {"secretKeyRef": {"name": "s1", "key": "k"}}},
+            ]}],
+            "volumes": [
+                {"name": "v", "configMap": {"name": "m1"}},
+                {"name": "w", "secret": {"secretName": "s2"}},
+                {"name": "x", "projected": {"sources": [
+                    {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}},
+                    {"serviceAccountToken": {"path": "other", "audience": "vault"}},
+                    {"configMap": {"name": "m3"}},
+                    {"secret": {"name": "s3"}},
+                ]}},
+            ],
+            "imagePullSecrets": [{"name": "pull"}],
+        });
+        let found = spec.as_object().map(needs).unwrap_or_default();
+        let names = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(" ");
+        assert_eq!(names(&found.config_maps), "m1 m2 m3");
+        assert_eq!(names(&found.secrets), "pull s1 s2 s3");
+        let tokens: Vec<_> = found
+            .tokens
+            .iter()
+            .map(|t| (t.audience.as_str(), t.expiration_s))
+            .collect();
+        assert_eq!(tokens, [("", 3607), ("vault", 3600)]);
+    }
+}

@@ -1,0 +1,126 @@
+//! A pod as the API server has it, without what nobody here reads.
+
+use std::sync::Arc;
+
+use burstlet_model::GroupUid;
+use kube::core::DynamicObject;
+use serde_json::{Map, Value, json};
+
+/// The annotation of a pod that only mirrors one that a kubelet runs by itself.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// A pod at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Pod {
+    pub(crate) uid: GroupUid,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    /// Counts changes of the specification.
+    pub(crate) generation: Option<i64>,
+    /// Set once somebody deleted it: the seconds that it has.
+    pub(crate) deletion_grace_s: Option<u32>,
+    pub(crate) mirror: bool,
+    /// Labels, annotations and owners.
+    metadata: Arc<Value>,
+    /// As text: of thousands of pods, hardly any is looked into twice.
+    spec: Arc<str>,
+    pub(crate) status: Arc<Value>,
+}
+
+impl Pod {
+    /// Reads what the API server sent; `None` if it is no pod, which it always is.
+    pub(crate) fn read(object: DynamicObject) -> Option<Self> {
+        let meta = object.metadata;
+        let mut data = object.data;
+        let annotations = meta.annotations.unwrap_or_default();
+        let deleted = meta.deletion_timestamp.is_some();
+        let grace = meta.deletion_grace_period_seconds.unwrap_or(0);
+        let metadata = json!({
+            "labels": meta.labels.unwrap_or_default(),
+            "ownerReferences": meta.owner_references.unwrap_or_default(),
+            "annotations": &annotations,
+        });
+        Some(Self {
+            uid: GroupUid::new(meta.uid?).ok()?,
+            namespace: meta.namespace?,
+            name: meta.name?,
+            generation: meta.generation,
+            deletion_grace_s: deleted.then(|| u32::try_from(grace).unwrap_or(0)),
+            mirror: annotations.contains_key(MIRROR),
+            metadata: Arc::new(metadata),
+            spec: data.get("spec")?.to_string().into(),
+            status: Arc::new(data.get_mut("status").map(Value::take).unwrap_or_default()),
+        })
+    }
+
+    /// Its specification.
+    pub(crate) fn spec(&self) -> Map<String, Value> {
+        match serde_json::from_str(&self.spec) {
+            Ok(Value::Object(spec)) => spec,
+            // It was written from a JSON value, and the API server has no pod without one.
+            _ => Map::new(),
+        }
+    }
+
+    /// `labels` or `annotations`.
+    pub(crate) fn texts(&self, name: &str) -> Value {
+        self.metadata[name].clone()
+    }
+
+    /// Who controls it, as `KIND/NAME`.
+    pub(crate) fn owner(&self) -> Option<String> {
+        let owners = self.metadata["ownerReferences"].as_array()?;
+        let owner = owners.iter().find(|owner| owner["controller"] == true)?;
+        let text = |name: &str| owner[name].as_str();
+        Some(format!("{}/{}", text("kind")?, text("name")?))
+    }
+
+    /// The phase that the API server has.
+    pub(crate) fn phase(&self) -> &str {
+        self.status["phase"].as_str().unwrap_or("Pending")
+    }
+
+    /// Whether it has come to its end for good.
+    pub(crate) fn is_terminal(&self) -> bool {
+        matches!(self.phase(), "Succeeded" | "Failed")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A pod from its JSON.
+    pub(crate) fn pod(mut value: Value) -> Pod {
+        if value["metadata"]["uid"].is_null() {
+            value["metadata"]["uid"] = "0b1f5e4e-0000-4000-8000-000000000001".into();
+        }
+        if value["metadata"]["namespace"].is_null() {
+            value["metadata"]["namespace"] = "shop".into();
+        }
+        Pod::read(serde_json::from_value(value).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_read_of_a_pod() {
+        let read = pod(json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "name": "web-1", "generation": 3, "labels": {"app": "web"},
+                "deletionTimestamp": "2023-11-14T22:13:20Z", "deletionGracePeriodSeconds": 30,
+                "ownerReferences": [
+                    {"apiVersion": "v1", "kind": "Other", "name": "x", "uid": "1"},
+                    {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "2", "controller": true},
+                ],
+            },
+            "spec": {"containers": [{"name": "a"}]},
+            "status": {"phase": "Running"},
+        }));
+        assert_eq!(read.deletion_grace_s, Some(30));
+        assert_eq!(read.owner().as_deref(), Some("ReplicaSet/web"));
+        assert_eq!(read.texts("labels"), json!({"app": "web"}));
+        assert_eq!(read.spec()["containers"][0]["name"], "a");
+        assert!(!read.is_terminal() && !read.mirror);
+    }
+}

@@ -1,0 +1,133 @@
+//! The node's life: credentials, registration, heartbeat, and then its pods until the shutdown.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use burstlet_model::WallTime;
+use burstlet_supervisor::Groups;
+use burstlet_supervisor::host::Host;
+use kube::Client;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::book;
+use crate::config::NodeConfig;
+use crate::credentials;
+use crate::error::KubeNodeError;
+use crate::events::{self, Events};
+use crate::heartbeat::{self, Heartbeat};
+use crate::node::NodeCondition;
+use crate::registration;
+use crate::service_watch::{self, Services};
+
+/// Requests about pods that are under way at once.
+const REQUESTS_MAX: usize = 64;
+/// The pause after the API server could not be asked; doubled up to the second.
+const RETRY_MIN: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// Tells what the node is like now.
+pub type Condition = Arc<dyn Fn() -> NodeCondition + Send + Sync>;
+
+/// What every part of the node uses.
+pub(crate) struct Shared<H> {
+    pub(crate) client: Client,
+    pub(crate) config: NodeConfig,
+    pub(crate) groups: Groups<H>,
+    pub(crate) condition: Condition,
+    pub(crate) services: Services,
+    pub(crate) events: Events,
+    pub(crate) requests: Semaphore,
+    /// What happened before is told already.
+    pub(crate) began: WallTime,
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl<H: Host> Shared<H> {
+    pub(crate) fn now(&self) -> WallTime {
+        self.groups.host().now().wall
+    }
+}
+
+/// Is the node until the shutdown. Groups are left as they are.
+///
+/// An API server that cannot be reached is waited for.
+///
+/// # Errors
+/// The credentials cannot be used, or another agent has a node of this name.
+pub async fn run<H: Host>(
+    config: NodeConfig,
+    groups: Groups<H>,
+    condition: Condition,
+    shutdown: CancellationToken,
+) -> Result<(), KubeNodeError> {
+    tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        ended = serve(config, groups, condition, shutdown.clone()) => ended,
+    }
+}
+
+async fn serve<H: Host>(
+    config: NodeConfig,
+    groups: Groups<H>,
+    condition: Condition,
+    shutdown: CancellationToken,
+) -> Result<(), KubeNodeError> {
+    let client = patiently(async || credentials::connect(&config.credentials, &config.node).await);
+    let client = client.await?;
+    let shared = Arc::new(Shared {
+        events: events::start(client.clone(), &config.node.name, shutdown.clone()),
+        services: service_watch::start(client.clone(), shutdown.clone()),
+        requests: Semaphore::new(REQUESTS_MAX),
+        began: groups.host().now().wall,
+        client,
+        config,
+        groups,
+        condition,
+        shutdown: shutdown.clone(),
+    });
+    patiently(async || registration::check_alone(&shared).await).await?;
+    let doing = || format!("register node {}", shared.config.node.name);
+    let uid = patiently(async || {
+        registration::register(&shared)
+            .await
+            .map_err(crate::error::api(doing()))
+    });
+    let (tell_uid, node_uid) = watch::channel(uid.await?);
+    let host = Arc::clone(shared.groups.host());
+    let heartbeat = Heartbeat {
+        kubeconfig: shared.config.credentials.kubeconfig.clone(),
+        node: shared.config.node.name.clone(),
+        node_uid,
+        now: Box::new(move || host.now().wall),
+        shutdown,
+    };
+    // The thread ends at the shutdown, or with the process; nobody has to wait for it.
+    heartbeat::start(heartbeat).map_err(KubeNodeError::Thread)?;
+    let node = registration::keep_true(Arc::clone(&shared), tell_uid);
+    let pods = book::keep(Arc::clone(&shared));
+    tokio::join!(node, pods);
+    Ok(())
+}
+
+/// Tries until it can be done, or never can.
+async fn patiently<T>(
+    mut work: impl AsyncFnMut() -> Result<T, KubeNodeError>,
+) -> Result<T, KubeNodeError> {
+    let mut pause = RETRY_MIN;
+    loop {
+        match work().await {
+            Err(error @ KubeNodeError::Api { .. }) => {
+                let problem = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error = problem,
+                    "the API server cannot be asked; trying again"
+                );
+            }
+            done => return done,
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(RETRY_MAX);
+    }
+}

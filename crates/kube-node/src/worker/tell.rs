@@ -1,0 +1,245 @@
+//! Tells the API server how the pod is: its status, its events, and that it has ended.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use burstlet_model::WallTime;
+use burstlet_model::status::{Event, Severity};
+use burstlet_supervisor::Snapshot;
+use burstlet_supervisor::host::Host;
+use k8s_openapi::api::core::v1::Pod as ApiPod;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Error};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::create::Hindrance;
+use super::{Local, RETRY_MAX, RETRY_MIN, Worker};
+use crate::error::is_code;
+use crate::events::{Events, Telling};
+use crate::pod::containers::Told;
+use crate::pod::needs::items;
+use crate::pod::patch::patch;
+use crate::pod::seen::Pod;
+use crate::pod::status::{self, Status};
+
+/// How long a change that nobody waits for may wait for the next one, so that both are one write.
+const GATHER: Duration = Duration::from_millis(200);
+
+/// How long the watch may take to show what was written.
+const ECHO_MAX: Duration = Duration::from_secs(5);
+
+/// What was told, and when to tell more.
+pub(super) struct Teller {
+    /// Events from before are told already.
+    since: WallTime,
+    told: HashMap<(String, String, Option<String>), u32>,
+    /// What the last write made of the status, and when, until the watch shows it.
+    written: Option<(Value, Instant)>,
+    /// Since when there is something calm to tell.
+    differs: Option<Instant>,
+    /// After a write that failed.
+    retry: Option<Instant>,
+    pause: Duration,
+}
+
+impl Teller {
+    pub(super) fn new(since: WallTime) -> Self {
+        Self {
+            since,
+            told: HashMap::new(),
+            written: None,
+            differs: None,
+            retry: None,
+            pause: RETRY_MIN,
+        }
+    }
+
+    /// When there is something to tell without anything having changed.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.retry.or(self.differs.map(|since| since + GATHER))
+    }
+
+    /// Tells an event of ours, counting how often.
+    pub(super) fn tell_again(&mut self, events: &Events, pod: &Pod, mut telling: Telling) {
+        let key = (
+            telling.reason.clone(),
+            telling.message.clone(),
+            telling.container.clone(),
+        );
+        let count = self.told.entry(key).or_insert(0);
+        *count += 1;
+        telling.count = *count;
+        events.tell(pod, &telling);
+    }
+
+    /// Tells those of the group's events that are new.
+    fn events(&mut self, events: &Events, pod: &Pod, all: &[Event]) {
+        for event in all.iter().filter(|event| event.at.0 >= self.since.0) {
+            let container = event.container.as_ref().map(ToString::to_string);
+            let key = (
+                event.reason.clone(),
+                event.message.clone(),
+                container.clone(),
+            );
+            let before = self.told.insert(key, event.count);
+            if before == Some(event.count) {
+                continue;
+            }
+            let telling = Telling {
+                warning: event.severity == Severity::Warning,
+                reason: event.reason.clone(),
+                message: event.message.clone(),
+                container,
+                count: event.count,
+                at: event.at,
+            };
+            events.tell(pod, &telling);
+        }
+    }
+}
+
+impl<H: Host> Worker<H> {
+    /// Tells the status where it differs; `true` if the API server has it as it is.
+    pub(super) async fn tell(&mut self, pod: &Pod) -> bool {
+        let Some(wanted) = self.status(pod) else {
+            return true;
+        };
+        let Some(change) = patch(&self.uid, &pod.status, &wanted) else {
+            self.teller.differs = None;
+            self.teller.written = None;
+            return true;
+        };
+        let now = Instant::now();
+        if self.is_written(&wanted, now) {
+            // What the watch shows is from before.
+            self.teller.differs = None;
+            return true;
+        }
+        if self.teller.retry.is_some_and(|at| at > now) {
+            return false;
+        }
+        let since = *self.teller.differs.get_or_insert(now);
+        if is_calm(&pod.status, &wanted) && now < since + GATHER {
+            return false;
+        }
+        self.write(pod, wanted, change).await
+    }
+
+    /// The API server keeps a deleted pod until its node says that it has ended.
+    pub(super) async fn confirm(&mut self, pod: &Pod) {
+        let pods: Api<ApiPod> = Api::namespaced(self.shared.client.clone(), &pod.namespace);
+        let params = DeleteParams {
+            grace_period_seconds: Some(0),
+            preconditions: Some(Preconditions {
+                uid: Some(self.uid.to_string()),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        let deleted = {
+            let _turn = self.shared.requests.acquire().await;
+            pods.delete(&pod.name, &params).await
+        };
+        match deleted {
+            Ok(_) => self.confirmed = true,
+            // It is gone, or its name is another's.
+            Err(error) if is_code(&error, 404) || is_code(&error, 409) => self.confirmed = true,
+            Err(error) => self.failed("confirm that the pod has ended", &error),
+        }
+    }
+
+    fn is_written(&self, wanted: &Status, now: Instant) -> bool {
+        let lately = self
+            .teller
+            .written
+            .as_ref()
+            .filter(|(_, at)| now < *at + ECHO_MAX);
+        lately.is_some_and(|(written, _)| patch(&self.uid, written, wanted).is_none())
+    }
+
+    async fn write(&mut self, pod: &Pod, wanted: Status, change: Value) -> bool {
+        let pods: Api<ApiPod> = Api::namespaced(self.shared.client.clone(), &pod.namespace);
+        let written = {
+            let _turn = self.shared.requests.acquire().await;
+            let params = PatchParams::default();
+            pods.patch_status(&pod.name, &params, &Patch::Strategic(change))
+                .await
+        };
+        match written {
+            Ok(_) => {
+                self.teller.written = Some((Value::Object(wanted), Instant::now()));
+                self.teller.differs = None;
+                self.teller.retry = None;
+                self.teller.pause = RETRY_MIN;
+                true
+            }
+            // It is gone, or its name is another's: nobody is there to be told.
+            Err(error) if is_code(&error, 404) || is_code(&error, 409) => true,
+            Err(error) => {
+                self.failed("tell the pod's status", &error);
+                false
+            }
+        }
+    }
+
+    fn failed(&mut self, doing: &str, error: &Error) {
+        if is_code(error, 422) {
+            tracing::error!(%error, "cannot {doing}");
+        } else {
+            tracing::warn!(%error, "cannot {doing}; trying again");
+        }
+        self.teller.retry = Some(Instant::now() + self.teller.pause);
+        self.teller.pause = (self.teller.pause * 2).min(RETRY_MAX);
+    }
+
+    fn status(&mut self, pod: &Pod) -> Option<Status> {
+        let now = self.shared.now();
+        let addresses = &self.shared.config.node.addresses;
+        let of = |snapshot: &Snapshot, gone| {
+            let told = Told {
+                uid: &snapshot.uid,
+                spec: &snapshot.definition.spec,
+                status: &snapshot.status,
+                gone,
+                now,
+            };
+            status::of_group(pod, &told, addresses)
+        };
+        match &self.local {
+            Local::Group { snapshots, .. } => {
+                let snapshot = snapshots.borrow().clone();
+                self.teller
+                    .events(&self.shared.events, pod, &snapshot.events);
+                Some(of(&snapshot, false))
+            }
+            Local::Gone(snapshot) => {
+                self.teller
+                    .events(&self.shared.events, pod, &snapshot.events);
+                Some(of(snapshot, true))
+            }
+            _ if pod.is_terminal() => None,
+            Local::None(Some(Hindrance::Refused { reason, message })) => {
+                Some(status::of_failed(pod, reason, message, now))
+            }
+            _ if pod.deletion_grace_s.is_some() => {
+                let message = "the pod was deleted before anything of it ran";
+                Some(status::of_failed(pod, "", message, now))
+            }
+            Local::None(Some(Hindrance::Missing(missing))) => {
+                Some(status::of_waiting(pod, missing, addresses, now))
+            }
+            Local::None(None) => None,
+        }
+    }
+}
+
+/// Whether nobody waits for the change: neither the phase nor the readiness is another.
+fn is_calm(has: &Value, wanted: &Status) -> bool {
+    let ready = |conditions: Option<&Value>| {
+        let mut conditions = items(conditions);
+        conditions.any(|c| c["type"] == "Ready" && c["status"] == "True")
+    };
+    let same_phase = has["phase"].as_str().unwrap_or("Pending") == wanted["phase"];
+    same_phase && ready(has.get("conditions")) == ready(wanted.get("conditions"))
+}
