@@ -4,10 +4,12 @@
 //! Types here hold valid values only: a value's own rules live in its `Deserialize`, so that an
 //! error has the value's place in the file; rules between values are in `Config::check`.
 
+mod kubernetes;
 mod load;
 mod sections;
 mod value;
 
+pub(crate) use kubernetes::{CapacityMode, Kubernetes};
 pub(crate) use load::load;
 pub(crate) use sections::{
     Admin, Api, Billing, Capacity, IDS_PER_GROUP, Images, Isolation, Log, LogFormat, Logs,
@@ -39,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) sandbox: Sandbox,
     pub(crate) logs: Logs,
     pub(crate) images: Images,
+    pub(crate) kubernetes: Kubernetes,
     pub(crate) registries: BTreeMap<String, Registry>,
 }
 
@@ -60,6 +63,7 @@ impl Default for Config {
             sandbox: Sandbox::default(),
             logs: Logs::default(),
             images: Images::default(),
+            kubernetes: Kubernetes::default(),
             registries: BTreeMap::new(),
         }
     }
@@ -101,6 +105,7 @@ impl Config {
                 .check()
                 .map_err(|problem| format!("[registries.\"{name}\"] {problem}"))?;
         }
+        self.kubernetes.check()?;
         self.sandbox.check()
     }
 }

@@ -53,8 +53,9 @@ use tokio::sync::mpsc;
 
 use self::group::Group;
 pub(crate) use self::pull::credentials;
-use crate::config::{Logs, Policy};
+use crate::config::{Config, Logs, Policy};
 use crate::id_ranges::IdRanges;
+use crate::kubernetes;
 use crate::machine::{self, Machine};
 use crate::metering::Metering;
 use crate::records::Records;
@@ -99,11 +100,11 @@ impl HostFacts {
     ///
     /// # Errors
     /// The kernel does not tell how much memory there is.
-    pub(crate) fn read() -> io::Result<Self> {
+    pub(crate) fn read(config: &Config) -> io::Result<Self> {
         let own = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
         Ok(Self {
-            node_name: machine::host_name(),
-            ip: machine::address(),
+            node_name: kubernetes::node_name(config),
+            ip: kubernetes::node_ip(config),
             memory: Machine::read()?.memory,
             oom_score_min: own.trim().parse().unwrap_or(0),
             masked_paths: machine::thermal_paths(),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use burstlet_manifest::{Context, Policy, Translation};
 use burstlet_model::spec::ResourceList;
 use burstlet_model::{GroupUid, Name};
+use burstlet_supervisor::record::Origin;
 use serde_json::Value;
 
 use crate::config::Config;
@@ -19,6 +20,7 @@ pub(crate) const DOMAIN: &str = "burstlet.local";
 pub(crate) struct Rules {
     policy: Policy,
     allocatable: ResourceList,
+    cluster_domain: String,
 }
 
 impl Rules {
@@ -47,6 +49,7 @@ impl Rules {
         Self {
             policy,
             allocatable: machine.allocatable(&config.capacity),
+            cluster_domain: config.kubernetes.cluster_domain.clone(),
         }
     }
 
@@ -62,7 +65,12 @@ impl Rules {
 
     /// Translates the source that a record holds. It was accepted once, under the rules of then, and
     /// stricter rules now must not cost anybody a group that is there: everything is allowed.
-    pub(crate) fn retranslate(&self, source: &str, uid: &GroupUid) -> Result<Translation, String> {
+    pub(crate) fn retranslate(
+        &self,
+        source: &str,
+        uid: &GroupUid,
+        origin: Origin,
+    ) -> Result<Translation, String> {
         let value: Value = serde_json::from_str(source).map_err(|error| error.to_string())?;
         let policy = Policy::unrestricted();
         let context = Context {
@@ -70,7 +78,10 @@ impl Rules {
             uid,
             name_suffix: "",
             allocatable: self.allocatable,
-            domain: DOMAIN,
+            domain: match origin {
+                Origin::Direct => DOMAIN,
+                Origin::Kubernetes => &self.cluster_domain,
+            },
         };
         burstlet_manifest::translate(&value, &context).map_err(|refused| {
             let all: Vec<String> = refused.findings.iter().map(ToString::to_string).collect();

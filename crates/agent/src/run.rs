@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, Isolation};
 use crate::host::{HostFacts, Parts, RealHost};
 use crate::id_ranges::IdRanges;
+use crate::kubernetes::{self, Of};
 use crate::machine::{self, Machine};
 use crate::metering::Metering;
 use crate::policy::Rules;
@@ -78,6 +79,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let bounds = supervisor_config(&config, &machine);
     let groups = Groups::start(Arc::clone(&host), bounds, loaded.records, shutdown.clone());
     let health = Health::default();
+    let node_rules = rules.clone();
     let served = serve::serve(serve::Serve {
         config: Arc::clone(&config),
         rules,
@@ -91,13 +93,20 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         tokio::select! {
             () = groups.adopted() => {}
             // What is not taken over by now is left to the next agent.
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => return Ok(()),
         }
         drop(starting);
         tracing::info!(groups = known, "ready");
-        upkeep::run(&host, &config, &health, shutdown.clone()).await;
+        let upkeep = upkeep::run(&host, &config, &health, shutdown.clone());
+        let of = Of {
+            config: &config,
+            rules: &node_rules,
+            machine: &machine,
+        };
+        let node = kubernetes::run(of, groups.clone(), shutdown.clone());
+        tokio::join!(upkeep, node).1
     };
-    let (served, ()) = tokio::join!(served, begin);
+    let (served, node) = tokio::join!(served, begin);
     shutdown.cancel();
     groups.stopped().await;
     if let Err(error) = host.images.sync().await {
@@ -107,7 +116,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let sound = host.metering.is_sound();
     host.metering.close().await;
     tracing::info!("ended; groups go on");
-    served.and_then(|()| {
+    served.and(node).and_then(|()| {
         anyhow::ensure!(sound, "the ledger's disk has failed");
         Ok(())
     })
@@ -200,7 +209,7 @@ pub(crate) async fn host(config: &Arc<Config>) -> anyhow::Result<RealHost> {
         profiles: profiles(config)?,
         logs: config.logs,
         policy: config.policy.clone(),
-        facts: HostFacts::read().context("look at this host")?,
+        facts: HostFacts::read(config).context("look at this host")?,
         boot_id: machine::boot_id().context("read the boot id")?,
         metering,
     }))

@@ -34,8 +34,18 @@ pub(crate) enum ConfigError {
 const PREFIX: &str = "BURSTLET_";
 /// Variables with the prefix that are not keys: read by the command lines themselves.
 const NOT_KEYS: [&str; 2] = ["BURSTLET_ADDRESS", "BURSTLET_CONFIG"];
-const SECTIONS: [&str; 10] = [
-    "admin", "api", "billing", "capacity", "images", "log", "logs", "network", "policy", "sandbox",
+const SECTIONS: [&str; 11] = [
+    "admin",
+    "api",
+    "billing",
+    "capacity",
+    "images",
+    "kubernetes",
+    "log",
+    "logs",
+    "network",
+    "policy",
+    "sandbox",
 ];
 
 /// Loads the configuration from `file`, if one is given, and `variables`.

@@ -97,7 +97,7 @@ impl Record {
         } else {
             Origin::Direct
         };
-        let spec = Arc::new(rules.retranslate(&self.source, &uid)?.spec);
+        let spec = Arc::new(rules.retranslate(&self.source, &uid, origin)?.spec);
         Ok(GroupRecord {
             uid,
             definition: Definition {

@@ -59,7 +59,7 @@ fn record(uid: &str) -> GroupRecord {
     let uid = GroupUid::new(uid).unwrap();
     // Privileges that the rules of today would refuse: what was accepted stays.
     let spec = rules()
-        .retranslate(SOURCE, &uid)
+        .retranslate(SOURCE, &uid, Origin::Kubernetes)
         .unwrap()
         .spec;
     let status = GroupStatus {

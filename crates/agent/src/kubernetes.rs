@@ -1,0 +1,175 @@
+//! The Kubernetes node, made from the configuration and this machine.
+
+mod condition;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use burstlet_kube_node::{ClusterFacts, Condition, Credentials, NodeConfig, NodeFacts, SystemInfo};
+use burstlet_manifest::{Level, Policy};
+use burstlet_network::files::ResolvConf;
+use burstlet_supervisor::Groups;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{CapacityMode, Config};
+use crate::host::RealHost;
+use crate::machine::{self, Machine};
+use crate::policy::Rules;
+
+/// What a node says that it has if it takes whatever is scheduled to it.
+const UNLIMITED: [(&str, &str); 4] = [
+    ("cpu", "10k"),
+    ("memory", "100Ti"),
+    ("ephemeral-storage", "1Pi"),
+    ("pods", "100k"),
+];
+/// Pods that a node has room for if it says what it has: what bounds them is memory.
+const HONEST_PODS: &str = "1000";
+
+/// What the node is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Of<'a> {
+    pub(crate) config: &'a Arc<Config>,
+    pub(crate) rules: &'a Rules,
+    pub(crate) machine: &'a Machine,
+}
+
+/// Is the cluster's node until the shutdown; at once back if the configuration has no cluster.
+///
+/// # Errors
+/// The credentials cannot be used, or another agent has a node of this name. The agent then ends.
+pub(crate) async fn run(
+    of: Of<'_>,
+    groups: Groups<RealHost>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let Of {
+        config,
+        rules,
+        machine,
+    } = of;
+    let Some(kubeconfig) = config.kubernetes.kubeconfig.0.clone() else {
+        return Ok(());
+    };
+    let credentials = Credentials {
+        kubeconfig,
+        bootstrap_kubeconfig: config.kubernetes.bootstrap_kubeconfig.0.clone(),
+    };
+    let node = NodeConfig {
+        credentials,
+        node: facts(config, machine)?,
+        cluster: cluster(config),
+        policy: Arc::new(policy(rules.policy())),
+        allocatable: rules.allocatable(),
+    };
+    let host = Arc::clone(groups.host());
+    let of = Arc::clone(config);
+    let condition: Condition = Arc::new(move || condition::look(&of, &host));
+    let ended = burstlet_kube_node::run(node, groups, condition, shutdown.clone()).await;
+    ended
+        .context("be a node of the Kubernetes cluster")
+        .inspect_err(|_| shutdown.cancel())
+}
+
+/// The node's name in its cluster, or this host's.
+pub(crate) fn node_name(config: &Config) -> String {
+    match config.kubernetes.node_name.as_str() {
+        "" => machine::host_name().to_lowercase(),
+        name => name.to_owned(),
+    }
+}
+
+/// The node's address in its cluster, or this host's.
+pub(crate) fn node_ip(config: &Config) -> Option<IpAddr> {
+    config.kubernetes.node_ip.or_else(machine::address)
+}
+
+/// A pod means what it means on a kubelet: what is left unsaid about privileges is Kubernetes' own
+/// default, and a field that is newer than this agent is worth a warning.
+fn policy(policy: &Policy) -> Policy {
+    Policy {
+        privilege_escalation_default: true,
+        unknown_fields: Level::Warned,
+        ..policy.clone()
+    }
+}
+
+fn facts(config: &Config, machine: &Machine) -> anyhow::Result<NodeFacts> {
+    let given = &config.kubernetes;
+    Ok(NodeFacts {
+        name: node_name(config),
+        host_name: machine::host_name(),
+        addresses: node_ip(config).into_iter().collect(),
+        labels: given.labels.clone(),
+        taints: given.taints.clone(),
+        capacity: capacity(config, machine),
+        instance: instance(&config.state_dir)?,
+        info: SystemInfo {
+            machine_id: read("/etc/machine-id"),
+            boot_id: machine::boot_id().context("read the boot id")?,
+            kernel: machine::kernel(),
+            os_image: machine::os_image(),
+            architecture: burstlet_image::Platform::host().architecture,
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        // The kubelet's API is not served.
+        kubelet_port: None,
+    })
+}
+
+fn capacity(config: &Config, machine: &Machine) -> BTreeMap<String, String> {
+    let list = |list: &[(&str, String)]| {
+        let list = list.iter();
+        list.map(|(name, amount)| ((*name).to_owned(), amount.clone()))
+            .collect()
+    };
+    match config.kubernetes.capacity_mode {
+        CapacityMode::Unlimited => list(&UNLIMITED.map(|(name, amount)| (name, amount.to_owned()))),
+        CapacityMode::Honest => {
+            let offered = machine.allocatable(&config.capacity);
+            list(&[
+                ("cpu", format!("{}m", offered.cpu.map_or(0, |cpu| cpu.0))),
+                (
+                    "memory",
+                    offered.memory.map_or(0, |memory| memory.0).to_string(),
+                ),
+                (
+                    "ephemeral-storage",
+                    condition::disk_bytes(&config.state_dir).to_string(),
+                ),
+                ("pods", HONEST_PODS.to_owned()),
+            ])
+        }
+    }
+}
+
+fn cluster(config: &Config) -> ClusterFacts {
+    ClusterFacts {
+        dns: config.kubernetes.cluster_dns.clone(),
+        domain: config.kubernetes.cluster_domain.clone(),
+        host_searches: ResolvConf::parse(&read("/etc/resolv.conf")).searches,
+    }
+}
+
+/// What tells this installation from another: chosen once, kept beside the groups.
+fn instance(state_dir: &Path) -> anyhow::Result<String> {
+    let path = state_dir.join("instance");
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    if !kept.trim().is_empty() {
+        return Ok(kept.trim().to_owned());
+    }
+    let fresh = read("/proc/sys/kernel/random/uuid");
+    std::fs::write(&path, &fresh).with_context(|| format!("write {}", path.display()))?;
+    Ok(fresh)
+}
+
+/// The text of a file of the system's, empty if it has none.
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path)
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
