@@ -77,6 +77,11 @@ impl Cluster {
         cluster
     }
 
+    /// A directory that goes with the cluster.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// `kubectl` for who may do everything.
     pub(crate) fn admin(&self) -> Kubectl {
         self.kubectl("admin")

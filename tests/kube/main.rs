@@ -1,13 +1,16 @@
 //! The cluster suite: a real API server with etcd, scheduler and controller-manager, driven by
-//! `kubectl`. One control plane serves all scenarios, so they are run from here, one after the
-//! other; the arguments that are no options are parts of the names of those to run.
+//! `kubectl`, and an agent that is a node of the cluster. One control plane and one agent serve all
+//! scenarios, so they are run from here, one after the other; the arguments that are no options are
+//! parts of the names of those to run.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cluster;
 mod identity;
 mod kubectl;
+mod node;
 mod pki;
+mod pods;
 mod programs;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,11 +18,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use cluster::Cluster;
+use node::Node;
 
-/// One thing that a cluster's users are promised.
-type Scenario = (&'static str, fn(&Cluster));
+/// What is promised of the cluster without a node.
+type Bare = fn(&Cluster);
+/// What is promised of the node.
+type Joined = fn(&Cluster, &Node);
 
-const SCENARIOS: &[Scenario] = &[
+const BARE: &[(&str, Bare)] = &[
     ("the_control_plane_is_up", identity::control_plane_is_up),
     ("a_node_may_do_little", identity::a_node_may_do_little),
     (
@@ -28,27 +34,62 @@ const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
+const JOINED: &[(&str, Joined)] = &[
+    ("the_node_is_registered", node::it_is_registered),
+    ("a_pod_runs", pods::a_pod_runs),
+    (
+        "a_pod_has_what_it_refers_to",
+        pods::a_pod_has_what_it_refers_to,
+    ),
+    (
+        "a_pod_waits_for_what_is_missing",
+        pods::a_pod_waits_for_what_is_missing,
+    ),
+    (
+        "a_pod_is_refused_with_its_path",
+        pods::a_pod_is_refused_with_its_path,
+    ),
+    ("a_job_completes", pods::a_job_completes),
+    (
+        "a_deployment_rolls_out_and_back",
+        pods::a_deployment_rolls_out_and_back,
+    ),
+    ("deletion_gives_grace", pods::deletion_gives_grace),
+    ("pods_outlive_the_agent", pods::pods_outlive_the_agent),
+    ("a_deleted_node_comes_back", node::it_comes_back),
+];
+
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args()
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
-    let chosen: Vec<&Scenario> = SCENARIOS
-        .iter()
-        .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|part| name.contains(part)))
-        .collect();
-    println!("running {} scenarios", chosen.len());
-    if chosen.is_empty() {
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part));
+    let bare: Vec<_> = BARE.iter().filter(|(name, _)| is_wanted(name)).collect();
+    let joined: Vec<_> = JOINED.iter().filter(|(name, _)| is_wanted(name)).collect();
+    println!("running {} scenarios", bare.len() + joined.len());
+    if bare.is_empty() && joined.is_empty() {
         return ExitCode::SUCCESS;
     }
     let cluster = Cluster::start();
-    let failed: Vec<&str> = chosen
-        .iter()
-        .filter(|scenario| !passes(scenario, &cluster))
-        .map(|(name, _)| *name)
-        .collect();
+    let mut failed = Vec::new();
+    for (name, scenario) in bare {
+        failed.extend(failure(name, || scenario(&cluster)));
+    }
+    if !joined.is_empty() {
+        let node = node::join(&cluster);
+        for (name, scenario) in joined {
+            failed.extend(failure(name, || scenario(&cluster, &node)));
+        }
+        if !failed.is_empty() {
+            println!("the agent's log:\n{}", node.borrow().log());
+        }
+        failed.extend(failure("nothing_is_left_on_the_host", || {
+            node.into_inner().finish();
+        }));
+    }
     drop(cluster);
-    println!("{} passed; failed: {failed:?}", chosen.len() - failed.len());
+    println!("failed: {failed:?}");
     if failed.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -56,13 +97,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn passes((name, run): &Scenario, cluster: &Cluster) -> bool {
+/// Runs a scenario; its name if it fails.
+fn failure(name: &str, run: impl FnOnce()) -> Option<&str> {
     let began = Instant::now();
-    let passed = catch_unwind(AssertUnwindSafe(|| run(cluster))).is_ok();
+    let passed = catch_unwind(AssertUnwindSafe(run)).is_ok();
     let verdict = if passed { "ok" } else { "FAILED" };
-    println!(
-        "scenario {name} ... {verdict} ({:.1} s)",
-        began.elapsed().as_secs_f64()
-    );
-    passed
+    let took = began.elapsed().as_secs_f64();
+    println!("scenario {name} ... {verdict} ({took:.1} s)");
+    (!passed).then_some(name)
 }
