@@ -59,7 +59,8 @@ fn hooks_run_inside_and_before_the_stop() {
                 volumeMounts: [{name: d, mountPath: /d}]\n  volumes: [{name: d, emptyDir: {}}]\n  terminationGracePeriodSeconds: 5\n";
     let script = "trap 'ls /d >/d/seen; exit 0' TERM; while :; do sleep 0.1; done";
     create(&agent, "hooked", script, more);
-    agent.ok(&["wait", "hooked", "--for", "running", "--timeout", "30s"]);
+    // It is ready only when the hook is done.
+    agent.ok(&["wait", "hooked", "--for", "ready", "--timeout", "30s"]);
     assert_eq!(agent.ok(&["exec", "hooked", "--", "ls", "/d"]), "post\n");
     agent.ok(&["stop", "hooked"]);
     agent.ok(&["wait", "hooked", "--for", "stopped", "--timeout", "30s"]);
