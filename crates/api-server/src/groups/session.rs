@@ -6,21 +6,22 @@
 //! client ◄─ exit, after the last byte of output
 //! ```
 //!
-//! The client's pace is the process's: nothing is kept but one read for each direction. The session
-//! ends with the process; if the client goes first, the session is dropped and with it an exec's
-//! process.
+//! The client's pace is the process's: nothing is kept but one read of each output, and as much
+//! input as [`input`] lets wait so that resizes and signals pass a process that does not read. The
+//! session ends with the process; if the client goes first, the session is dropped and with it an
+//! exec's process.
+
+mod input;
 
 use std::future::pending;
 use std::time::Duration;
 
 use burstlet_model::spec::Signal;
 use burstlet_supervisor::host::HostError;
-use burstlet_supervisor::stream::{
-    ExecSession, Reader, SessionControl, SessionExit, TerminalSize, Writer,
-};
-use futures_util::{Stream, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{mpsc, oneshot, watch};
+use burstlet_supervisor::stream::{ExecSession, Reader, SessionControl, SessionExit, TerminalSize};
+use futures_util::Stream;
+use tokio::io::AsyncReadExt;
+use tokio::sync::{oneshot, watch};
 use tonic::Status;
 
 use crate::status;
@@ -104,7 +105,7 @@ pub(super) async fn run<T: Send + 'static>(
     // Neither arm loses anything when it is dropped: the session is over then.
     tokio::select! {
         result = output(stdout, stderr, exit, &to_client) => result,
-        status = feed(stdin, control, input) => Err(status),
+        status = input::carry(stdin, control, input) => Err(status),
     }
 }
 
@@ -203,54 +204,12 @@ async fn silence(has_ended: &mut watch::Receiver<bool>) {
     tokio::time::sleep(SILENCE_AFTER_EXIT).await;
 }
 
-/// Carries the client's input; comes back only with what ends the session.
-async fn feed(
-    mut stdin: Option<Writer>,
-    control: mpsc::Sender<SessionControl>,
-    input: impl Stream<Item = Result<Input, Status>>,
-) -> Status {
-    tokio::pin!(input);
-    while let Some(input) = input.next().await {
-        match input {
-            Ok(Input::Stdin(bytes)) => {
-                // A process that reads no more is no error: it goes on without.
-                if let Some(writer) = &mut stdin
-                    && write(writer, &bytes).await.is_err()
-                {
-                    stdin = None;
-                }
-            }
-            Ok(Input::CloseStdin) => close(&mut stdin).await,
-            Ok(Input::Control(message)) => {
-                // A session that takes no more is ending; its exit is on the way.
-                let _ = control.send(message).await;
-            }
-            Err(status) => return status,
-        }
-    }
-    // The client has closed its side: that is the end of the input, not of the session.
-    close(&mut stdin).await;
-    pending().await
-}
-
-/// Ends the input. Being dropped is not enough for a terminal, which the output still holds.
-async fn close(stdin: &mut Option<Writer>) {
-    if let Some(mut writer) = stdin.take() {
-        // A process that has ended needs no end of its input.
-        let _ = writer.shutdown().await;
-    }
-}
-
-async fn write(writer: &mut Writer, bytes: &[u8]) -> std::io::Result<()> {
-    writer.write_all(bytes).await?;
-    writer.flush().await
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use futures_util::stream;
-    use tokio::io::{DuplexStream, duplex};
+    use futures_util::{StreamExt, stream};
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+    use tokio::sync::mpsc;
     use tokio::task::JoinHandle;
 
     use super::*;
@@ -347,14 +306,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn closed_input_is_shut_down() {
-        // Its two halves hold each other: dropping the writer ends nothing.
-        let (mut reader, writer) = tokio::io::simplex(8);
-        let mut stdin: Option<Writer> = Some(Box::new(writer));
-        close(&mut stdin).await;
-        let mut byte = [0; 1];
-        let read = tokio::time::timeout(Duration::from_secs(1), reader.read(&mut byte)).await;
-        assert_eq!(read.unwrap().unwrap(), 0);
+    async fn a_process_that_does_not_read_is_still_told_of_signals() {
+        let signal = SessionControl::Signal(signal(2).unwrap());
+        // More than its pipe holds.
+        let mut played = play(vec![Input::Stdin(vec![0; 4096]), Input::Control(signal)]);
+        played.answers.recv().await.unwrap().unwrap();
+        let told = tokio::time::timeout(Duration::from_secs(60), played.control.recv()).await;
+        assert_eq!(told.unwrap(), Some(signal));
+        drop(played.stdin);
     }
 
     #[tokio::test(start_paused = true)]
