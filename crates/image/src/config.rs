@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 use burstlet_model::{Digest, ErrorKind};
+use burstlet_strict_json as strict_json;
 use serde::Deserialize;
 
+use crate::Platform;
 use crate::document::LAYERS_MAX;
-use crate::{Platform, strict_json};
 
 const LIST_ENTRIES_MAX: usize = 1024;
 const TEXT_BYTES_MAX: usize = 128 << 10;

@@ -5,11 +5,12 @@
 //! could see two different images in it.
 
 use burstlet_model::{Digest, ErrorKind};
+use burstlet_strict_json as strict_json;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::Platform;
 use crate::platform::RawPlatform;
-use crate::{Platform, strict_json};
 
 /// The largest index, manifest or image configuration that is read.
 pub const DOCUMENT_BYTES_MAX: u64 = 4 << 20;

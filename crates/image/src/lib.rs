@@ -19,7 +19,6 @@ mod platform;
 pub mod registry;
 pub mod snapshot;
 pub mod store;
-mod strict_json;
 mod tree;
 pub mod unpack;
 

@@ -43,16 +43,16 @@ pub struct Translation {
 /// Reads a manifest's JSON text.
 ///
 /// # Errors
-/// The text is too long or not JSON.
+/// The text is too long, not JSON, or has a key twice.
 pub fn parse(text: &str) -> Result<Value, Refused> {
     let mut report = Report::default();
     if text.len() > MANIFEST_BYTES_MAX {
         let message = format!("the manifest is longer than {MANIFEST_BYTES_MAX} bytes");
         report.refuse(Rule::TooLarge, "", message, "");
     } else {
-        match serde_json::from_str(text) {
+        match burstlet_strict_json::parse(text.as_bytes()) {
             Ok(value) => return Ok(value),
-            // The parser's message has the place, and nothing of the text.
+            // The parser's message has the place, and of the text at most a key.
             Err(error) => report.invalid("", format!("the manifest is not JSON: {error}")),
         }
     }

@@ -23,6 +23,16 @@ fn a_flood_of_warnings_hides_no_refusal() {
     assert!(error.findings.iter().any(|f| f.path == "spec.hostPID"));
 }
 
+#[test]
+fn a_key_that_stands_twice_counts_neither_way() {
+    let text = r#"{"kind": "Pod", "spec": {"hostPID": false, "hostPID": true}}"#;
+    let error = burstlet_manifest::parse(text).unwrap_err();
+    assert!(
+        error.to_string().contains("\"hostPID\" occurs twice"),
+        "{error}"
+    );
+}
+
 /// JSON made of the names that the matrix knows, so that the walk gets deep.
 fn json_like() -> impl Strategy<Value = Value> {
     let names: Vec<_> = burstlet_manifest::matrix::rows()

@@ -327,7 +327,7 @@ fn parse<T: serde::de::DeserializeOwned>(
     document: &'static str,
     bytes: &[u8],
 ) -> Result<T, ImportError> {
-    let value = crate::strict_json::parse(bytes).map_err(|error| malformed(document, error))?;
+    let value = burstlet_strict_json::parse(bytes).map_err(|error| malformed(document, error))?;
     serde_json::from_value(value).map_err(|error| malformed(document, error))
 }
 

@@ -8,9 +8,10 @@ use serde::Deserialize;
 /// Every crate with the in-tree crates that it may depend on.
 const EDGES: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("manifest", &["model"]),
+    ("strict-json", &[]),
+    ("manifest", &["model", "strict-json"]),
     ("bundle", &["model"]),
-    ("image", &["model"]),
+    ("image", &["model", "strict-json"]),
     ("sandbox", &["model"]),
     ("network", &["model"]),
     ("cgroup", &["model"]),

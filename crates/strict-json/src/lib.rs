@@ -1,21 +1,24 @@
-//! JSON as a registry may send it to us: no key twice, no deep nesting.
+//! JSON as somebody outside may send it to us: no key twice, no deep nesting.
 //!
 //! Two parsers that disagree about a duplicated key can be shown two different images with one
-//! digest, so a document with one is refused rather than read in either way.
+//! digest, and a person who reads a group file sees another value than the one that counts. So a
+//! document with one is refused rather than read in either way.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Nesting beyond this is no image document.
+/// No document that we take is nested deeper.
 const DEPTH_MAX: usize = 32;
+/// The most characters of a key that a message repeats.
+const KEY_CHARS_MAX: usize = 80;
 
 /// Parses `bytes` as one JSON value.
 ///
 /// # Errors
 /// The text is not JSON, has bytes after the value, repeats a key or nests too deep.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+pub fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = Strict { depth: 0 }.deserialize(&mut deserializer)?;
     deserializer.end()?;
@@ -91,8 +94,9 @@ impl<'de> Visitor<'de> for Strict {
         while let Some(key) = access.next_key::<String>()? {
             let value = access.next_value_seed(inner)?;
             if map.contains_key(&key) {
+                let shown: String = key.chars().take(KEY_CHARS_MAX).collect();
                 return Err(A::Error::custom(format_args!(
-                    "the key {key:?} occurs twice"
+                    "the key {shown:?} occurs twice"
                 )));
             }
             map.insert(key, value);
