@@ -34,7 +34,7 @@ mod translate;
 pub use document::document;
 pub use export::{PodExport, to_pod, to_wire};
 pub use finding::{FINDINGS_MAX, Finding, Level, Refused, Rule};
-pub use policy::{CAPABILITIES, Context, DEFAULT_CAPABILITIES, Policy, SAFE_SYSCTLS};
+pub use policy::{BASELINE_CAPABILITIES, CAPABILITIES, Context, Policy, SAFE_SYSCTLS};
 pub use redact::{MASK, redact};
 pub use schema::{Field, Shape, Support};
 pub use translate::{Translation, parse, translate};

@@ -130,7 +130,7 @@ impl Policy {
     }
 
     pub(crate) fn allows_capability(&self, name: &str) -> bool {
-        DEFAULT_CAPABILITIES.contains(&name)
+        BASELINE_CAPABILITIES.contains(&name)
             || self.capabilities.contains("ALL")
             || self.capabilities.contains(name)
     }
@@ -154,7 +154,7 @@ pub const SAFE_SYSCTLS: [&str; 12] = [
 
 /// What may be added without the operator's leave: the baseline level of the Pod Security
 /// Standards.
-pub const DEFAULT_CAPABILITIES: [&str; 14] = [
+pub const BASELINE_CAPABILITIES: [&str; 14] = [
     "AUDIT_WRITE",
     "CHOWN",
     "DAC_OVERRIDE",

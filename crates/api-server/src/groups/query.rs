@@ -1,5 +1,6 @@
 //! Get and List.
 
+use burstlet_model::GroupName;
 use burstlet_model::status::Phase;
 use burstlet_proto::v1;
 use burstlet_supervisor::Snapshot;
@@ -32,18 +33,7 @@ pub(crate) fn list<H: Host, M: Machine>(
         None,
     )?;
     let phases = phases(&request.phases)?;
-    let after = match request.page_token.as_str() {
-        "" => None,
-        token => match pages::parse_token(token) {
-            None => {
-                return Err(status::invalid(
-                    "page_token",
-                    "it is not from a page before",
-                ));
-            }
-            name => name,
-        },
-    };
+    let after = after(&request.page_token)?;
     let wanted = |snapshot: &Snapshot| {
         let later = after.as_ref().is_none_or(|after| snapshot.name() > after);
         later && (phases.is_empty() || phases.contains(&snapshot.status.phase))
@@ -73,6 +63,16 @@ pub(crate) fn list<H: Host, M: Machine>(
         next_page_token,
         resource_version,
     })
+}
+
+/// The last group of the page before, if there is one.
+fn after(token: &str) -> Result<Option<GroupName>, Status> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let name = pages::parse_token(token);
+    let odd = || status::invalid("page_token", "it is not from a page before");
+    name.ok_or_else(odd).map(Some)
 }
 
 fn phases(words: &[String]) -> Result<Vec<Phase>, Status> {

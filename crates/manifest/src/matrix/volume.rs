@@ -243,6 +243,6 @@ const HOST_PATH: &[Field] = &[
     done(
         "type",
         Text,
-        "What must be there, or is made; Kubernetes' words.",
+        "What must be there, or is made: by the host's root, for others to read; Kubernetes' words.",
     ),
 ];

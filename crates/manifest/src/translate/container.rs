@@ -40,16 +40,8 @@ impl Cx<'_> {
         let env = self.env(node, own, around.facts);
         let ports = self.ports(node, around.namespaces.host_network);
         let (command, args) = self.command(node);
-        let messages = [
-            ("File", TerminationMessagePolicy::File),
-            (
-                "FallbackToLogsOnError",
-                TerminationMessagePolicy::FallbackToLogsOnError,
-            ),
-        ];
-        let message_policy = self.word(node, "terminationMessagePolicy", &messages);
         let working_dir = self.absolute(node, "workingDir");
-        let message_path = self.absolute(node, "terminationMessagePath");
+        let (message_path, message_policy) = self.last_words(node);
         let startup_probe = self.probe(node, "startupProbe", &env, &ports);
         let liveness_probe = self.probe(node, "livenessProbe", &env, &ports);
         let readiness_probe = self.probe(node, "readinessProbe", &env, &ports);
@@ -74,13 +66,27 @@ impl Cx<'_> {
             lifecycle,
             mounts,
             security,
-            termination_message_path: message_path
-                .unwrap_or_else(|| MESSAGE_PATH_DEFAULT.to_owned()),
-            termination_message_policy: message_policy.unwrap_or(TerminationMessagePolicy::File),
+            termination_message_path: message_path,
+            termination_message_policy: message_policy,
             stdin: node.flag("stdin").unwrap_or(false),
             stdin_once: node.flag("stdinOnce").unwrap_or(false),
             tty: node.flag("tty").unwrap_or(false),
         })
+    }
+
+    /// Where the container leaves its last words, and whether its log stands in.
+    fn last_words(&mut self, node: &Node<'_>) -> (String, TerminationMessagePolicy) {
+        use TerminationMessagePolicy::{FallbackToLogsOnError, File};
+        let policies = [
+            ("File", File),
+            ("FallbackToLogsOnError", FallbackToLogsOnError),
+        ];
+        let policy = self.word(node, "terminationMessagePolicy", &policies);
+        let path = self.absolute(node, "terminationMessagePath");
+        (
+            path.unwrap_or_else(|| MESSAGE_PATH_DEFAULT.to_owned()),
+            policy.unwrap_or(File),
+        )
     }
 
     pub(super) fn init_container(
