@@ -8,6 +8,7 @@ mod attribute;
 pub(crate) mod conntrack;
 pub(crate) mod nft;
 pub(crate) mod route;
+pub(crate) mod watch;
 
 use std::io;
 
@@ -20,9 +21,11 @@ pub(crate) struct Netlink {
     buffer: Vec<u8>,
 }
 
-/// One answer: the sequence number of the request it belongs to, its type, and its body.
+/// One answer: the sequence number of the request it belongs to, the socket that asked, its type,
+/// and its body.
 pub(crate) struct Answer {
     pub(crate) sequence: u32,
+    pub(crate) port: u32,
     pub(crate) kind: u16,
     pub(crate) body: Vec<u8>,
 }
@@ -96,6 +99,13 @@ impl Netlink {
         })
     }
 
+    /// The number that tells this socket's requests from those of others.
+    pub(crate) fn port(&self) -> io::Result<u32> {
+        let mut address = SocketAddr::new(0, 0);
+        self.socket.get_address(&mut address)?;
+        Ok(address.port_number())
+    }
+
     /// The next request's sequence number.
     pub(crate) fn next_sequence(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
@@ -126,7 +136,7 @@ fn parse(mut datagram: &[u8], answers: &mut Vec<Answer>) -> io::Result<()> {
         let header = datagram
             .first_chunk::<HEADER_BYTES>()
             .ok_or_else(malformed)?;
-        let [l0, l1, l2, l3, k0, k1, _, _, s0, s1, s2, s3, ..] = *header;
+        let [l0, l1, l2, l3, k0, k1, _, _, s0, s1, s2, s3, p0, p1, p2, p3] = *header;
         let length = u32::from_ne_bytes([l0, l1, l2, l3]) as usize;
         let kind = u16::from_ne_bytes([k0, k1]);
         let body = datagram.get(HEADER_BYTES..length).ok_or_else(malformed)?;
@@ -134,6 +144,7 @@ fn parse(mut datagram: &[u8], answers: &mut Vec<Answer>) -> io::Result<()> {
             let sequence = u32::from_ne_bytes([s0, s1, s2, s3]);
             answers.push(Answer {
                 sequence,
+                port: u32::from_ne_bytes([p0, p1, p2, p3]),
                 kind,
                 body: body.to_vec(),
             });

@@ -240,8 +240,17 @@ impl Network {
         Ok(report)
     }
 
+    /// Waits until somebody may have changed our rules: then [`Network::repair`] is due. It hears
+    /// of rules only, so that is due from time to time all the same. Cancel-safe.
+    pub async fn meddled(&self) {
+        match &self.0.way {
+            Way::Bridge(way) => way.meddled().await,
+            Way::Cni(_) | Way::Host => std::future::pending().await,
+        }
+    }
+
     /// Undoes others' meddling with the rules and links of the attached groups, and removes nothing.
-    /// Called from time to time.
+    /// Called from time to time, and when [`Network::meddled`] says so.
     ///
     /// # Errors
     /// The kernel refuses; isolation is restored before anything else.

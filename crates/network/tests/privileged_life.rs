@@ -215,6 +215,47 @@ fn privileged_teardown_leaves_nothing() {
 }
 
 #[test]
+fn privileged_meddling_is_heard_at_once() {
+    on_a_host(|| async {
+        let host = Host::new();
+        let network = host.open().await;
+        let heard = async |within| {
+            let heard = tokio::time::timeout(within, network.meddled()).await;
+            heard.is_ok()
+        };
+        // What the program that loads our rules did is heard, and comes to nothing.
+        while heard(BRIEFLY).await {
+            assert!(!network.repair().await.unwrap().rules_restored);
+        }
+        let a = start(&network, request("shop", "a")).await;
+        let b = start(&network, request("depot", "b")).await;
+        network.detach(&b.uid, None).await.unwrap();
+        run("nft", "add table inet other");
+        assert!(!heard(BRIEFLY).await, "our own changes, and others' tables");
+        let tables = run("nft", "list tables inet");
+        let ours = tables
+            .lines()
+            .find(|line| !line.ends_with("other"))
+            .unwrap();
+        let ours = ours.strip_prefix("table ").unwrap();
+        for meddling in [
+            format!("flush set {ours} members"),
+            format!("flush table {ours}"),
+            format!("delete table {ours}"),
+            "flush ruleset".to_owned(),
+        ] {
+            run("nft", &meddling);
+            assert!(heard(PATIENCE).await, "{meddling}");
+            assert!(network.repair().await.unwrap().rules_restored, "{meddling}");
+            while heard(BRIEFLY).await {
+                assert!(!network.repair().await.unwrap().rules_restored);
+            }
+            assert!(run("nft", &format!("list table {ours}")).contains(&a.address.to_string()));
+        }
+    });
+}
+
+#[test]
 fn privileged_two_agents_on_one_host() {
     on_a_host(|| async {
         let one = Host::new();

@@ -79,12 +79,15 @@ pub(crate) fn generation(netlink: &mut Netlink) -> io::Result<u32> {
     Err(io::ErrorKind::InvalidData.into())
 }
 
-const NFNL_SUBSYS_NFTABLES: u16 = 10;
+pub(super) const NFNL_SUBSYS_NFTABLES: u16 = 10;
 const NFNL_MSG_BATCH_BEGIN: u16 = 0x10;
 const NFNL_MSG_BATCH_END: u16 = 0x11;
 const NFT_MSG_NEWSETELEM: u16 = 12;
 const NFT_MSG_DELSETELEM: u16 = 14;
 const NFT_MSG_GETGEN: u16 = 16;
+
+/// Length of `struct nfgenmsg`.
+pub(super) const NFGENMSG_BYTES: usize = 4;
 
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_ACK: u16 = 0x4;

@@ -16,6 +16,7 @@ use crate::dns::{Server, SharedNames, Upstreams};
 use crate::files::NodeDns;
 use crate::kernel::KernelThread;
 use crate::lease::Lease;
+use crate::netlink::watch::Watch;
 use crate::plan::Owner;
 use crate::publish::Published;
 
@@ -26,6 +27,7 @@ pub(super) struct BridgeWay {
     pub(super) kernel: KernelThread,
     names: SharedNames,
     published: Mutex<HashMap<GroupUid, Published>>,
+    watch: tokio::sync::Mutex<Watch>,
     _dns: Server,
 }
 
@@ -38,9 +40,11 @@ impl BridgeWay {
         leases: Vec<Lease>,
     ) -> Result<Self, NetworkError> {
         let owner = Owner::new(&config.owner);
+        let table = owner.table();
         let (policy, state_dir) = (config.policy.clone(), config.state_dir.clone());
         let bridge = Arc::new(Bridge::new(owner, bridge_config.clone(), policy, state_dir));
         let kernel = KernelThread::start()?;
+        let watch = watch(&kernel, table).await?;
         let (opened, known) = (Arc::clone(&bridge), leases.clone());
         kernel.run(move |kernel| opened.open(kernel, known)).await?;
         let gateway = bridge_config.gateway();
@@ -60,6 +64,7 @@ impl BridgeWay {
             _dns: Server::start(gateway, names.clone(), upstreams).await?,
             names,
             published: Mutex::default(),
+            watch: tokio::sync::Mutex::new(watch),
         };
         way.adopt(&leases).await;
         Ok(way)
@@ -150,6 +155,10 @@ impl BridgeWay {
             .await
     }
 
+    pub(super) async fn meddled(&self) {
+        self.watch.lock().await.meddled().await;
+    }
+
     pub(super) fn node_dns(&self, namespace: &Namespace, domain: &str) -> NodeDns {
         NodeDns::of_bridge(self.config.gateway().into(), namespace, domain)
     }
@@ -157,4 +166,15 @@ impl BridgeWay {
     pub(super) fn published(&self) -> MutexGuard<'_, HashMap<GroupUid, Published>> {
         lock(&self.published)
     }
+}
+
+async fn watch(kernel: &KernelThread, table: String) -> Result<Watch, NetworkError> {
+    kernel
+        .run(|kernel| Ok(kernel.nft.port()))
+        .await?
+        .and_then(|own| Watch::open(table, own))
+        .map_err(|source| NetworkError::Netlink {
+            doing: "listen for changes of the firewall rules".to_owned(),
+            source,
+        })
 }
