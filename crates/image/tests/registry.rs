@@ -209,7 +209,7 @@ async fn token_authentication() {
 }
 
 #[tokio::test]
-async fn one_token_serves_a_whole_pull() {
+async fn one_token_serves_many_pulls_of_one_client() {
     let registry = Registry::start(Options {
         auth: Auth::Token,
         tls: false,
@@ -221,6 +221,13 @@ async fn one_token_serves_a_whole_pull() {
     let repository = repository(&client, &reference, account(&registry, USERNAME, PASSWORD));
     check_pull(&repository, "v1", &built).await;
     assert_eq!(registry.tokens_given(), 1);
+    let again = self::repository(&client, &reference, account(&registry, USERNAME, PASSWORD));
+    check_pull(&again, "v1", &built).await;
+    assert_eq!(registry.tokens_given(), 1);
+    assert!(again.used_request_credentials(), "as much as the first did");
+    let stranger = self::repository(&client, &reference, account(&registry, USERNAME, "wrong"));
+    let refused = stranger.resolve("v1", &Platform::host()).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unauthenticated);
 }
 
 #[tokio::test]

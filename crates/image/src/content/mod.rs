@@ -69,6 +69,29 @@ pub enum ContentError {
     Absent(Digest),
 }
 
+/// Checks that `bytes` are what `blob` describes.
+///
+/// # Errors
+/// They are more, fewer or others.
+pub(crate) fn check(blob: &Descriptor, bytes: &[u8]) -> Result<(), ContentError> {
+    let (digest, expected) = (blob.digest.clone(), blob.size);
+    let got = bytes.len() as u64;
+    if got != expected {
+        return Err(ContentError::Size {
+            digest,
+            expected,
+            got,
+        });
+    }
+    match digest_of(bytes) {
+        got if got == digest => Ok(()),
+        got => Err(ContentError::Digest {
+            expected: digest,
+            got,
+        }),
+    }
+}
+
 impl ContentError {
     /// The class of the failure.
     #[must_use]

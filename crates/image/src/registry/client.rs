@@ -13,6 +13,7 @@ use super::http::Clients;
 use super::retry::Attempts;
 use super::session::Session;
 use super::settings::MirrorOrder;
+use super::token_cache::Tokens;
 use super::{RegistriesSettings, RegistryCredentials, RegistryHost};
 
 /// A mirror that takes longer than this to be measured counts as down.
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     pub(super) settings: RegistriesSettings,
     pub(super) clients: Clients,
     pub(super) health: Health,
+    pub(super) tokens: Tokens,
 }
 
 impl RegistryClient {
@@ -45,6 +47,7 @@ impl RegistryClient {
             settings,
             clients,
             health: Health::default(),
+            tokens: Tokens::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -79,8 +82,8 @@ impl RegistryClient {
     }
 }
 
-/// One repository of one registry, and of the mirrors that serve it too. Lives for one pull:
-/// what it was told to be allowed is forgotten with it.
+/// One repository of one registry, and of the mirrors that serve it too. Lives for one pull; of what
+/// it was told to be allowed only tokens outlive it, for who shows the same credentials.
 pub struct Repository {
     shared: Arc<Shared>,
     mirrors: Vec<Session>,

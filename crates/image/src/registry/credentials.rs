@@ -6,11 +6,12 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use burstlet_model::Secret;
+use burstlet_model::{Digest, Secret};
 
 use super::docker_config::DockerConfig;
 use super::error::Problem;
 use super::{RegistriesSettings, RegistryHost};
+use crate::digest_of;
 
 const PASSWORD_BYTES_MAX: u64 = 64 << 10;
 
@@ -28,6 +29,20 @@ pub enum Credentials {
     IdentityToken(Secret<String>),
     /// A token that is shown to the registry as it is.
     RegistryToken(Secret<String>),
+}
+
+impl Credentials {
+    /// Stands for the credentials where they themselves should not be kept.
+    pub(crate) fn fingerprint(&self) -> Digest {
+        let (kind, name, secret) = match self {
+            Self::Basic { username, password } => ("basic", username.as_str(), password),
+            Self::IdentityToken(token) => ("identity", "", token),
+            Self::RegistryToken(token) => ("registry", "", token),
+        };
+        let parts = [kind, name, secret.expose()];
+        let text: String = parts.map(|part| format!("{}:{part}", part.len())).concat();
+        digest_of(text.as_bytes())
+    }
 }
 
 /// Credentials and the registry that they are for.

@@ -27,6 +27,7 @@ mod retry;
 mod session;
 mod settings;
 mod token;
+mod token_cache;
 
 pub use address::AddressRefused;
 pub use blob::BlobTarget;

@@ -8,7 +8,7 @@ use super::Repository;
 use super::body::{self, Bound};
 use super::error::{Problem, RegistryError};
 use super::session::{Ask, Session};
-use crate::content::ContentError;
+use crate::content::{self, ContentError};
 use crate::document::{ACCEPTED, DOCUMENT_BYTES_MAX, INDEX_DEPTH_MAX};
 use crate::{Descriptor, Document, DocumentError, Manifest, Platform, digest_of};
 
@@ -63,8 +63,8 @@ impl Repository {
             fetched = self
                 .document(choice.digest.as_str(), Some(&choice.digest))
                 .await?;
-            check_size(choice, &fetched.bytes)
-                .map_err(|problem| self.at_origin(reference, problem))?;
+            content::check(choice, &fetched.bytes)
+                .map_err(|error| self.at_origin(reference, error.into()))?;
             chain.push(fetched.digest.clone());
         }
         Err(self.refuse(reference, DocumentError::nested_too_deep()))
@@ -75,13 +75,24 @@ impl Repository {
     /// # Errors
     /// No host answers.
     pub async fn may_see(&self, digest: &Digest) -> Result<bool, RegistryError> {
-        let action = format!("manifest {digest}");
-        let asked = self.ask_each(&action, |session| async move {
-            session
-                .ask(&manifest_ask(Method::HEAD, digest.as_str()))
-                .await
-                .map(drop)
-        });
+        let ask = manifest_ask(Method::HEAD, digest.as_str());
+        self.shows(&format!("manifest {digest}"), &ask).await
+    }
+
+    /// Whether the repository has a blob and shows it to the bearer of its credentials.
+    ///
+    /// # Errors
+    /// No host answers.
+    pub async fn has_blob(&self, digest: &Digest) -> Result<bool, RegistryError> {
+        let ask = blob_ask(Method::HEAD, digest);
+        self.shows(&format!("blob {digest}"), &ask).await
+    }
+
+    async fn shows(&self, action: &str, ask: &Ask) -> Result<bool, RegistryError> {
+        let asked = self.ask_each(
+            action,
+            |session| async move { session.ask(ask).await.map(drop) },
+        );
         match asked.await {
             Ok(()) => Ok(true),
             Err(error) => match error.problem {
@@ -122,6 +133,15 @@ fn manifest_ask(method: Method, reference: &str) -> Ask {
         method,
         path,
         accept: Some(ACCEPTED),
+        from: 0,
+    }
+}
+
+fn blob_ask(method: Method, digest: &Digest) -> Ask {
+    Ask {
+        method,
+        path: format!("blobs/{digest}"),
+        accept: None,
         from: 0,
     }
 }
@@ -169,40 +189,12 @@ async fn fetch(
 }
 
 async fn read_small_blob(session: &Session, blob: &Descriptor) -> Result<Vec<u8>, Problem> {
-    let path = format!("blobs/{}", blob.digest);
-    let ask = Ask {
-        method: Method::GET,
-        path,
-        accept: None,
-        from: 0,
-    };
+    let ask = blob_ask(Method::GET, &blob.digest);
     let bound = Bound {
         what: "image configuration",
         max: blob.size,
     };
     let bytes = body::read(session.ask(&ask).await?, bound).await?;
-    check_size(blob, &bytes)?;
-    let got = digest_of(&bytes);
-    if got != blob.digest {
-        return Err(ContentError::Digest {
-            expected: blob.digest.clone(),
-            got,
-        }
-        .into());
-    }
+    content::check(blob, &bytes)?;
     Ok(bytes)
-}
-
-fn check_size(expected: &Descriptor, bytes: &[u8]) -> Result<(), Problem> {
-    let got = bytes.len() as u64;
-    if got == expected.size {
-        return Ok(());
-    }
-    let digest = expected.digest.clone();
-    Err(ContentError::Size {
-        digest,
-        expected: expected.size,
-        got,
-    }
-    .into())
 }

@@ -18,7 +18,8 @@ use super::credentials::{self, Found};
 use super::error::Problem;
 use super::http::Named;
 use super::retry::retry_after;
-use super::token::{Asker, without_query};
+use super::token::{Asker, Proof, without_query};
+use super::token_cache::{Key, Token};
 use super::{RegistryCredentials, RegistryHost};
 
 /// How long a host may take to begin its answer.
@@ -76,7 +77,7 @@ impl Session {
     /// problem.
     pub(super) async fn ask(&self, ask: &Ask) -> Result<Response, Problem> {
         let url = self.url(&format!("/v2/{}/{}", self.repository, ask.path))?;
-        let shown = self.authorization.lock().await.clone();
+        let shown = self.known().await;
         let mut response = self.exchange(&url, ask, shown.as_ref()).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
             let proof = self.prove(&response, shown).await?;
@@ -123,6 +124,33 @@ impl Session {
         credentials::find(&self.host, &self.of_request, &self.shared.settings).await
     }
 
+    /// What the host is shown unasked: what it wanted to see in this pull, or a token of an earlier
+    /// one.
+    async fn known(&self) -> Option<HeaderValue> {
+        let mut known = self.authorization.lock().await;
+        if known.is_none()
+            && let Some(token) = self.shared.tokens.get(&self.token_key())
+        {
+            self.note_use(token.of_request);
+            *known = Some(token.authorization);
+        }
+        known.clone()
+    }
+
+    fn token_key(&self) -> Key {
+        let given = self.of_request.iter().find(|one| one.registry == self.host);
+        Key {
+            registry: self.host.clone(),
+            repository: self.repository.clone(),
+            credentials: given.map(|one| one.credentials.fingerprint()),
+        }
+    }
+
+    fn note_use(&self, of_request: bool) {
+        self.used_request_credentials
+            .fetch_or(of_request, Ordering::Relaxed);
+    }
+
     /// Answers the challenge of a refused request. Requests that were refused together share
     /// one answer.
     async fn prove(
@@ -146,12 +174,23 @@ impl Session {
             repository: &self.repository,
             credentials: found.as_ref().map(|found| &found.credentials),
         };
+        let asked = Instant::now();
         let proof = asker.answer(challenge).await?;
-        if found.is_some_and(|found| found.of_request) {
-            self.used_request_credentials.store(true, Ordering::Relaxed);
-        }
-        *known = Some(proof.clone());
-        Ok(proof)
+        let of_request = found.is_some_and(|found| found.of_request);
+        self.note_use(of_request);
+        let authorization = match proof {
+            Proof::Shown(authorization) => authorization,
+            Proof::Given {
+                authorization,
+                life_s,
+            } => {
+                let token = Token::new(authorization.clone(), of_request, (asked, life_s));
+                self.shared.tokens.put(self.token_key(), token);
+                authorization
+            }
+        };
+        *known = Some(authorization.clone());
+        Ok(authorization)
     }
 
     /// One request with its redirects.

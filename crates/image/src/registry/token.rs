@@ -31,20 +31,34 @@ pub(super) struct Asker<'a> {
     pub(super) credentials: Option<&'a Credentials>,
 }
 
+/// What proves who asks.
+pub(super) enum Proof {
+    /// The credentials themselves.
+    Shown(HeaderValue),
+    /// A token that was given for them.
+    Given {
+        authorization: HeaderValue,
+        /// Seconds for which it is good, if its server says so.
+        life_s: Option<u64>,
+    },
+}
+
 impl Asker<'_> {
-    /// The `Authorization` that answers `challenge`.
-    pub(super) async fn answer(&self, challenge: Challenge) -> Result<HeaderValue, Problem> {
+    /// The proof that answers `challenge`.
+    pub(super) async fn answer(&self, challenge: Challenge) -> Result<Proof, Problem> {
         match (challenge, self.credentials) {
-            (_, Some(Credentials::RegistryToken(token))) => bearer(token.expose()),
+            (_, Some(Credentials::RegistryToken(token))) => {
+                bearer(token.expose()).map(Proof::Shown)
+            }
             (Challenge::Basic, Some(Credentials::Basic { username, password })) => {
-                basic(username, password)
+                basic(username, password).map(Proof::Shown)
             }
             (Challenge::Basic, _) => Err(Problem::Unauthorized(false)),
             (Challenge::Bearer { realm, service }, _) => self.token(&realm, service).await,
         }
     }
 
-    async fn token(&self, realm: &str, service: Option<String>) -> Result<HeaderValue, Problem> {
+    async fn token(&self, realm: &str, service: Option<String>) -> Result<Proof, Problem> {
         let mut url = Url::parse(realm)
             .map_err(|_| Problem::Protocol("the challenge's realm is not a URL".to_owned()))?;
         let settings = &self.shared.settings;
@@ -80,7 +94,7 @@ impl Asker<'_> {
         self.read_token(response).await
     }
 
-    async fn read_token(&self, response: reqwest::Response) -> Result<HeaderValue, Problem> {
+    async fn read_token(&self, response: reqwest::Response) -> Result<Proof, Problem> {
         match response.status() {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST => {
@@ -101,7 +115,10 @@ impl Asker<'_> {
         let body = body::read(response, bound).await?;
         let odd = || Problem::Protocol("the token server's answer is not a token".to_owned());
         let raw: RawToken = serde_json::from_slice(&body).map_err(|_| odd())?;
-        bearer(&raw.token.or(raw.access_token).ok_or_else(odd)?)
+        Ok(Proof::Given {
+            authorization: bearer(&raw.token.or(raw.access_token).ok_or_else(odd)?)?,
+            life_s: raw.expires_in.and_then(|life| life.as_u64()),
+        })
     }
 }
 
@@ -109,6 +126,8 @@ impl Asker<'_> {
 struct RawToken {
     token: Option<String>,
     access_token: Option<String>,
+    /// A hint; one that is no number says nothing.
+    expires_in: Option<serde_json::Value>,
 }
 
 /// Whether the registry's credentials may go to `realm`, and who is answerable for its address.

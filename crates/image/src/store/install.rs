@@ -86,7 +86,7 @@ impl Install {
             let Some(image) = state.images.get(id).cloned() else {
                 return Ok(None);
             };
-            if !image.came_from(self.source.origin()) || !image.chain.contains(&resolved.digest) {
+            if !image.came_from(&self.source.origin()) || !image.chain.contains(&resolved.digest) {
                 return Ok(None);
             }
             state.pin(id);
@@ -175,7 +175,7 @@ impl Install {
             pulled_at: self.now,
             used_at: self.now,
             access: self.source.access(),
-            origins: BTreeSet::from([self.source.origin().to_owned()]),
+            origins: BTreeSet::from([self.source.origin()]),
             config,
         }
     }

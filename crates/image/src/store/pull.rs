@@ -13,7 +13,7 @@ use super::install::{Install, Landed};
 use super::source::Source;
 use super::{ImageStore, Inner, Pin, PullProgress, PullStats, StoreError};
 use crate::digest_of;
-use crate::registry::{Credentials, RegistryCredentials, RegistryHost, Repository};
+use crate::registry::{RegistryCredentials, RegistryHost, Repository};
 
 pub use burstlet_model::spec::PullPolicy;
 
@@ -205,16 +205,10 @@ impl Inner {
 
 /// Stands for the credentials where they themselves should not be kept.
 fn fingerprint(credentials: &[RegistryCredentials]) -> Digest {
-    let mut text = String::new();
-    for one in credentials {
-        let (kind, name, secret) = match &one.credentials {
-            Credentials::Basic { username, password } => ("basic", username.as_str(), password),
-            Credentials::IdentityToken(token) => ("identity", "", token),
-            Credentials::RegistryToken(token) => ("registry", "", token),
-        };
-        for part in [one.registry.as_str(), kind, name, secret.expose()] {
-            text.push_str(&format!("{}:{part}", part.len()));
-        }
-    }
-    digest_of(text.as_bytes())
+    let of = |one: &RegistryCredentials| {
+        let of = one.credentials.fingerprint();
+        format!("{} {of}\n", one.registry)
+    };
+    let all: String = credentials.iter().map(of).collect();
+    digest_of(all.as_bytes())
 }

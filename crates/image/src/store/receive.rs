@@ -62,7 +62,7 @@ impl ReceiveLayer {
         let key = LayerKey {
             blob: self.layer.blob.digest.clone(),
             diff_id: self.diff_id.clone(),
-            origin: self.source.origin().to_owned(),
+            origin: self.source.origin(),
         };
         let (inner, blob) = (self.inner.clone(), key.blob.to_string());
         let flight = inner
@@ -89,7 +89,7 @@ impl ReceiveLayer {
 
     async fn run(self, progress: watch::Sender<LayerProgress>) -> Result<Received, StoreError> {
         progress.send_replace(self.progress());
-        if self.is_present() {
+        if self.is_present().await? {
             progress.send_modify(|progress| {
                 progress.step = LayerStep::Present;
                 progress.received_bytes = progress.total_bytes;
@@ -103,16 +103,37 @@ impl ReceiveLayer {
         Ok(received)
     }
 
-    /// Whether the layer is here, and this source sent these very bytes before.
-    fn is_present(&self) -> bool {
-        self.inner
-            .state()
-            .layers
-            .get(&self.diff_id)
-            .is_some_and(|known| {
-                known.blobs.contains(self.layer.blob.digest.as_str())
-                    && known.origins.contains(self.source.origin())
-            })
+    /// Whether the layer is here, made of these very bytes, and the source has them, too. A layer
+    /// that is here for somebody else says nothing to who cannot have it anyway.
+    async fn is_present(&self) -> Result<bool, StoreError> {
+        let blob = &self.layer.blob.digest;
+        let known = self.known();
+        let Some(known) = known.filter(|known| known.blobs.contains(blob.as_str())) else {
+            return Ok(false);
+        };
+        if self.source.is_among(&known.origins) {
+            return Ok(true);
+        }
+        if !self.source.shows(blob, &known.origins).await {
+            return Ok(false);
+        }
+        self.note_origin().await
+    }
+
+    /// Writes down that the source has the layer, too. Gives `false` if the layer went meanwhile.
+    async fn note_origin(&self) -> Result<bool, StoreError> {
+        let _writer = self.inner.writer.lock().await;
+        let Some(mut record) = self.known() else {
+            return Ok(false);
+        };
+        record.origins.insert(self.source.origin());
+        let diff_id = self.diff_id.clone();
+        let save = move |inner: &Inner| {
+            inner.layers.save(&diff_id, &record)?;
+            inner.state().layers.insert(diff_id, record);
+            Ok(true)
+        };
+        self.inner.blocking(save).await
     }
 
     async fn receive(
@@ -159,7 +180,7 @@ impl ReceiveLayer {
             ..LayerRecord::default()
         });
         record.blobs.insert(self.layer.blob.digest.to_string());
-        record.origins.insert(self.source.origin().to_owned());
+        record.origins.insert(self.source.origin());
         let diff_id = self.diff_id.clone();
         let commit = move |inner: &Inner| {
             inner.layers.commit(&diff_id, stage, &mut record)?;

@@ -9,11 +9,11 @@ use burstlet_model::{Digest, ImageRef, Namespace};
 
 use super::image::Access;
 use super::{Inner, StoreError};
-use crate::content::{ContentError, Partial, Received};
+use crate::content::{self, ContentError, Partial, Received};
 use crate::document::INDEX_DEPTH_MAX;
 use crate::import::{Import, ImportError};
 use crate::registry::{BlobTarget, RegistryHost, Repository, Resolved};
-use crate::{Descriptor, Document, DocumentError, Platform, digest_of};
+use crate::{Descriptor, Document, DocumentError, Platform};
 
 /// The origin of what was imported. No registry can have this name.
 const IMPORT_ORIGIN: &str = "import";
@@ -40,11 +40,48 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// Names it, so that what it sent before is known.
-    pub(super) fn origin(&self) -> &str {
+    /// Names it, so that what it sent before is known: the registry, or where that wanted to see a
+    /// request's credentials, the one repository that they opened.
+    pub(super) fn origin(&self) -> String {
         match self {
+            Self::Registry {
+                repository,
+                reference,
+                registry,
+                ..
+            } if repository.used_request_credentials() => {
+                format!("{registry}/{}", reference.repository())
+            }
+            Self::Registry { registry, .. } => registry.to_string(),
+            Self::Import { .. } => IMPORT_ORIGIN.to_owned(),
+        }
+    }
+
+    /// Whether a layer that came from `origins` is no secret to who asks here: it came from here,
+    /// or from anywhere at this registry without credentials.
+    pub(super) fn is_among(&self, origins: &BTreeSet<String>) -> bool {
+        let open = match self {
             Self::Registry { registry, .. } => registry.as_str(),
             Self::Import { .. } => IMPORT_ORIGIN,
+        };
+        origins.contains(open) || origins.contains(&self.origin())
+    }
+
+    /// Whether a layer's blob, which came from `origins`, is here for who asks. Only a registry that
+    /// has sent it is asked: another could claim to have anything. Costs a round trip; where it
+    /// fails, the blob is received as any other.
+    pub(super) async fn shows(&self, blob: &Digest, origins: &BTreeSet<String>) -> bool {
+        match self {
+            Self::Registry {
+                repository,
+                registry,
+                ..
+            } => {
+                let prefix = format!("{registry}/");
+                origins.iter().any(|origin| origin.starts_with(&prefix))
+                    && repository.has_blob(blob).await.unwrap_or(false)
+            }
+            Self::Import { .. } => false,
         }
     }
 
@@ -153,14 +190,7 @@ fn read_document(import: &Import, blob: &Descriptor) -> Result<Vec<u8>, StoreErr
     let mut bytes = Vec::new();
     let read = found.take(blob.size).read_to_end(&mut bytes);
     read.map_err(|source| read_failed(&blob.digest, source))?;
-    let got = digest_of(&bytes);
-    if got != blob.digest {
-        return Err(ContentError::Digest {
-            expected: blob.digest.clone(),
-            got,
-        }
-        .into());
-    }
+    content::check(blob, &bytes)?;
     Ok(bytes)
 }
 

@@ -94,3 +94,30 @@ async fn naming_anothers_layer_does_not_open_it() {
         "who has the bytes may have the layer"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_registrys_private_layers_are_open_by_repository() {
+    let fixture = Fixture::new(Auth::Basic);
+    let image = built(&["secret"]);
+    fixture.registry.push("app", "v1", &image).unwrap();
+    // The attacker's repository has the documents, but not the layer.
+    let registry = &fixture.registry;
+    registry.put_blob("mine", &image.config).unwrap();
+    registry.put_blob("mine", &image.layers[0]).unwrap();
+    registry
+        .put_manifest("mine", "v1", &image.manifest)
+        .unwrap();
+    let store = fixture.store().await;
+    let pull = async |repository: &str, namespace: &str| {
+        let mut request = fixture.request(repository, namespace);
+        request.credentials = fixture.credentials();
+        store.pull(request).await
+    };
+    pull("app", "owner").await.unwrap();
+    let refused = pull("mine", "attacker").await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotFound, "{refused}");
+    // A repository that has it need not send it again.
+    registry.put_blob("mine", &image.layers[1]).unwrap();
+    let shared = pull("mine", "partner").await.unwrap();
+    assert_eq!(shared.stats.received_bytes, 0);
+}
