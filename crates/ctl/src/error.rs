@@ -145,17 +145,30 @@ fn exit_of_status(status: &Status, own_failure: Exit) -> Exit {
     }
 }
 
-/// The answer of the server: its message, each offending field on a line, and a way out.
+/// The answer of the server: its message, each offending field on a line, and a way out. What its
+/// message says of the first field is not said again.
 fn render_status(status: &Status) -> String {
     let mut text = clean(status.message());
     if text.is_empty() {
         text = status.code().description().to_owned();
     }
-    if let Some(request) = status.get_details_bad_request() {
-        for violation in request.field_violations {
-            let (path, why) = (clean(&violation.field), clean(&violation.description));
-            // A string takes whatever is written to it.
-            let _ = write!(text, "\n  {path}: {why}");
+    let request = status.get_details_bad_request();
+    let violations = request.map(|request| request.field_violations);
+    let fields: Vec<String> = violations
+        .into_iter()
+        .flatten()
+        .map(|field| format!("{}: {}", clean(&field.field), clean(&field.description)))
+        .collect();
+    let told = fields.first().and_then(|first| text.strip_suffix(first));
+    let told = told.map(|before| before.trim_end_matches(": ").to_owned());
+    match (told, &fields[..]) {
+        (Some(_), [_]) => {}
+        (told, fields) => {
+            text = told.unwrap_or(text);
+            for field in fields {
+                // A string takes whatever is written to it.
+                let _ = write!(text, "\n  {field}");
+            }
         }
     }
     match advice(status.code()) {

@@ -107,10 +107,10 @@ async fn leave(options: &Options, inputs: mpsc::Sender<Input>) -> End {
     if options.tty {
         tokio::spawn(terminal::pump_size(inputs.clone()));
     }
-    let signals = options.signals.then(|| Signals::new(inputs));
+    let signals = options.signals.then(Signals::catch);
     let interrupted = async {
         match signals {
-            Some(Ok(signals)) => signals.second().await,
+            Some(Ok(signals)) => signals.second(inputs).await,
             _ => std::future::pending().await,
         }
     };

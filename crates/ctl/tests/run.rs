@@ -142,6 +142,25 @@ async fn the_second_signal_leaves_the_group_alone() {
 }
 
 #[tokio::test]
+async fn a_signal_ends_what_waits_to_be_started_again() {
+    let bench = Bench::new();
+    let child = piped(bench.command(&["run", "--restart=on-failure", "--rm", "backs-off"]));
+    bench
+        .agent
+        .logs
+        .subscribe()
+        .wait_for(|count| *count > 0)
+        .await
+        .unwrap();
+    signal(child.id(), "TERM").await;
+    let done = done(child).await;
+    assert_eq!(done.code, Some(143), "{done:?}");
+    let seen = bench.agent.seen();
+    assert_eq!(seen.stopped, [groups::UID]);
+    assert_eq!(seen.deleted, [groups::UID]);
+}
+
+#[tokio::test]
 async fn wrong_usage_and_no_agent_are_125() {
     let bench = Bench::new();
     assert_eq!(bench.run(&["run", "--no-such-flag"]).await.code, Some(125));

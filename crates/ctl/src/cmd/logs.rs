@@ -50,38 +50,38 @@ enum Stream {
     Stderr,
 }
 
-/// How records are shown.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Look {
-    /// What was shown before.
-    pub(crate) skip_bytes: u64,
-    /// Lines begin with their time.
-    pub(crate) timestamps: bool,
+/// How lines are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// As they were written.
+    Plain,
+    /// After the time at which they were.
+    WithTime,
 }
 
 pub(crate) async fn run(args: &Args, client: &Client) -> Result<Exit> {
     let request = request(args, client)?;
-    let look = Look {
-        skip_bytes: 0,
-        timestamps: args.timestamps,
+    let lines = match args.timestamps {
+        true => Lines::WithTime,
+        false => Lines::Plain,
     };
-    show(client, request, look)
+    show(client, request, lines)
         .await
         .with_context(|| format!("read the logs of {}", args.name))?;
     Ok(Exit::SUCCESS)
 }
 
-/// Shows a log to its end and gives the number of bytes that it has.
-pub(crate) async fn show(client: &Client, request: LogsRequest, look: Look) -> Result<u64> {
+/// Shows a log to its end.
+pub(crate) async fn show(client: &Client, request: LogsRequest, lines: Lines) -> Result<()> {
     let mut answers = client.groups().logs(request).await?.into_inner();
-    let mut printer = Printer::new(look);
+    let mut printer = Printer::new(lines);
     while let Some(answer) = answers.message().await? {
         for record in &answer.records {
             printer.push(record);
         }
         printer.flush()?;
     }
-    Ok(printer.seen_bytes)
+    Ok(())
 }
 
 fn request(args: &Args, client: &Client) -> Result<LogsRequest> {
@@ -114,8 +114,7 @@ fn request(args: &Args, client: &Client) -> Result<LogsRequest> {
 /// Collects records for one write to each stream.
 #[derive(Debug)]
 struct Printer {
-    look: Look,
-    seen_bytes: u64,
+    lines: Lines,
     stdout: Pending,
     stderr: Pending,
 }
@@ -127,27 +126,24 @@ struct Pending {
 }
 
 impl Printer {
-    fn new(look: Look) -> Self {
+    fn new(lines: Lines) -> Self {
         Self {
-            look,
-            seen_bytes: 0,
+            lines,
             stdout: Pending::default(),
             stderr: Pending::default(),
         }
     }
 
     fn push(&mut self, record: &LogRecord) {
-        let left = self.look.skip_bytes.saturating_sub(self.seen_bytes);
-        self.seen_bytes += record.text.len() as u64;
-        let skip = usize::try_from(left).unwrap_or(usize::MAX);
-        let Some(text) = record.text.get(skip..).filter(|text| !text.is_empty()) else {
+        let text = &record.text;
+        if text.is_empty() {
             return;
-        };
+        }
         let pending = match record.stream() {
             LogStream::Stderr => &mut self.stderr,
             LogStream::Stdout | LogStream::Unspecified => &mut self.stdout,
         };
-        if self.look.timestamps && !pending.is_within_line {
+        if self.lines == Lines::WithTime && !pending.is_within_line {
             let at = record.at.as_ref().map(human::moment).unwrap_or_default();
             pending.bytes.extend_from_slice(at.as_bytes());
             pending.bytes.push(b' ');
@@ -178,8 +174,8 @@ mod tests {
 
     use super::*;
 
-    fn printed(look: Look, records: &[(LogStream, &str)]) -> (String, String, u64) {
-        let mut printer = Printer::new(look);
+    fn printed(lines: Lines, records: &[(LogStream, &str)]) -> (String, String) {
+        let mut printer = Printer::new(lines);
         for (seconds, (stream, text)) in (0..).zip(records) {
             printer.push(&LogRecord {
                 at: Some(Timestamp { seconds, nanos: 0 }),
@@ -188,11 +184,7 @@ mod tests {
             });
         }
         let text = |pending: &Pending| String::from_utf8_lossy(&pending.bytes).into_owned();
-        (
-            text(&printer.stdout),
-            text(&printer.stderr),
-            printer.seen_bytes,
-        )
+        (text(&printer.stdout), text(&printer.stderr))
     }
 
     #[test]
@@ -202,40 +194,19 @@ mod tests {
             (LogStream::Stderr, "b\n"),
             (LogStream::Stdout, "c"),
         ];
-        let (out, err, bytes) = printed(Look::default(), &records);
-        assert_eq!((out.as_str(), err.as_str(), bytes), ("a\nc", "b\n", 5));
+        let (out, err) = printed(Lines::Plain, &records);
+        assert_eq!((out.as_str(), err.as_str()), ("a\nc", "b\n"));
     }
 
     #[test]
     fn times_begin_lines_and_not_parts_of_them() {
-        let look = Look {
-            skip_bytes: 0,
-            timestamps: true,
-        };
         let records = [
             (LogStream::Stdout, "one "),
             (LogStream::Stdout, "line\n"),
             (LogStream::Stdout, "2\n"),
         ];
-        let (out, ..) = printed(look, &records);
+        let (out, ..) = printed(Lines::WithTime, &records);
         let expected = "1970-01-01T00:00:00.000Z one line\n1970-01-01T00:00:02.000Z 2\n";
         assert_eq!(out, expected);
-    }
-
-    #[test]
-    fn what_was_shown_is_skipped() {
-        let records = [(LogStream::Stdout, "abc\n"), (LogStream::Stdout, "def\n")];
-        let shown = |skip_bytes| {
-            printed(
-                Look {
-                    skip_bytes,
-                    timestamps: false,
-                },
-                &records,
-            )
-        };
-        assert_eq!(shown(4).0, "def\n");
-        assert_eq!(shown(6).0, "f\n");
-        assert_eq!(shown(9), (String::new(), String::new(), 8));
     }
 }

@@ -40,6 +40,33 @@ fn failures_say_what_to_do() {
     insta::assert_snapshot!(texts.join("---\n"));
 }
 
+#[test]
+fn a_refused_field_is_told_once() {
+    let refused = |message: &str, fields: &[&str]| {
+        let mut details = ErrorDetails::new();
+        for field in fields {
+            details.add_bad_request_violation(*field, "is wrong (write x)");
+        }
+        let status = Status::with_error_details(Code::InvalidArgument, message, details);
+        render(&anyhow::Error::from(status).context("create web"))
+    };
+    assert_eq!(
+        refused("one field refused: spec.a: is wrong (write x)", &["spec.a"]),
+        "create web: one field refused: spec.a: is wrong (write x)\n"
+    );
+    assert_eq!(
+        refused("start: is wrong (write x)", &["start"]),
+        "create web: start: is wrong (write x)\n"
+    );
+    assert_eq!(
+        refused(
+            "2 fields refused: spec.a: is wrong (write x)",
+            &["spec.a", "spec.b"]
+        ),
+        "create web: 2 fields refused\n  spec.a: is wrong (write x)\n  spec.b: is wrong (write x)\n"
+    );
+}
+
 #[tokio::test]
 async fn no_agent_is_told_with_the_way_out() {
     use clap::Parser;

@@ -1,4 +1,4 @@
-//! Exec and Attach as sessions: the two calls have messages of the same shape.
+//! Exec and Attach as sessions: the two calls have messages of the same shape and of two types.
 
 use anyhow::Result;
 use burstlet_proto::v1::{
@@ -14,38 +14,54 @@ use super::terminal::WindowSize;
 use super::{End, INPUTS_MAX, Input, Options, Output, drive};
 use crate::client::Client;
 
-/// Runs a command and stays with it.
-pub(crate) async fn exec(client: &Client, start: ExecStart, options: &Options) -> Result<End> {
-    let (inputs, receive) = mpsc::channel(INPUTS_MAX);
-    let first = ExecRequest {
-        request: Some(exec_request::Request::Start(start)),
+macro_rules! session {
+    (
+        $(#[$doc:meta])*
+        fn $call:ident($Start:ty);
+        $Request:ident($request:ident) -> $Response:ident($response:ident)
+    ) => {
+        $(#[$doc])*
+        pub(crate) async fn $call(client: &Client, start: $Start, options: &Options) -> Result<End> {
+            use $request::Request as Asked;
+            use $response::Response as Said;
+            let ask = |asked| $Request {
+                request: Some(asked),
+            };
+            let (inputs, receive) = mpsc::channel(INPUTS_MAX);
+            let rest = ReceiverStream::new(receive).map(move |input| {
+                ask(match input {
+                    Input::Stdin(bytes) => Asked::Stdin(bytes),
+                    Input::CloseStdin => Asked::CloseStdin(CloseStdin {}),
+                    Input::Resize(size) => Asked::Resize(size.into()),
+                    Input::Signal(number) => Asked::Signal(number),
+                })
+            });
+            let requests = stream::once(async move { ask(Asked::Start(start)) }).chain(rest);
+            let responses = client.groups().$call(requests).await?.into_inner();
+            let outputs = responses.map(|message: Result<$Response, Status>| {
+                match message?.response {
+                    Some(Said::Started(_)) => Ok(Output::Started),
+                    Some(Said::Stdout(bytes)) => Ok(Output::Stdout(bytes)),
+                    Some(Said::Stderr(bytes)) => Ok(Output::Stderr(bytes)),
+                    Some(Said::Exit(exit)) => Ok(Output::Exit(exit.code)),
+                    None => Err(unknown()),
+                }
+            });
+            drive(options, inputs, outputs).await
+        }
     };
-    let rest = ReceiverStream::new(receive).map(exec_input);
-    let requests = stream::once(async { first }).chain(rest);
-    let responses = client.groups().exec(requests).await?.into_inner();
-    drive(
-        options,
-        inputs,
-        responses.map(|message| message.and_then(exec_output)),
-    )
-    .await
 }
 
-/// Joins a container and stays with it.
-pub(crate) async fn attach(client: &Client, start: AttachStart, options: &Options) -> Result<End> {
-    let (inputs, receive) = mpsc::channel(INPUTS_MAX);
-    let first = AttachRequest {
-        request: Some(attach_request::Request::Start(start)),
-    };
-    let rest = ReceiverStream::new(receive).map(attach_input);
-    let requests = stream::once(async { first }).chain(rest);
-    let responses = client.groups().attach(requests).await?.into_inner();
-    drive(
-        options,
-        inputs,
-        responses.map(|message| message.and_then(attach_output)),
-    )
-    .await
+session! {
+    /// Runs a command and stays with it.
+    fn exec(ExecStart);
+    ExecRequest(exec_request) -> ExecResponse(exec_response)
+}
+
+session! {
+    /// Joins a container and stays with it.
+    fn attach(AttachStart);
+    AttachRequest(attach_request) -> AttachResponse(attach_response)
 }
 
 impl From<WindowSize> for TerminalSize {
@@ -54,54 +70,6 @@ impl From<WindowSize> for TerminalSize {
             columns: size.columns,
             rows: size.rows,
         }
-    }
-}
-
-fn exec_input(input: Input) -> ExecRequest {
-    use exec_request::Request;
-    let request = match input {
-        Input::Stdin(bytes) => Request::Stdin(bytes),
-        Input::CloseStdin => Request::CloseStdin(CloseStdin {}),
-        Input::Resize(size) => Request::Resize(size.into()),
-        Input::Signal(number) => Request::Signal(number),
-    };
-    ExecRequest {
-        request: Some(request),
-    }
-}
-
-fn attach_input(input: Input) -> AttachRequest {
-    use attach_request::Request;
-    let request = match input {
-        Input::Stdin(bytes) => Request::Stdin(bytes),
-        Input::CloseStdin => Request::CloseStdin(CloseStdin {}),
-        Input::Resize(size) => Request::Resize(size.into()),
-        Input::Signal(number) => Request::Signal(number),
-    };
-    AttachRequest {
-        request: Some(request),
-    }
-}
-
-fn exec_output(message: ExecResponse) -> Result<Output, Status> {
-    use exec_response::Response;
-    match message.response {
-        Some(Response::Started(_)) => Ok(Output::Started),
-        Some(Response::Stdout(bytes)) => Ok(Output::Stdout(bytes)),
-        Some(Response::Stderr(bytes)) => Ok(Output::Stderr(bytes)),
-        Some(Response::Exit(exit)) => Ok(Output::Exit(exit.code)),
-        None => Err(unknown()),
-    }
-}
-
-fn attach_output(message: AttachResponse) -> Result<Output, Status> {
-    use attach_response::Response;
-    match message.response {
-        Some(Response::Started(_)) => Ok(Output::Started),
-        Some(Response::Stdout(bytes)) => Ok(Output::Stdout(bytes)),
-        Some(Response::Stderr(bytes)) => Ok(Output::Stderr(bytes)),
-        Some(Response::Exit(exit)) => Ok(Output::Exit(exit.code)),
-        None => Err(unknown()),
     }
 }
 

@@ -11,29 +11,27 @@ use super::Input;
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    inputs: mpsc::Sender<Input>,
 }
 
 impl Signals {
-    /// Catches the signals; the first will go to `inputs`.
-    pub(crate) fn new(inputs: mpsc::Sender<Input>) -> io::Result<Self> {
+    /// Catches the signals.
+    pub(crate) fn catch() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            inputs,
         })
     }
 
-    /// Forwards the first signal and returns at the second.
-    pub(crate) async fn second(mut self) {
+    /// Forwards the first signal to `inputs` and returns at the second.
+    pub(super) async fn second(mut self, inputs: mpsc::Sender<Input>) {
         let number = self.next().await;
-        let inputs = self.inputs.clone();
         // Not awaited: the way may be blocked, and then the second signal counts all the more.
         tokio::spawn(async move { inputs.send(Input::Signal(number)).await });
         self.next().await;
     }
 
-    async fn next(&mut self) -> u32 {
+    /// The number of the next one. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> u32 {
         let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
         // A signal that is not taken in this turn stays pending in its stream.
         let kind = tokio::select! {

@@ -29,6 +29,7 @@ pub(crate) struct Agent {
 pub(crate) struct Seen {
     pub(crate) manifest: Option<Value>,
     pub(crate) deleted: Vec<String>,
+    pub(crate) stopped: Vec<String>,
     pub(crate) imported: Vec<u8>,
 }
 

@@ -8,6 +8,7 @@
 //! | `no-program` | its program is not there |
 //! | `reads` | runs until its input is closed, then says what it read |
 //! | `runs` | runs until a signal ends it |
+//! | `backs-off` | has failed, and will be started again when the test is long over |
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -187,6 +188,9 @@ impl ContainerGroups for Agent {
         request: Request<Streaming<api::AttachRequest>>,
     ) -> Answer<Self::AttachStream> {
         use attach_request::Request as Asked;
+        if self.image() == "backs-off" {
+            return Err(Status::failed_precondition("the container waits"));
+        }
         let (agent, mut requests) = (self.clone(), request.into_inner());
         let (send, receive) = mpsc::channel(4);
         tokio::spawn(async move {
@@ -283,8 +287,11 @@ impl ContainerGroups for Agent {
         Err(unplayed())
     }
 
-    async fn stop(&self, _: Request<api::StopRequest>) -> Answer<ContainerGroup> {
-        Err(unplayed())
+    async fn stop(&self, request: Request<api::StopRequest>) -> Answer<ContainerGroup> {
+        self.seen()
+            .stopped
+            .push(request.into_inner().group.unwrap().uid);
+        Ok(Response::new(group("Stopping", None, 0)))
     }
 
     async fn restart(&self, _: Request<api::RestartRequest>) -> Answer<ContainerGroup> {
@@ -322,6 +329,11 @@ async fn live(agent: Agent, send: mpsc::Sender<ContainerGroup>) {
             tell("Running", waiting("CrashLoopBackOff"), 0).await;
             tell("Running", running(), 1).await;
             tell("Succeeded", terminated(0, "Completed", ""), 1).await;
+        }
+        "backs-off" => {
+            tell("Running", running(), 0).await;
+            tell("Running", waiting("CrashLoopBackOff"), 0).await;
+            std::future::pending::<()>().await;
         }
         "runs" => {
             tell("Running", running(), 0).await;

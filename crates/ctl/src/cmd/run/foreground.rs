@@ -12,6 +12,7 @@
 //! attached is held for the first who comes.
 
 mod follow;
+mod interrupt;
 mod seen;
 
 use std::io::{self, IsTerminal};
@@ -20,7 +21,6 @@ use anyhow::Result;
 use burstlet_proto::v1::{
     AttachStart, ContainerGroup, DeleteRequest, GroupRef, LogsRequest, WatchRequest,
 };
-use tokio::sync::mpsc;
 use tonic::Code;
 
 use super::CONTAINER;
@@ -28,8 +28,9 @@ use super::args::Args;
 use crate::client::Client;
 use crate::cmd::{logs, shown_name};
 use crate::error::{Exit, ExitError};
-use crate::session::{self, DetachKeys, End, Input, Options, Signals, terminal};
+use crate::session::{self, DetachKeys, End, Options, Signals, terminal};
 use follow::Follower;
+use interrupt::Interrupt;
 use seen::{Seen, seen};
 
 /// How our part ended.
@@ -95,21 +96,17 @@ impl Stay<'_> {
 
     /// Output from the log, input by Attach if it is wanted.
     async fn plain(&self, follower: &mut Follower) -> Result<Left> {
-        let (send, mut receive) = mpsc::channel(1);
-        let interrupted = Signals::new(send)?.second();
-        let forwarded = async {
-            while let Some(Input::Signal(number)) = receive.recv().await {
-                self.signal(number).await;
-            }
-            std::future::pending::<()>().await;
-        };
+        let signals = Signals::catch()?;
         let stdin = self.feed_stdin(follower.clone());
         // All of these are dropped together: none outlives the wait for the container's end.
-        tokio::select! {
-            left = self.show_logs(follower) => left,
-            () = interrupted => Ok(Left::Interrupted),
-            () = forwarded => Ok(Left::Interrupted),
-            () = stdin => Ok(Left::Interrupted),
+        let interrupt = tokio::select! {
+            left = self.show_logs(follower) => return left,
+            interrupt = self.interrupt(signals) => interrupt,
+            () = stdin => Interrupt::Again,
+        };
+        match interrupt {
+            Interrupt::Again => Ok(Left::Interrupted),
+            Interrupt::NothingRuns(number) => self.stop(number, follower).await,
         }
     }
 
@@ -139,16 +136,7 @@ impl Stay<'_> {
 
     /// The log of the current run from its first byte to its end.
     async fn show_log(&self) -> Result<()> {
-        logs::show(
-            self.client,
-            self.logs(),
-            logs::Look {
-                skip_bytes: 0,
-                timestamps: false,
-            },
-        )
-        .await?;
-        Ok(())
+        logs::show(self.client, self.logs(), logs::Lines::Plain).await
     }
 
     fn logs(&self) -> LogsRequest {
@@ -177,7 +165,11 @@ impl Stay<'_> {
     }
 
     async fn on_terminal(&self, follower: &mut Follower) -> Result<Left> {
-        let start = follower.until(started_or_broken).await?;
+        let mut signals = Signals::catch()?;
+        let start = tokio::select! {
+            start = follower.until(started_or_broken) => start?,
+            number = signals.next() => return self.stop(number, follower).await,
+        };
         if let Seen::Broken { message, exit } = start {
             return Ok(Left::Broken(message, exit));
         }
@@ -213,22 +205,6 @@ impl Stay<'_> {
         }
     }
 
-    /// Sends a signal to the container by a session that is for nothing else.
-    async fn signal(&self, number: u32) {
-        use burstlet_proto::v1::{AttachRequest, attach_request::Request};
-        let requests = [Request::Start(self.attach(false)), Request::Signal(number)];
-        let requests = requests.map(|request| AttachRequest {
-            request: Some(request),
-        });
-        let open = futures_util::stream::pending();
-        let requests = futures_util::StreamExt::chain(tokio_stream::iter(requests), open);
-        match self.client.groups().attach(requests).await {
-            // Read to its end, so that the signal is not cut off behind the start.
-            Ok(answers) => drain(answers.into_inner()).await,
-            Err(fault) => eprintln!("burstctl: the signal did not arrive: {}", fault.message()),
-        }
-    }
-
     async fn remove(&self) -> Result<()> {
         let request = DeleteRequest {
             group: Some(self.group.clone()),
@@ -239,10 +215,6 @@ impl Stay<'_> {
             _ => Ok(()),
         }
     }
-}
-
-async fn drain<T>(mut answers: tonic::Streaming<T>) {
-    while let Ok(Some(_)) = answers.message().await {}
 }
 
 /// Tells why it does not run yet, to people only.

@@ -132,38 +132,19 @@ fn container(
     mounts: Vec<Value>,
     here: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Value> {
-    let pull_policy = match args.pull {
-        Pull::Always => "Always",
-        Pull::Missing => "IfNotPresent",
-        Pull::Never => "Never",
-    };
     let mut container = Map::new();
     let mut put = |key: &str, value: Value| container.insert(key.to_owned(), value);
     put("name", json!(CONTAINER));
     put("image", json!(args.image));
-    put("imagePullPolicy", json!(pull_policy));
-    let words = || {
-        args.command
-            .iter()
-            .map(|word| values::literal(word))
-            .collect::<Vec<_>>()
-    };
-    match args.entrypoint.as_deref() {
-        // An empty entrypoint leaves the command alone.
-        Some("") => drop(put("command", json!(words()))),
-        Some(program) => {
-            put("command", json!([values::literal(program)]));
-            put("args", json!(words()));
-        }
-        None if args.command.is_empty() => {}
-        None => drop(put("args", json!(words()))),
+    put("imagePullPolicy", json!(pull_policy(args.pull)));
+    for (key, words) in program(args) {
+        put(key, words);
     }
     if let Some(dir) = &args.workdir {
         put("workingDir", json!(dir));
     }
-    let env = env(args, here)?;
     let lists = [
-        ("env", env),
+        ("env", env(args, here)?),
         ("ports", ports(args)?),
         ("volumeMounts", mounts),
     ];
@@ -177,17 +158,51 @@ fn container(
     for (key, object) in objects.into_iter().filter(|(_, object)| !object.is_empty()) {
         put(key, object.into());
     }
-    for (key, wanted) in [
+    for key in streams(args) {
+        put(key, json!(true));
+    }
+    Ok(container.into())
+}
+
+const fn pull_policy(pull: Pull) -> &'static str {
+    match pull {
+        Pull::Always => "Always",
+        Pull::Missing => "IfNotPresent",
+        Pull::Never => "Never",
+    }
+}
+
+/// The flags of the container's streams.
+fn streams(args: &Args) -> impl Iterator<Item = &'static str> {
+    let flags = [
         ("stdin", args.interactive),
         // Who leaves a terminal comes back to it; its end of input is a key.
         ("stdinOnce", args.interactive && !args.tty),
         ("tty", args.tty),
-    ] {
-        if wanted {
-            put(key, json!(true));
-        }
+    ];
+    flags
+        .into_iter()
+        .filter(|(_, set)| *set)
+        .map(|(key, _)| key)
+}
+
+/// What runs: `command` replaces the image's entrypoint, `args` its command.
+fn program(args: &Args) -> Vec<(&'static str, Value)> {
+    let words: Vec<_> = args
+        .command
+        .iter()
+        .map(|word| values::literal(word))
+        .collect();
+    match args.entrypoint.as_deref() {
+        // An empty entrypoint leaves the command alone.
+        Some("") => vec![("command", json!(words))],
+        Some(program) => vec![
+            ("command", json!([values::literal(program)])),
+            ("args", json!(words)),
+        ],
+        None if words.is_empty() => Vec::new(),
+        None => vec![("args", json!(words))],
     }
-    Ok(container.into())
 }
 
 fn env(args: &Args, here: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Value>> {
