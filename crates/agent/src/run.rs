@@ -43,6 +43,9 @@ use crate::policy::Rules;
 use crate::records::{Loaded, Records};
 use crate::{billing, images, network};
 
+/// Sandboxes of an earlier agent taken over at the same time: enough that a container that is
+/// just being launched in some of them keeps the others waiting for nothing.
+const ADOPTIONS_MAX: usize = 32;
 /// Sandboxes and containers set up at the same time on the whole node.
 const LAUNCHES_MAX: usize = 16;
 /// Probes under way at the same time on the whole node.
@@ -304,6 +307,7 @@ fn supervisor_config(config: &Config, machine: &Machine) -> burstlet_supervisor:
         },
         groups_max: GROUPS_MAX,
         history_max: HISTORY_MAX,
+        adoptions_in_flight_max: ADOPTIONS_MAX,
         launches_in_flight_max: LAUNCHES_MAX,
         probes_in_flight_max: PROBES_MAX,
     }

@@ -9,6 +9,9 @@ pub struct Config {
     pub groups_max: usize,
     /// How many changes are kept for watchers that lag.
     pub history_max: usize,
+    /// How many sandboxes of an earlier agent are being taken over at once. Each takes descriptors
+    /// and reads files, and none may keep the others waiting for long.
+    pub adoptions_in_flight_max: usize,
     /// How many sandboxes and containers are being set up at once on the whole node. The rest wait
     /// in order, so that a burst of starts does not starve what runs already.
     pub launches_in_flight_max: usize,

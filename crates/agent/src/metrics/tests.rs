@@ -41,6 +41,7 @@ fn observed(history_max: usize) -> Observed {
         },
         groups_max: 100,
         history_max,
+        adoptions_in_flight_max: 4,
         launches_in_flight_max: 4,
         probes_in_flight_max: 4,
     };

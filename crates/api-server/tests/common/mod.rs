@@ -74,6 +74,7 @@ pub fn api(
         },
         groups_max: 100,
         history_max: 1000,
+        adoptions_in_flight_max: 4,
         launches_in_flight_max: 4,
         probes_in_flight_max: 4,
     };

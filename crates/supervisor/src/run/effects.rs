@@ -177,6 +177,8 @@ impl<H: Host> Effects<H> {
                 uid: &uid,
                 spec: &spec,
             };
+            // The semaphore is never closed, and without a permit we would only be less orderly.
+            let _permit = shared.adoptions.acquire().await;
             Outcome::Adopted(shared.host.adopt(group).await)
         });
     }
@@ -213,7 +215,7 @@ impl<H: Host> Effects<H> {
                 uid: &uid,
                 spec: &spec,
             };
-            // The semaphore is never closed, and without a permit we would only be less orderly.
+            // As above.
             let _permit = shared.launches.acquire().await;
             Outcome::Sandbox(shared.host.create_sandbox(group).await)
         });

@@ -1,5 +1,7 @@
 //! Groups outlive the agent.
 
+use std::time::Duration;
+
 use burstlet_model::spec::RestartPolicy;
 use burstlet_model::status::{ContainerState, Phase};
 use burstlet_supervisor::{Condition, GroupHandle};
@@ -35,6 +37,25 @@ async fn a_running_group_is_not_touched() {
         group.snapshot().status.sessions[0].length(agent.now()),
         secs(200)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bounded_number_is_taken_over_at_once() {
+    let agent = Agent::start();
+    for index in 0..10 {
+        let spec = group(&format!("g{index}"), vec![container("web")]);
+        wait(&agent.create(spec).await, Condition::Ready).await;
+    }
+    let host = agent.die().await;
+    host.plan("adopt", 10, Fault::Takes(secs(1)));
+    let agent = Agent::on(host, config());
+    let at_once = config().adoptions_in_flight_max;
+    let begun = agent.now();
+    pass(Duration::from_millis(500)).await;
+    assert_eq!(agent.host.count("adopt"), at_once);
+    agent.groups.adopted().await;
+    let rounds = u64::try_from(10_usize.div_ceil(at_once)).unwrap();
+    assert_eq!(agent.now().boot.since(begun.boot), secs(rounds));
 }
 
 #[tokio::test(start_paused = true)]

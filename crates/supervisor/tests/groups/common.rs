@@ -34,6 +34,7 @@ pub(crate) fn config() -> Config {
         },
         groups_max: 100,
         history_max: 1000,
+        adoptions_in_flight_max: 4,
         launches_in_flight_max: 4,
         probes_in_flight_max: 4,
     }
