@@ -1,5 +1,8 @@
 //! What is done from time to time: undo meddling with the network, remove images that nobody uses
 //! when the disk is full, and evict groups that use more of the disk than they may.
+//!
+//! Each has a loop of its own, since a large tree takes minutes to remove or to measure, and
+//! meddling must be undone at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +17,17 @@ use crate::config::Config;
 use crate::host::RealHost;
 use crate::machine;
 
-/// Between looks at the network.
+/// Between looks at the network, if nothing is heard.
 const REPAIR_PERIOD: Duration = Duration::from_secs(10);
-/// Looks at the network between looks at the disk.
-const REPAIRS_PER_COLLECTION: u32 = 30;
-/// A loop that has not come round for this long hangs.
-const SILENCE_MAX: Duration = Duration::from_secs(120);
+/// Between looks at the network at least, however much is heard.
+const REPAIR_REST: Duration = Duration::from_millis(100);
+/// A network loop that has not come round for this long hangs.
+const REPAIR_SILENCE_MAX: Duration = Duration::from_secs(120);
+
+/// Between looks for images to remove.
+const COLLECTION_PERIOD: Duration = Duration::from_secs(300);
+/// To remove what a full disk holds may take its time; one that takes longer hangs.
+const COLLECTION_SILENCE_MAX: Duration = Duration::from_secs(3600);
 
 /// Between looks at what the groups use of the disk, at least.
 const STORAGE_PERIOD: Duration = Duration::from_secs(10);
@@ -39,10 +47,47 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) {
     tokio::join!(
-        keep_up(host, config, health, shutdown.clone()),
+        keep_network(host, health, shutdown.clone()),
+        collect_images(host, config, health, shutdown.clone()),
         watch_storage(host, shutdown.clone()),
         measure(host, shutdown),
     );
+}
+
+async fn keep_network(host: &RealHost, health: &Health, shutdown: CancellationToken) {
+    let heartbeat = health.heartbeat("network", REPAIR_SILENCE_MAX);
+    let mut ticks = tokio::time::interval(REPAIR_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        // What was not heard in this turn is heard in the next.
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = host.network.meddled() => {}
+            () = shutdown.cancelled() => return,
+        }
+        heartbeat.beat();
+        repair(host).await;
+        tokio::time::sleep(REPAIR_REST).await;
+    }
+}
+
+async fn collect_images(
+    host: &RealHost,
+    config: &Config,
+    health: &Health,
+    shutdown: CancellationToken,
+) {
+    let heartbeat = health.heartbeat("image collection", COLLECTION_SILENCE_MAX);
+    let mut ticks = tokio::time::interval(COLLECTION_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.cancelled() => return,
+        }
+        heartbeat.beat();
+        collect(host, config).await;
+    }
 }
 
 /// Samples what counters do not tell, and writes down now and then what they do.
@@ -77,30 +122,6 @@ async fn watch_storage(host: &RealHost, shutdown: CancellationToken) {
         let begun = Instant::now();
         host.enforce_storage().await;
         pause = STORAGE_PERIOD.max(begun.elapsed().saturating_mul(STORAGE_REST_FACTOR));
-    }
-}
-
-async fn keep_up(
-    host: &RealHost,
-    config: &Arc<Config>,
-    health: &Health,
-    shutdown: CancellationToken,
-) {
-    let heartbeat = health.heartbeat("upkeep", SILENCE_MAX);
-    let mut ticks = tokio::time::interval(REPAIR_PERIOD);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut count: u32 = 0;
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = shutdown.cancelled() => return,
-        }
-        heartbeat.beat();
-        repair(host).await;
-        if count.is_multiple_of(REPAIRS_PER_COLLECTION) {
-            collect(host, config).await;
-        }
-        count = count.wrapping_add(1);
     }
 }
 
