@@ -10,6 +10,7 @@
 //! ```
 
 mod serve;
+mod supervised;
 mod upkeep;
 
 use std::collections::BTreeSet;
@@ -99,6 +100,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
             () = shutdown.cancelled() => return Ok(()),
         }
         drop(starting);
+        supervised::ready();
         tracing::info!(groups = known, "ready");
         let upkeep = upkeep::run(&host, &config, &health, shutdown.clone());
         let of = Of {
@@ -111,6 +113,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     };
     let (served, node) = tokio::join!(served, begin);
     shutdown.cancel();
+    supervised::stopping();
     groups.stopped().await;
     if let Err(error) = host.images.sync().await {
         let error = &error as &dyn std::error::Error;

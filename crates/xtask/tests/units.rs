@@ -10,8 +10,16 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-const UNITS: [&str; 2] = ["burstlet.service", "burstlet-launcher.service"];
-const PROGRAMS: [&str; 2] = ["burstlet", "burstlet-launcher"];
+const UNITS: [&str; 3] = [
+    "burstlet.service",
+    "burstlet-launcher.service",
+    "burstlet-groups.service",
+];
+const PROGRAMS: [&str; 3] = [
+    "usr/local/bin/burstlet",
+    "usr/local/bin/burstlet-launcher",
+    "bin/true",
+];
 
 fn shipped(unit: &str) -> String {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -29,10 +37,9 @@ fn machine(units: &[(&str, String)]) -> TempDir {
         fs::create_dir_all(&path).unwrap();
         path
     };
-    let (ours, own, programs) = (
+    let (ours, own) = (
         directory("etc/systemd/system"),
         directory("lib/systemd/system"),
-        directory("usr/local/bin"),
     );
     for (name, text) in units {
         fs::write(ours.join(name), text).unwrap();
@@ -41,7 +48,8 @@ fn machine(units: &[(&str, String)]) -> TempDir {
         fs::copy(&target, own.join(target.file_name().unwrap())).unwrap();
     }
     for program in PROGRAMS {
-        let program = programs.join(program);
+        let program = root.path().join(program);
+        fs::create_dir_all(program.parent().unwrap()).unwrap();
         fs::write(&program, "#!/bin/sh\n").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -79,25 +87,37 @@ fn systemd_is_content_with_them() {
 
 #[test]
 fn systemd_would_say_what_is_wrong() {
-    let broken = shipped(UNITS[0]).replace("KillMode=process", "KillMod=process");
-    let said = verify(&[(UNITS[0], broken), (UNITS[1], shipped(UNITS[1]))]);
-    assert!(said.contains("KillMod"), "{said}");
-    let missing = shipped(UNITS[0]).replace("/burstlet --config", "/no-such-program --config");
-    let said = verify(&[(UNITS[0], missing), (UNITS[1], shipped(UNITS[1]))]);
-    assert!(said.contains("no-such-program"), "{said}");
+    for (right, wrong) in [
+        ("KillMode=process", "KillMod=process"),
+        ("/burstlet --config", "/no-such-program --config"),
+    ] {
+        let mut units = UNITS.map(|unit| (unit, shipped(unit)));
+        units[0].1 = units[0].1.replace(right, wrong);
+        let said = verify(&units);
+        let word = wrong.split(['=', ' ']).next().unwrap();
+        assert!(said.contains(word.trim_start_matches('/')), "{said}");
+    }
+}
+
+#[test]
+fn groups_are_in_a_cgroup_that_is_delegated_and_holds_no_process() {
+    let root = "BURSTLET_CGROUP_ROOT=system.slice/burstlet-groups.service";
+    assert!(shipped("burstlet.service").contains(root));
+    let groups = shipped("burstlet-groups.service");
+    for line in ["Type=oneshot", "RemainAfterExit=yes", "Delegate=yes"] {
+        assert!(groups.lines().any(|l| l == line), "{line}");
+    }
 }
 
 #[test]
 fn groups_outlive_both() {
     for unit in UNITS {
         let text = shipped(unit);
-        for line in [
-            "KillMode=process",
-            "Delegate=yes",
-            "RuntimeDirectoryPreserve=yes",
-        ] {
+        for line in ["KillMode=process", "Delegate=yes"] {
             assert!(text.lines().any(|l| l == line), "{unit} has no {line}");
         }
+        let has_directory = text.contains("RuntimeDirectory=");
+        assert_eq!(has_directory, text.contains("RuntimeDirectoryPreserve=yes"));
         // A tenant would inherit these.
         for word in [
             "NoNewPrivileges",
