@@ -3,11 +3,14 @@
 //! nowhere else.
 
 mod adopt;
+mod attach;
 mod complete;
 mod container;
 mod exec;
+mod exit;
 pub(crate) mod failure;
 mod files;
+mod follow;
 mod group;
 mod host_path;
 mod http;
@@ -20,6 +23,7 @@ mod probe;
 mod pull;
 mod run_file;
 mod sandbox;
+mod shared_look;
 mod storage;
 mod terminal;
 mod upkeep;
@@ -38,7 +42,7 @@ use burstlet_image::snapshot::Snapshotter;
 use burstlet_image::store::ImageStore;
 use burstlet_model::metering::{Known, Mark};
 use burstlet_model::spec::{GroupSpec, HookAction, ProbeAction, Signal};
-use burstlet_model::{Bytes, ContainerName, ErrorKind, GroupUid, Stamp};
+use burstlet_model::{Bytes, ContainerName, ErrorKind, GroupUid, NetworkUsage, Stamp};
 use burstlet_network::Network;
 use burstlet_sandbox::client::Launcher;
 use burstlet_supervisor::host::{
@@ -53,6 +57,7 @@ use tokio::sync::mpsc;
 
 use self::group::Group;
 pub(crate) use self::pull::credentials;
+use self::shared_look::SharedLook;
 use crate::config::{Config, Logs, Policy};
 use crate::id_ranges::IdRanges;
 use crate::kubernetes;
@@ -116,6 +121,8 @@ impl HostFacts {
 pub(crate) struct RealHost {
     parts: Arc<Parts>,
     groups: Mutex<HashMap<GroupUid, Arc<Group>>>,
+    /// What has gone over every group's link.
+    links: SharedLook<HashMap<GroupUid, NetworkUsage>>,
 }
 
 impl std::ops::Deref for RealHost {
@@ -130,6 +137,7 @@ impl RealHost {
         Self {
             parts: Arc::new(parts),
             groups: Mutex::default(),
+            links: SharedLook::default(),
         }
     }
 

@@ -25,6 +25,11 @@ pub const LOWERS_MAX: usize = 128;
 pub const FINAL_READS_MAX: usize = 16;
 /// Most bytes kept of each file read at a container's end.
 pub const FINAL_READ_BYTES_MAX: usize = 4096;
+/// The key under which a container's last words are among what was read at its end.
+pub const LAST_WORDS: &str = "last-words";
+/// What a container may write of last words: more than is kept, so that a program that writes too
+/// much does not fail.
+pub const LAST_WORDS_BYTES_MAX: u64 = 64 << 10;
 
 /// A group: the namespaces that its containers share, and where its keeper lives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -220,6 +225,9 @@ pub enum MountSource {
         size_bytes: u64,
         /// The mode of its root directory.
         mode: u32,
+        /// The group that owns its root directory, in the group's own ids; 0 if absent.
+        #[serde(default)]
+        gid: Option<u32>,
         /// A path below the root, resolved without ever leaving it, made if it is missing.
         #[serde(default)]
         sub_path: Option<PathBuf>,
@@ -227,6 +235,9 @@ pub enum MountSource {
         #[serde(default)]
         files: Vec<MemoryFile>,
     },
+    /// An empty file in memory, for one start of the container to leave its last words in. What it
+    /// holds at the end is among the exit's `finals`, by the key [`LAST_WORDS`].
+    LastWords,
 }
 
 /// A file of a memory volume, such as a secret: its content goes from memory to memory and is never

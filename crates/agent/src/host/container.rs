@@ -1,7 +1,7 @@
 //! Starting one run of a container: everything on disk and in the cgroup hierarchy first, then the
 //! keeper does the rest.
 
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,8 @@ use super::{Parts, RealHost, image_volumes, storage};
 const LEFTOVER_PATIENCE: Duration = Duration::from_secs(10);
 /// Runs whose logs are kept: this one, and the one before for `--previous`.
 const LOGGED_RUNS: u32 = 2;
+/// The code of a run that did not come to be.
+const CODE_NOT_STARTED: i32 = 128;
 
 impl RealHost {
     pub(super) async fn run_container(
@@ -43,42 +45,16 @@ impl RealHost {
             let text = format!("image {} is not in the store any more", start.image);
             HostError::new(ErrorKind::NotFound, CREATE, text)
         })?;
-        let (for_plan, container, attempt) =
-            (standing.clone(), start.container.clone(), start.attempt);
-        let of_group = Arc::clone(&group);
-        let prepare = move |parts: &Parts| {
-            let run = Run {
-                container: &container,
-                attempt,
-            };
-            Preparation {
-                parts,
-                group: &of_group,
-                standing: &for_plan,
-                image: &image,
-                run,
-            }
-            .prepare()
-        };
-        let Prepared { plan, file, held } = self.blocking(prepare).await?;
-        let user = plan::identity(&file.process);
+        let Prepared { plan, file, held } =
+            self.prepare_run(&group, &standing, image, &start).await?;
+        let attempt = start.attempt;
         // Noted before it runs: it may end before we hear that it began.
-        group.note(
-            start.container,
-            RunState::Running {
-                attempt: start.attempt,
-            },
-        );
+        group.note(start.container, RunState::Running { attempt });
         let begun = standing.keeper.run(plan).await;
         drop(held);
         let started = begun.map_err(|error| {
-            group.note(
-                start.container,
-                RunState::Ended {
-                    attempt: start.attempt,
-                    code: 128,
-                },
-            );
+            let code = CODE_NOT_STARTED;
+            group.note(start.container, RunState::Ended { attempt, code });
             not_started(&error)
         })?;
         for warning in &started.warnings {
@@ -88,9 +64,35 @@ impl RealHost {
             pid: u32::try_from(started.pid).unwrap_or_default(),
             created: started.created,
             started: started.started.unwrap_or(started.created),
-            user,
+            user: plan::identity(&file.process),
             stop_signal: plan::signal(file.stop_signal),
         })
+    }
+
+    async fn prepare_run(
+        &self,
+        group: &Arc<Group>,
+        standing: &Standing,
+        image: Arc<Image>,
+        start: &StartContainer<'_>,
+    ) -> Result<Prepared, HostError> {
+        let (group, standing) = (Arc::clone(group), standing.clone());
+        let (container, attempt) = (start.container.clone(), start.attempt);
+        self.blocking(move |parts| {
+            let run = Run {
+                container: &container,
+                attempt,
+            };
+            Preparation {
+                parts,
+                group: &group,
+                standing: &standing,
+                image: &image,
+                run,
+            }
+            .prepare()
+        })
+        .await
     }
 }
 
@@ -125,17 +127,13 @@ impl Preparation<'_> {
     /// Blocks.
     fn prepare(&self) -> Result<Prepared, HostError> {
         let spec = self.spec()?;
-        let layers: Vec<PathBuf> = self
-            .image
-            .layers
-            .iter()
-            .map(|layer| layer.path.clone())
-            .collect();
+        let layers = self.image.layers.iter();
+        let layers: Vec<PathBuf> = layers.map(|layer| layer.path.clone()).collect();
         let user = self.user(spec, &layers)?;
         self.clear_earlier_runs()?;
         let snapshot = self.snapshot(&layers)?;
         let cgroup = self.cgroup(spec)?;
-        self.make_files()?;
+        self.make_log_dir()?;
         let ingredients = Ingredients {
             parts: self.parts,
             layout: &self.group.layout,
@@ -223,7 +221,6 @@ impl Preparation<'_> {
             };
             // Logs that stay cost disk, not correctness.
             let _ = remove_tree(&layout.logs(run));
-            let _ = std::fs::remove_file(layout.termination(run));
         }
         Ok(())
     }
@@ -258,36 +255,11 @@ impl Preparation<'_> {
         made.map_err(|error| fail(error.kind(), CREATE, &error))
     }
 
-    /// The log's directory, and the file for last words, which the container may write.
-    fn make_files(&self) -> Result<(), HostError> {
-        let layout = &self.group.layout;
-        let logs = layout.logs(self.run);
+    fn make_log_dir(&self) -> Result<(), HostError> {
+        let logs = self.group.layout.logs(self.run);
         let mut builder = std::fs::DirBuilder::new();
-        builder
-            .recursive(true)
-            .mode(0o700)
-            .create(&logs)
-            .map_err(|error| disk(&logs, &error))?;
-        let path = layout.termination(self.run);
-        let make = || {
-            if let Some(parent) = path.parent() {
-                super::sandbox::make_dir(parent)?;
-            }
-            let mut options = std::fs::OpenOptions::new();
-            let file = options
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o666)
-                .open(&path)?;
-            file.set_permissions(std::fs::Permissions::from_mode(0o666))?;
-            chown(
-                &path,
-                Some(self.standing.id_base),
-                Some(self.standing.id_base),
-            )
-        };
-        make().map_err(|error| disk(&path, &error))
+        let made = builder.recursive(true).mode(0o700).create(&logs);
+        made.map_err(|error| disk(&logs, &error))
     }
 }
 

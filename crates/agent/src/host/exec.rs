@@ -1,4 +1,4 @@
-//! Live streams into a running container: exec, attach, and connections to its ports.
+//! Live streams into a running container: exec, and connections to its ports.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,22 +10,21 @@ use burstlet_sandbox::client::{ClientError, ExecExit, ExecHandle, Keeper, StdioF
 use burstlet_sandbox::plan::ExecPlan;
 use burstlet_supervisor::host::HostError;
 use burstlet_supervisor::stream::{
-    AttachRequest, ExecRequest, ExecSession, PortStream, Reader, SessionControl, SessionExit,
-    TerminalSize, Writer,
+    ExecRequest, ExecSession, PortStream, Reader, SessionControl, SessionExit, TerminalSize, Writer,
 };
 use oci_spec::runtime::Process;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::RealHost;
 use super::failure::{aborted, fail};
-use super::group::{Group, RunState, Standing};
+use super::group::{Group, Standing};
 use super::pipes::{self, Owner};
 use super::run_file::RunFile;
 use super::terminal::Terminal;
 
 /// Resizes and signals that wait to be carried out.
-const CONTROLS_MAX: usize = 16;
+pub(super) const CONTROLS_MAX: usize = 16;
 const EXEC_FAILED: &str = "ExecFailed";
 const SIGKILL: i32 = 9;
 
@@ -33,11 +32,11 @@ const SIGKILL: i32 = 9;
 static EXECS: AtomicU64 = AtomicU64::new(0);
 
 /// Our ends of a session's streams, and the process's.
-struct Streams {
-    stdin: Option<Writer>,
-    stdout: Reader,
-    stderr: Option<Reader>,
-    theirs: StdioFds,
+pub(super) struct Streams {
+    pub(super) stdin: Option<Writer>,
+    pub(super) stdout: Reader,
+    pub(super) stderr: Option<Reader>,
+    pub(super) theirs: StdioFds,
 }
 
 impl RealHost {
@@ -48,91 +47,14 @@ impl RealHost {
     ) -> Result<ExecSession, HostError> {
         let (group, standing) = (self.group(uid), self.group(uid).running()?);
         let process = self.process_of(&group, &request.container).await?;
-        let keeper = standing.keeper.clone();
         let plan = exec_plan(&request, process.clone());
-        let id = plan.id.clone();
-        let Some(size) = request.tty else {
-            let streams = Streams::open(owner(&standing, &process), request.stdin, true)
-                .map_err(|error| pipe_failed(&error))?;
-            let handle = begin(keeper.clone(), plan, streams.theirs).await?;
-            let (control, exit) = drive_exec(keeper, id, handle, None);
-            let (stdin, stdout, stderr) = (streams.stdin, Some(streams.stdout), streams.stderr);
-            return Ok(ExecSession {
-                stdin,
-                stdout,
-                stderr,
-                control,
-                exit,
-            });
-        };
-        let mut handle = begin(keeper.clone(), plan, StdioFds::default()).await?;
-        let master = handle
-            .terminal
-            .take()
-            .ok_or_else(|| exec_failed(&ClientError::WrongAnswer))?;
-        let terminal = Terminal::new(master).map_err(|error| pipe_failed(&error))?;
-        // A size that cannot be set is no reason to end a session that runs.
-        let _ = terminal.resize(size);
-        let stdin = request.stdin.then(|| Box::new(terminal.clone()) as Writer);
-        let stdout = Some(Box::new(terminal.clone()) as Reader);
-        let (control, exit) = drive_exec(keeper, id, handle, Some(terminal));
-        Ok(ExecSession {
-            stdin,
-            stdout,
-            stderr: None,
-            control,
-            exit,
-        })
-    }
-
-    pub(super) async fn attach_session(
-        &self,
-        uid: &GroupUid,
-        request: AttachRequest,
-    ) -> Result<ExecSession, HostError> {
-        let (group, standing) = (self.group(uid), self.group(uid).running()?);
-        let process = self.process_of(&group, &request.container).await?;
-        let tty = process.terminal().unwrap_or(false);
-        let streams = Streams::open(owner(&standing, &process), request.stdin, !tty)
-            .map_err(|error| pipe_failed(&error))?;
-        let watch = group
-            .watch(&request.container)
-            .ok_or_else(|| not_running(&request.container))?;
-        let attached = standing
-            .keeper
-            .attach(&request.container, streams.theirs)
-            .await;
-        let attached = attached.map_err(|error| exec_failed(&error))?;
-        let (control, mut controls) = mpsc::channel(CONTROLS_MAX);
-        let (tell, exit) = oneshot::channel();
-        let (keeper, container) = (standing.keeper.clone(), request.container.clone());
-        if let Some(size) = request.size.filter(|_| tty) {
-            let _ = keeper.resize(&container, size.columns, size.rows).await;
-        }
-        tokio::spawn(async move {
-            let mut tell = tell;
-            let mut watch = watch;
-            loop {
-                tokio::select! {
-                    exit = code_of(&mut watch) => {
-                        // The keeper ends the attachment when it has passed on the last byte.
-                        let _ = attached.wait().await;
-                        let _ = tell.send(exit);
-                        return;
-                    }
-                    Some(control) = controls.recv() => control_container(&keeper, &container, control).await,
-                    () = tell.closed() => return,
-                }
+        match request.tty {
+            Some(size) => on_terminal(standing.keeper, plan, size, request.stdin).await,
+            None => {
+                let owner = owner(&standing, &process);
+                on_pipes(standing.keeper, plan, owner, request.stdin).await
             }
-        });
-        let (stdin, stdout, stderr) = (streams.stdin, Some(streams.stdout), streams.stderr);
-        Ok(ExecSession {
-            stdin,
-            stdout,
-            stderr,
-            control,
-            exit,
-        })
+        }
     }
 
     /// Connects to a port as a process of the group would: on loopback.
@@ -149,7 +71,7 @@ impl RealHost {
     }
 
     /// The process that a running container runs.
-    async fn process_of(
+    pub(super) async fn process_of(
         &self,
         group: &Arc<Group>,
         container: &ContainerName,
@@ -171,6 +93,52 @@ impl RealHost {
             )
         })
     }
+}
+
+/// Runs a process whose three streams are pipes.
+async fn on_pipes(
+    keeper: Keeper,
+    plan: ExecPlan,
+    owner: Owner,
+    stdin: bool,
+) -> Result<ExecSession, HostError> {
+    let id = plan.id.clone();
+    let streams = Streams::open(owner, stdin, true).map_err(|error| pipe_failed(&error))?;
+    let handle = begin(keeper.clone(), plan, streams.theirs).await?;
+    let (control, exit) = drive_exec(keeper, id, handle, None);
+    Ok(ExecSession {
+        stdin: streams.stdin,
+        stdout: Some(streams.stdout),
+        stderr: streams.stderr,
+        control,
+        exit,
+    })
+}
+
+/// Runs a process that has a terminal.
+async fn on_terminal(
+    keeper: Keeper,
+    plan: ExecPlan,
+    size: TerminalSize,
+    stdin: bool,
+) -> Result<ExecSession, HostError> {
+    let id = plan.id.clone();
+    let mut handle = begin(keeper.clone(), plan, StdioFds::default()).await?;
+    let master = handle
+        .terminal
+        .take()
+        .ok_or_else(|| exec_failed(&ClientError::WrongAnswer))?;
+    let terminal = Terminal::new(master).map_err(|error| pipe_failed(&error))?;
+    // A size that cannot be set is no reason to end a session that runs.
+    let _ = terminal.resize(size);
+    let (control, exit) = drive_exec(keeper, id, handle, Some(terminal.clone()));
+    Ok(ExecSession {
+        stdin: stdin.then(|| Box::new(terminal.clone()) as Writer),
+        stdout: Some(Box::new(terminal)),
+        stderr: None,
+        control,
+        exit,
+    })
 }
 
 /// A connection made inside the group's network.
@@ -198,7 +166,7 @@ async fn begin(keeper: Keeper, plan: ExecPlan, theirs: StdioFds) -> Result<ExecH
 }
 
 impl Streams {
-    fn open(owner: Owner, stdin: bool, stderr: bool) -> io::Result<Self> {
+    pub(super) fn open(owner: Owner, stdin: bool, stderr: bool) -> io::Result<Self> {
         let (stdout, their_stdout) = pipes::output(owner)?;
         let input = stdin.then(|| pipes::input(owner)).transpose()?;
         let errors = stderr.then(|| pipes::output(owner)).transpose()?;
@@ -219,7 +187,7 @@ impl Streams {
 }
 
 /// Who a process is on the host.
-fn owner(standing: &Standing, process: &Process) -> Owner {
+pub(super) fn owner(standing: &Standing, process: &Process) -> Owner {
     let user = process.user();
     Owner {
         uid: standing.id_base.saturating_add(user.uid()),
@@ -242,18 +210,6 @@ pub(super) fn exec_plan(request: &ExecRequest, mut process: Process) -> ExecPlan
         id: format!("{}-{number}", std::process::id()),
         container: request.container.clone(),
         process,
-    }
-}
-
-/// How the container that is attached to ends.
-async fn code_of(watch: &mut watch::Receiver<RunState>) -> Result<SessionExit, HostError> {
-    let ended = watch
-        .wait_for(|run| !run.is_running())
-        .await
-        .map(|run| *run);
-    match ended {
-        Ok(RunState::Ended { code, .. }) => Ok(SessionExit { code }),
-        Ok(RunState::Running { .. }) | Err(_) => Err(lost()),
     }
 }
 
@@ -296,16 +252,6 @@ fn drive_exec(
     (control, exit)
 }
 
-async fn control_container(keeper: &Keeper, container: &ContainerName, control: SessionControl) {
-    // Either fails only if the container has just ended, which is told otherwise.
-    let _ = match control {
-        SessionControl::Resize(TerminalSize { columns, rows }) => {
-            keeper.resize(container, columns, rows).await
-        }
-        SessionControl::Signal(signal) => keeper.signal(container, signal.number().into()).await,
-    };
-}
-
 pub(super) fn session_exit(exit: &ExecExit) -> SessionExit {
     SessionExit {
         code: exit
@@ -327,7 +273,7 @@ pub(super) fn exec_failed(error: &ClientError) -> HostError {
     fail(error.kind(), reason, error)
 }
 
-fn pipe_failed(error: &io::Error) -> HostError {
+pub(super) fn pipe_failed(error: &io::Error) -> HostError {
     HostError::new(
         ErrorKind::Internal,
         EXEC_FAILED,
@@ -335,15 +281,7 @@ fn pipe_failed(error: &io::Error) -> HostError {
     )
 }
 
-fn not_running(container: &ContainerName) -> HostError {
+pub(super) fn not_running(container: &ContainerName) -> HostError {
     let text = format!("container {container} is not running");
     HostError::new(ErrorKind::FailedPrecondition, "NotRunning", text)
-}
-
-fn lost() -> HostError {
-    HostError::new(
-        ErrorKind::Unavailable,
-        "KeeperLost",
-        "the container's keeper is gone",
-    )
 }

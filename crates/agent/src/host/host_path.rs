@@ -1,6 +1,9 @@
 //! Paths of the host that groups may use. A path is resolved below the entry of the operator's
 //! list that allows it: a link may lead about inside, and never out. What was found is held open,
 //! so that what is mounted is what was checked.
+//!
+//! What is made belongs to the host's root and is for others to read, as Kubernetes has it. It is
+//! not given to the group: its ids go to another group later, and what is on the host stays.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
@@ -170,7 +173,7 @@ impl Search {
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{MetadataExt, symlink};
     use std::os::unix::net::UnixListener;
 
     use super::*;
@@ -217,6 +220,23 @@ mod tests {
                     assert!(text.ends_with(refused), "{name} {kind:?}: {text}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_made_is_the_agents_and_readable() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        let own = nix::unistd::geteuid().as_raw();
+        // As the agent sets it for itself.
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+        for (name, kind, mode) in [
+            ("a/b", HostPathType::DirectoryOrCreate, DIRECTORY_MODE),
+            ("a", HostPathType::Directory, DIRECTORY_MODE),
+            ("a/file", HostPathType::FileOrCreate, FILE_MODE),
+        ] {
+            let made = fs::metadata(check(&root, &root.join(name), kind).unwrap()).unwrap();
+            assert_eq!((made.uid(), made.mode() & 0o7777), (own, mode), "{name}");
         }
     }
 

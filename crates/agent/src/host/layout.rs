@@ -11,7 +11,6 @@
 //!              volumes/<index>/           emptyDir and config volumes
 //!              rootfs/<container>.<n>/    upper and work of one run
 //!              logs/<container>/<n>/      log files of one run
-//!              termination/<container>.<n>
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -67,11 +66,5 @@ impl Layout {
 
     pub(super) fn logs_all(&self, container: &ContainerName) -> PathBuf {
         self.dir.join("logs").join(container.as_str())
-    }
-
-    pub(super) fn termination(&self, run: Run<'_>) -> PathBuf {
-        self.dir
-            .join("termination")
-            .join(format!("{}.{}", run.container, run.attempt))
     }
 }

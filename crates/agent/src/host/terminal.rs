@@ -13,13 +13,16 @@ use rustix::termios::Winsize;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What a terminal sends as the end of input at the beginning of a line.
+/// What a terminal takes as the end of input at the beginning of a line; within one it only hands
+/// over what there is, so that there the second ends the input.
 const END_OF_INPUT: u8 = 4;
 
 /// The master side. Clones are the same terminal.
 #[derive(Clone, Debug)]
 pub(super) struct Terminal {
     fd: Arc<AsyncFd<OwnedFd>>,
+    /// Whether what this one has written ends within a line.
+    within_line: bool,
 }
 
 impl Terminal {
@@ -31,6 +34,7 @@ impl Terminal {
         fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         Ok(Self {
             fd: Arc::new(AsyncFd::new(master)?),
+            within_line: false,
         })
     }
 
@@ -83,11 +87,15 @@ impl AsyncRead for Terminal {
 
 impl AsyncWrite for Terminal {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_bytes(cx, bytes)
+        let written = ready!(self.poll_write_bytes(cx, bytes))?;
+        if let Some(last) = written.checked_sub(1).and_then(|last| bytes.get(last)) {
+            self.within_line = !matches!(last, b'\n' | b'\r');
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -95,7 +103,48 @@ impl AsyncWrite for Terminal {
     }
 
     /// A terminal has one descriptor for both directions: its input ends by a character.
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.within_line {
+            ready!(self.poll_write_bytes(cx, &[END_OF_INPUT]))?;
+            self.within_line = false;
+        }
         self.poll_write_bytes(cx, &[END_OF_INPUT]).map_ok(drop)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::fs::File;
+    use std::io::Read;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    /// What a program that reads to the end sees of what is typed.
+    async fn read_by_a_program(typed: &str) -> String {
+        let pair = nix::pty::openpty(None, None).unwrap();
+        let mut terminal = Terminal::new(pair.master).unwrap();
+        terminal.write_all(typed.as_bytes()).await.unwrap();
+        terminal.shutdown().await.unwrap();
+        let mut program = File::from(pair.slave);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut text = String::new();
+            program.read_to_string(&mut text).map(|_| text)
+        });
+        let patience = std::time::Duration::from_secs(30);
+        tokio::time::timeout(patience, read)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_end_of_input_ends_it_within_a_line_too() {
+        for typed in ["", "a line\n", "a line\nand a half"] {
+            assert_eq!(read_by_a_program(typed).await, typed);
+        }
     }
 }

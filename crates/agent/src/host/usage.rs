@@ -39,11 +39,9 @@ impl RealHost {
             Ok((group, used))
         };
         let (group, containers) = self.blocking(read).await?;
-        let network = self
-            .network
-            .usage()
-            .await
-            .map_err(|error| fail(error.kind(), USAGE_FAILED, &error))?;
+        let look = async || self.network.usage().await;
+        let network = self.links.get(look).await;
+        let network = network.map_err(|error| fail(error.kind(), USAGE_FAILED, &error))?;
         Ok(GroupUsage {
             group,
             containers,

@@ -74,6 +74,11 @@ pub(super) fn prepare(layout: &Layout, spec: &GroupSpec, owner: Owner) -> Result
     Ok(())
 }
 
+/// The mode of a file that the `fsGroup` owns: the group may do what the owner may.
+pub(super) const fn mode_with_group(mode: u32) -> u32 {
+    mode | (mode & 0o700) >> 3
+}
+
 fn empty(path: &Path, owner: Owner) -> io::Result<()> {
     if path.exists() {
         return Ok(());
@@ -122,12 +127,9 @@ fn write(root: &Path, file: &DataFile, owner: Owner) -> io::Result<()> {
         .open(&path)?;
     opened.write_all(file.data.expose())?;
     owner.give(&path, false)?;
-    // A group that owns the file can read what its owner can.
-    let mode = if owner.group.is_some() {
-        file.mode | (file.mode & 0o700) >> 3
-    } else {
-        file.mode
-    };
+    let mode = owner
+        .group
+        .map_or(file.mode, |_| mode_with_group(file.mode));
     opened.set_permissions(fs::Permissions::from_mode(mode))
 }
 

@@ -15,4 +15,3 @@ pub use keeper::{
     Adopted, AttachHandle, Connected, ExecExit, ExecHandle, Keeper, KeeperEvent, StdioFds,
 };
 pub use launcher::{Launcher, LauncherConfig};
-pub use outside::prepare_top_layer;

@@ -1,10 +1,9 @@
 //! Turning what a plan names outside the launcher's reach into descriptors.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::ClientError;
 use crate::plan::{CgroupEntry, ContainerPlan, GroupPlan, MountSource, Outside};
@@ -48,7 +47,7 @@ impl Table {
                     table.pass(root, |path| open_tree(path, sub_path.as_deref()))?;
                 }
                 // The launcher sees the layers where the caller does.
-                MountSource::Layers { .. } => {}
+                MountSource::Layers { .. } | MountSource::LastWords => {}
                 MountSource::Memory { files, .. } => {
                     for file in files {
                         table.pass(&mut file.content, open_read)?;
@@ -118,22 +117,6 @@ fn open_read(path: &Path) -> io::Result<OwnedFd> {
 
 fn open_write(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).open(path)
-}
-
-/// Makes the layer that belongs on top of every image's: real directories and files where the
-/// runtime mounts, so that no link of an image can be there instead.
-///
-/// # Errors
-/// The file system failed.
-pub fn prepare_top_layer(dir: &Path) -> io::Result<()> {
-    let make = |path: PathBuf| DirBuilder::new().recursive(true).mode(0o755).create(path);
-    for name in ["dev", "proc", "sys", "etc"] {
-        make(dir.join(name))?;
-    }
-    for name in ["etc/hosts", "etc/hostname", "etc/resolv.conf"] {
-        fs::write(dir.join(name), "")?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -19,7 +19,9 @@ use super::starter::{self, Entry, Job};
 use super::state::{CONTAINERS_MAX, Container, Keeper};
 use super::stdio::Streams;
 use crate::logs::Stream;
-use crate::plan::{ContainerPlan, FINAL_READS_MAX, LOWERS_MAX, MOUNTS_MAX, MountSource, Stdin};
+use crate::plan::{
+    ContainerPlan, FINAL_READS_MAX, LAST_WORDS, LOWERS_MAX, MOUNTS_MAX, MountSource, Stdin,
+};
 use crate::protocol::{ContainerPhase, Failure, FailureClass};
 use crate::sys::process::Filter;
 use crate::tree::make_dirs;
@@ -69,52 +71,20 @@ impl Keeper {
         id: &str,
     ) -> Result<(), Failure> {
         self.check_room(&plan)?;
-        let belongings = Belongings::take(&plan, &mut passed)?;
-        let bundle = self.prepare(&plan, id, &belongings)?;
-        let terminal = bundle.process.terminal() == Some(true);
-        let pipes = self.pipes(&plan, &bundle.process)?;
+        let mut belongings = Belongings::take(&plan, &mut passed)?;
+        let bundle = self.prepare(&plan, id, &mut belongings)?;
         let seccomp = belongings.filter.is_some();
         let expected =
             self.facts
                 .of_first(&bundle.spec, &bundle.process, &self.namespaces, seccomp)?;
-        let journal = plan.log.as_ref().map(Journal::open).transpose();
-        let journal = journal.map_err(failed(format!("open the log of {}", plan.name)))?;
-        let mut streams = Streams::new(serial, journal);
-        self.connect(&mut streams, plan.stdin, pipes.outputs, pipes.input)
-            .map_err(failed("connect the container's streams".into()))?;
+        let (streams, their_streams) = self.open_streams(&plan, &bundle.process, serial)?;
         let (ours, theirs) = channel()?;
-        let Belongings {
-            entry,
-            procs,
-            finals,
-            filter,
-            ..
-        } = belongings;
         let finish = Finish {
             channel: theirs,
-            filter: filter.clone(),
+            filter: belongings.filter.clone(),
         };
-        let maker = self.make(id, bundle, (pipes.theirs, finish), &entry)?;
-        let container = Container {
-            serial,
-            attempt: plan.attempt,
-            phase: ContainerPhase::Creating,
-            pid: None,
-            created: None,
-            started: None,
-            exit: None,
-            ended: None,
-            drain_deadline: None,
-            linger_deadline: None,
-            id: id.to_owned(),
-            entry,
-            procs,
-            finals,
-            filter,
-            terminal,
-            stdin: plan.stdin,
-            streams,
-        };
+        let maker = self.make(id, bundle, (their_streams, finish), &belongings.entry)?;
+        let container = Container::new(&plan, belongings, streams, (serial, id));
         if let Some(mut earlier) = self.containers.insert(plan.name.clone(), container) {
             drop(earlier.streams.cut_off(&mut self.reactor));
         }
@@ -192,7 +162,7 @@ impl Keeper {
         &mut self,
         plan: &ContainerPlan,
         id: &str,
-        belongings: &Belongings,
+        belongings: &mut Belongings,
     ) -> Result<Bundle, Failure> {
         let root = self.stage.mount_root(id, &plan.rootfs)?;
         if let Some(process) = plan.spec.process() {
@@ -202,7 +172,12 @@ impl Keeper {
         }
         let mut mounts = Vec::with_capacity(plan.mounts.len());
         for (index, (mount, brought)) in plan.mounts.iter().zip(&belongings.brought).enumerate() {
-            mounts.push((mount, self.stage.stage(id, index, mount, brought)?));
+            let staged = self.stage.stage(id, index, mount, brought)?;
+            if mount.source == MountSource::LastWords {
+                let words = File::open(&staged).map_err(failed("open its last words".into()))?;
+                belongings.finals.push((LAST_WORDS.to_owned(), words));
+            }
+            mounts.push((mount, staged));
         }
         let decided = Decided {
             root: &root,
@@ -257,21 +232,63 @@ impl Keeper {
         })
     }
 
-    fn connect(
+    /// The container's streams, with its log, and its ends of them.
+    fn open_streams(
         &mut self,
-        streams: &mut Streams,
-        stdin: Stdin,
-        outputs: Vec<(Stream, OwnedFd)>,
-        input: Option<OwnedFd>,
-    ) -> std::io::Result<()> {
-        for (stream, fd) in outputs {
-            streams.add_output(&mut self.reactor, stream, fd)?;
-        }
-        input.map_or(Ok(()), |fd| streams.set_input(&mut self.reactor, fd, stdin))
+        plan: &ContainerPlan,
+        process: &Process,
+        serial: u32,
+    ) -> Result<(Streams, starter::Streams), Failure> {
+        let pipes = self.pipes(plan, process)?;
+        let journal = plan.log.as_ref().map(Journal::open).transpose();
+        let journal = journal.map_err(failed(format!("open the log of {}", plan.name)))?;
+        let mut streams = Streams::new(serial, journal);
+        let mut connect = || {
+            for (stream, fd) in pipes.outputs {
+                streams.add_output(&mut self.reactor, stream, fd)?;
+            }
+            pipes.input.map_or(Ok(()), |fd| {
+                streams.set_input(&mut self.reactor, fd, plan.stdin)
+            })
+        };
+        connect().map_err(failed::<std::io::Error>(
+            "connect the container's streams".into(),
+        ))?;
+        Ok((streams, pipes.theirs))
     }
 }
 
 impl Container {
+    /// A container that is being made.
+    fn new(
+        plan: &ContainerPlan,
+        belongings: Belongings,
+        streams: Streams,
+        (serial, id): (u32, &str),
+    ) -> Self {
+        let process = plan.spec.process().as_ref();
+        Self {
+            serial,
+            attempt: plan.attempt,
+            phase: ContainerPhase::Creating,
+            pid: None,
+            created: None,
+            started: None,
+            exit: None,
+            ended: None,
+            drain_deadline: None,
+            linger_deadline: None,
+            id: id.to_owned(),
+            entry: belongings.entry,
+            procs: belongings.procs,
+            finals: belongings.finals,
+            filter: belongings.filter,
+            terminal: process.is_some_and(|process| process.terminal() == Some(true)),
+            stdin: plan.stdin,
+            streams,
+        }
+    }
+
     /// Takes the master of the container's terminal: its output, and the way to its input.
     pub(super) fn take_terminal(
         &mut self,
@@ -281,8 +298,9 @@ impl Container {
         let step = || failed("take the container's terminal".into());
         if self.stdin != Stdin::Null {
             let input = master.try_clone().map_err(step())?;
+            // Its two directions are one: who leaves does not end the input for who comes next.
             self.streams
-                .set_input(reactor, input, self.stdin)
+                .set_input(reactor, input, Stdin::Open)
                 .map_err(step())?;
         }
         self.streams.hold();
@@ -312,7 +330,7 @@ impl Belongings {
             .transpose()?;
         let brought = plan.mounts.iter().map(|mount| match &mount.source {
             MountSource::Tree { root, .. } => passed.outside(root).map(Brought::Tree),
-            MountSource::Layers { .. } => Ok(Brought::Nothing),
+            MountSource::Layers { .. } | MountSource::LastWords => Ok(Brought::Nothing),
             MountSource::Memory { files, .. } => {
                 let files = files.iter().map(|file| passed.outside(&file.content));
                 files.collect::<Result<_, _>>().map(Brought::Files)

@@ -173,6 +173,10 @@ impl Stage {
                 )
             }
             (MountSource::Tree { idmap, .. }, Brought::Tree(tree)) => (tree, *idmap),
+            (MountSource::LastWords, Brought::Nothing) => {
+                let target = Self::dir(id).join(format!("m{index}"));
+                return memory::last_words(&target, self.owner()).map_err(step());
+            }
             (
                 MountSource::Memory {
                     volume, sub_path, ..
@@ -239,11 +243,15 @@ impl Stage {
         let target = Path::new(STAGE)
             .join("v")
             .join(self.memories.len().to_string());
-        let owner = self.user.as_ref().map_or(0, |(_, range)| range.host_base);
-        memory::make(&target, plan, contents, owner)
+        memory::make(&target, plan, contents, self.owner())
             .map_err(failed(format!("make the memory volume {name:?}")))?;
         self.memories.insert(name.to_owned(), target.clone());
         Ok(target)
+    }
+
+    /// The host id of the group's id 0.
+    fn owner(&self) -> u32 {
+        self.user.as_ref().map_or(0, |(_, range)| range.host_base)
     }
 
     /// Takes down all that was mounted for the container `id`. What is still in use goes when it

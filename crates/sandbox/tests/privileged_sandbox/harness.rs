@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use burstlet_model::{ContainerName, GroupUid};
 use burstlet_sandbox::client::{
-    Connected, ExecExit, KeeperEvent, Launcher, LauncherConfig, StdioFds, prepare_top_layer,
+    Connected, ExecExit, KeeperEvent, Launcher, LauncherConfig, StdioFds,
 };
 use burstlet_sandbox::plan::{
     ContainerPlan, ExecPlan, GroupPlan, IdRange, LogTarget, NetworkNamespace, Outside, RootfsPlan,
@@ -90,7 +90,7 @@ impl Node {
             launcher,
             groups: Mutex::default(),
         };
-        prepare_top_layer(&node.state().join("layers/top")).unwrap();
+        make_top_layer(&node.state().join("layers/top"));
         make_busybox_layer(&node.state().join("layers/busybox"));
         node
     }
@@ -278,6 +278,17 @@ pub(crate) async fn read_all(fd: OwnedFd) -> String {
         text
     };
     within(tokio::task::spawn_blocking(read)).await.unwrap()
+}
+
+/// The layer that belongs on top of every image's: real directories and files where the runtime
+/// mounts, so that no link of an image can be there instead.
+fn make_top_layer(dir: &Path) {
+    for name in ["dev", "proc", "sys", "etc"] {
+        fs::create_dir_all(dir.join(name)).unwrap();
+    }
+    for name in ["etc/hosts", "etc/hostname", "etc/resolv.conf"] {
+        fs::write(dir.join(name), "").unwrap();
+    }
 }
 
 fn make_busybox_layer(layer: &Path) {

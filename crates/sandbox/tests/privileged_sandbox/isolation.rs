@@ -208,7 +208,7 @@ async fn volumes_keep_the_containers_ids_and_bounds() {
         &group,
         "a",
         &["sh", "-c", "stat -c %u /in/host-root; touch /in/made && echo made; touch /ro/x 2>&1; \
-           cat /file; echo shared > /mem/f; stat -c %a /mem; dd if=/dev/zero of=/mem/big bs=1k count=128 2>/dev/null; echo $?"],
+           cat /file; echo shared > /mem/f; stat -c %a:%g /mem; dd if=/dev/zero of=/mem/big bs=1k count=128 2>/dev/null; echo $?"],
     );
     let tree = |path, sub: Option<&str>, idmap| MountSource::Tree {
         root: Outside::Path(path),
@@ -224,7 +224,8 @@ async fn volumes_keep_the_containers_ids_and_bounds() {
     let memory = || MountSource::Memory {
         volume: "m".into(),
         size_bytes: 65_536,
-        mode: 0o1777,
+        mode: 0o2777,
+        gid: Some(7),
         sub_path: None,
         files: Vec::new(),
     };
@@ -247,7 +248,7 @@ async fn volumes_keep_the_containers_ids_and_bounds() {
             .any(|line| line.contains("Read-only file system")),
         "{log}"
     );
-    assert!(log.ends_with("1777\n1\n"), "memory is bounded: {log}");
+    assert!(log.ends_with("2777:7\n1\n"), "memory is bounded: {log}");
     assert!(log.lines().any(|line| line.starts_with('x')), "{log}");
     assert_eq!(
         fs::metadata(volume.join("deep/made")).unwrap().uid(),

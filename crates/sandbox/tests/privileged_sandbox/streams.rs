@@ -111,7 +111,7 @@ async fn terminals_of_containers_and_of_processes_run_later() {
     let mut terminal = plan.spec.process().clone().unwrap();
     terminal.set_terminal(Some(true));
     plan.spec.set_process(Some(terminal));
-    plan.stdin = Stdin::Open;
+    plan.stdin = Stdin::Once;
     within(group.link.keeper.run(plan)).await.unwrap();
     within(group.link.keeper.resize(&name, 99, 33))
         .await
@@ -129,15 +129,24 @@ async fn terminals_of_containers_and_of_processes_run_later() {
     assert!(text.contains("/dev/pts/1"), "{text}");
     assert_eq!(within(handle.wait()).await.unwrap().code, Some(4));
 
-    let (input, to_container) = pipe();
-    let streams = StdioFds {
-        stdin: Some(input),
-        ..StdioFds::default()
-    };
-    within(group.link.keeper.attach(&name, streams))
-        .await
-        .unwrap();
-    File::from(to_container).write_all(b"hello\n").unwrap();
+    // A terminal's input does not end when a client's does: the next one goes on.
+    for typed in ["hel", "lo\n"] {
+        let (input, to_container) = pipe();
+        let streams = StdioFds {
+            stdin: Some(input),
+            ..StdioFds::default()
+        };
+        within(group.link.keeper.attach(&name, streams))
+            .await
+            .unwrap();
+        let mut to_container = File::from(to_container);
+        to_container.write_all(typed.as_bytes()).unwrap();
+        drop(to_container);
+        // It has seen what came before when it answers, and is asked again when it has acted.
+        for _ in 0..2 {
+            within(group.link.keeper.snapshot()).await.unwrap();
+        }
+    }
     assert_eq!(group.exit_of("a").await.code, Some(0));
     let log = group.log_of("a").replace('\r', "");
     assert!(

@@ -7,7 +7,10 @@ use std::net::TcpStream;
 use burstlet_model::ContainerName;
 use burstlet_sandbox::client::{ClientError, KeeperEvent};
 use burstlet_sandbox::exits::ExitRecord;
-use burstlet_sandbox::plan::{CgroupEntry, ContainerCgroup, FinalRead, Outside};
+use burstlet_sandbox::plan::{
+    CgroupEntry, ContainerCgroup, FINAL_READ_BYTES_MAX, FinalRead, LAST_WORDS, MountPlan,
+    MountSource, Outside,
+};
 use burstlet_sandbox::protocol::ContainerPhase;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -142,6 +145,33 @@ async fn a_killed_container_leaves_no_process_though_processes_are_shared() {
     assert!(value("cpu").unwrap().trim().parse::<u64>().unwrap() > 0);
     assert_eq!(exit.finals.len(), 2);
     wait_until(|| cgroups.processes().is_empty()).await;
+    node.finish(vec![group]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn last_words_are_bounded_and_told_with_the_end() {
+    let node = Node::new();
+    let mut group = node.create(node.group_plan("die-5")).await;
+    let script = "echo kept >/words; dd if=/dev/zero of=/words bs=1k count=1k seek=4 2>&1; \
+                  stat -c %s /words; rm /words 2>&1; ls /words";
+    let words = MountPlan {
+        destination: "/words".into(),
+        source: MountSource::LastWords,
+        read_only: false,
+        options: vec!["nosuid".into()],
+    };
+    for name in ["a", "b"] {
+        let mut plan = node.container(&group, name, &["sh", "-c", script]);
+        plan.mounts = vec![words.clone()];
+        let (exit, log) = group.run_to_end(plan).await;
+        assert!(log.contains("No space left on device"), "{log}");
+        assert!(log.contains("65536\n"), "{log}");
+        assert!(log.contains("busy") && log.ends_with("/words\n"), "{log}");
+        let told = exit.finals.iter().find(|value| value.key == LAST_WORDS);
+        let told = told.unwrap().content.as_deref().unwrap();
+        assert_eq!(told.trim_end_matches('\0'), "kept\n");
+        assert_eq!(told.len(), FINAL_READ_BYTES_MAX);
+    }
     node.finish(vec![group]).await;
 }
 
