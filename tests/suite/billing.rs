@@ -14,6 +14,7 @@ const RESOURCES: &str =
 
 fn billing_agent() -> Agent {
     let book = repository().join("runtime-config/books/example.toml");
+    let book = book.canonicalize().unwrap();
     agent_with(&format!(
         "[billing]\nprice_books = [{book:?}]\ntag_labels = [\"team\"]\n"
     ))
