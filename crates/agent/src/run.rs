@@ -76,9 +76,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     host.renew_leases(&loaded.records).await;
     host.metering.end_when_poisoned(shutdown.clone());
     host.metering.install_books(books).await?;
-    let known: BTreeSet<GroupUid> = host.records.uids().into_iter().collect();
-    let closed = host.metering.close_orphans(&known).await;
-    closed.context("close the sessions of groups that are gone")?;
+    close_orphans(&host).await?;
     let known = loaded.records.len();
     let bounds = supervisor_config(&config, &machine);
     let groups = Groups::start(Arc::clone(&host), bounds, loaded.records, shutdown.clone());
@@ -126,6 +124,13 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         anyhow::ensure!(sound, "the ledger's disk has failed");
         Ok(())
     })
+}
+
+/// Closes the sessions of groups that are gone. One whose record cannot be read is not.
+async fn close_orphans(host: &RealHost) -> anyhow::Result<()> {
+    let known: BTreeSet<GroupUid> = host.records.uids().into_iter().collect();
+    let closed = host.metering.close_orphans(&known).await;
+    closed.context("close the sessions of groups that are gone")
 }
 
 fn end_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {

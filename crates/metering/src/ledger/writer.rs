@@ -68,6 +68,18 @@ struct Batch {
     head: Hash,
 }
 
+impl Batch {
+    /// Adds the record that follows.
+    fn push(&mut self, record: Record) -> Result<(), EncodeError> {
+        let body = record.encode()?;
+        self.head = chain::next(&self.head, &chain::leaf(&body));
+        self.seq = record.seq;
+        frame::write(&mut self.bytes, &body, &self.head);
+        self.records.push(record);
+        Ok(())
+    }
+}
+
 impl<S: Storage> Writer<S> {
     /// Reads what there is, repairs what a power cut tore, sets aside what is damaged, and begins
     /// a new epoch. Waits for the disk.
@@ -255,18 +267,13 @@ impl<S: Storage> Writer<S> {
         };
         for entry in entries {
             let seq = more.seq + 1;
-            let record = Record {
+            more.push(Record {
                 seq,
                 epoch: self.status.epoch,
                 salt: chain::derive(&self.options.key, b"salt", seq),
                 at: entry.at,
                 fact: entry.fact.clone(),
-            };
-            let body = record.encode()?;
-            more.head = chain::next(&more.head, &chain::leaf(&body));
-            more.seq = seq;
-            frame::write(&mut more.bytes, &body, &more.head);
-            more.records.push(record);
+            })?;
         }
         if more.bytes.len() > APPEND_BYTES_MAX {
             return Err(AppendError::Encode(EncodeError::TooLong {
