@@ -12,6 +12,7 @@ mod programs;
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -46,6 +47,7 @@ pub struct Agent {
     dir: tempfile::TempDir,
     environment: Vec<(String, String)>,
     child: Option<Child>,
+    told: Option<UnixDatagram>,
     before: HostState,
     finished: bool,
     /// Tells it from its neighbours.
@@ -110,6 +112,7 @@ impl Agent {
             dir,
             environment: setup.environment.iter().map(variable).collect(),
             child: None,
+            told: None,
             before,
             finished: false,
             index,
@@ -121,7 +124,7 @@ impl Agent {
     }
 
     fn configuration(&self, setup: Setup<'_>) -> String {
-        let number = (std::process::id() + self.index) % 10_000;
+        let number = self.number();
         let path = self.dir.path().display();
         let Setup { network, more, .. } = setup;
         format!(
@@ -158,7 +161,13 @@ impl Agent {
             .append(true)
             .open(self.log_file())
             .unwrap();
+        let socket = self.dir.path().join("notify.sock");
+        let _ = fs::remove_file(&socket);
+        let told = UnixDatagram::bind(&socket).unwrap();
+        told.set_read_timeout(Some(PATIENCE)).unwrap();
+        self.told = Some(told);
         let child = command("burstlet")
+            .env("NOTIFY_SOCKET", &socket)
             .arg("--config")
             .arg(self.config())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -179,6 +188,31 @@ impl Agent {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The agent's process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// The agent's bridge.
+    #[must_use]
+    pub fn bridge(&self) -> String {
+        format!("bt{}", self.number())
+    }
+
+    /// Tells this agent's bridge, subnet and cgroups from those of others on the host.
+    fn number(&self) -> u32 {
+        (std::process::id() + self.index) % 10_000
+    }
+
+    /// The next thing that the agent's latest process tells its service manager.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let mut text = [0; 256];
+        let len = self.told.as_ref().unwrap().recv(&mut text).unwrap();
+        String::from_utf8_lossy(&text[..len]).into_owned()
     }
 
     /// Ends the agent's process as a crash would.

@@ -70,8 +70,10 @@ fn a_clean_stop_of_the_agent_leaves_groups_alone() {
         "  terminationGracePeriodSeconds: 0\n",
     );
     let before = agent.wait_until("calm", "running", |g| pid(g).is_some());
+    assert_eq!(agent.told().trim(), "READY=1");
     let status = agent.stop().unwrap();
     assert!(status.success(), "{status}\n{}", agent.log());
+    assert_eq!(agent.told().trim(), "STOPPING=1");
     let running = std::path::Path::new("/proc").join(pid(&before).unwrap().to_string());
     assert!(running.exists());
     agent.launch();

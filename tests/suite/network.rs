@@ -123,3 +123,64 @@ fn the_hosts_own_ports_are_closed() {
     );
     agent.finish();
 }
+
+/// The table of the agent's rules, as `nft` is told it.
+fn table(agent: &Agent) -> String {
+    let nft = |args: &[&str]| {
+        let output = std::process::Command::new("nft")
+            .args(args)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let ours = format!("\"{}\"", agent.bridge());
+    let tables = nft(&["list", "tables", "inet"]);
+    let mut named = tables
+        .lines()
+        .filter_map(|line| line.strip_prefix("table "));
+    let is_ours = |table: &&str| {
+        let (family, name) = table.split_once(' ').unwrap();
+        nft(&["list", "table", family, name]).contains(&ours)
+    };
+    named.find(is_ours).expect("the agent's table").to_owned()
+}
+
+#[test]
+fn meddling_with_the_network_is_undone_at_once() {
+    let agent = agent();
+    let red = serve(&agent, "red", "web", "");
+    let table = table(&agent);
+    let run = |command: &str| {
+        let status = std::process::Command::new("sh")
+            .args(["-c", command])
+            .status();
+        assert!(status.unwrap().success(), "{command}");
+    };
+    // The group's link goes, too: what looks after the rules looks after that.
+    run(&format!(
+        "link=$(ip -o link show master {} | cut -d: -f2 | cut -d@ -f1 | head -1) && \
+         ip link delete $link && nft delete table {table}",
+        agent.bridge()
+    ));
+    let begun = std::time::Instant::now();
+    let restored = format!("nft list table {table} | grep -q {red}");
+    while !std::process::Command::new("sh")
+        .args(["-c", &restored])
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap()
+        .success()
+    {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{}", agent.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    println!("the rules were back after {:?}", begun.elapsed());
+    let url = format!("http://{red}:8080/");
+    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    while fetch(&agent, "red", &url).is_none() {
+        assert!(std::time::Instant::now() < deadline, "{}", agent.log());
+    }
+    assert_eq!(fetch(&agent, "blue", &url), None);
+    agent.ok(&["rm", "-f", "-n", "red", "web"]);
+    agent.finish();
+}

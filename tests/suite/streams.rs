@@ -1,6 +1,9 @@
 //! Exec, attach, logs and copying through the real programs.
 
-use super::{IMAGE, agent, create};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{IMAGE, agent, create, state};
 
 const QUICK: &str = "  terminationGracePeriodSeconds: 0\n";
 
@@ -123,5 +126,32 @@ fn run_attaches_input() {
         b"something\n",
     );
     assert_eq!(text, "got something\n");
+    agent.finish();
+}
+
+#[test]
+fn a_signal_ends_what_waits_to_be_started_again() {
+    let agent = agent();
+    let args = [
+        "run",
+        "--restart",
+        "on-failure",
+        "--name",
+        "failing",
+        IMAGE,
+        "false",
+    ];
+    let mut child = agent.ctl_command(&args).spawn().unwrap();
+    let is_there = || agent.ctl(&["get", "failing"]).code == Some(0);
+    while !is_there() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    agent.wait_until("failing", "backing off", |g| {
+        state(g)["waiting"]["reason"] == "CrashLoopBackOff"
+    });
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143), "{}", agent.log());
+    agent.wait_until("failing", "stopped", |g| g["status"]["phase"] == "Stopped");
+    agent.ok(&["rm", "failing"]);
     agent.finish();
 }
