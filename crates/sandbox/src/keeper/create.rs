@@ -243,7 +243,7 @@ impl Keeper {
         let journal = plan.log.as_ref().map(Journal::open).transpose();
         let journal = journal.map_err(failed(format!("open the log of {}", plan.name)))?;
         let mut streams = Streams::new(serial, journal);
-        let mut connect = || {
+        let connect = || {
             for (stream, fd) in pipes.outputs {
                 streams.add_output(&mut self.reactor, stream, fd)?;
             }
