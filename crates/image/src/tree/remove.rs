@@ -1,6 +1,7 @@
 //! Removal of a whole tree by descriptors: no link is followed, no file system boundary crossed,
 //! and neither depth nor width costs stack, descriptors or memory without bound.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -55,14 +56,20 @@ pub fn remove_tree(path: &Path) -> Result<(), RemoveTreeError> {
     };
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match rustix::fs::openat(CWD, parent, flags, Mode::empty()) {
-        Ok(parent) => remove_at(parent.as_fd(), name.as_bytes()).map_err(failed),
+        Ok(parent) => remove_at(parent.as_fd(), name.as_bytes(), &mut |_| {}).map_err(failed),
         Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(failed(errno)),
     }
 }
 
 /// Removes what is called `name` in `parent`, with all that is in it. Nothing there is success.
-pub(crate) fn remove_at(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
+/// `gone` is told the inode number of each directory that was removed: from then on the file
+/// system may give the number to another.
+pub(crate) fn remove_at(
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    gone: &mut impl FnMut(u64),
+) -> Result<(), Errno> {
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         Err(Errno::ISDIR | Errno::PERM) => {}
@@ -72,11 +79,14 @@ pub(crate) fn remove_at(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno
         Err(Errno::NOTDIR | Errno::LOOP) => return Err(Errno::PERM),
         opened => opened?,
     };
-    if rustix::fs::fstat(&directory)?.st_dev != rustix::fs::fstat(parent)?.st_dev {
+    let found = rustix::fs::fstat(&directory)?;
+    if found.st_dev != rustix::fs::fstat(parent)?.st_dev {
         return Err(Errno::XDEV);
     }
-    remove_children(directory)?;
-    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+    remove_children(directory, gone)?;
+    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?;
+    gone(found.st_ino);
+    Ok(())
 }
 
 /// A directory on the way down.
@@ -90,7 +100,7 @@ pub(super) struct Level {
 
 /// Removes all that is in `top`. Only the descriptor of the level at work is open; the way up is
 /// `..`, checked to be where we came from.
-fn remove_children(top: OwnedFd) -> Result<(), Errno> {
+fn remove_children(top: OwnedFd, gone: &mut impl FnMut(u64)) -> Result<(), Errno> {
     let mut levels = vec![Level::new(&top, Vec::new())?];
     let mut waiting = 0;
     let mut current = top;
@@ -103,7 +113,7 @@ fn remove_children(top: OwnedFd) -> Result<(), Errno> {
             let room = WAITING_MAX
                 .saturating_sub(waiting)
                 .clamp(1, WAITING_PER_LEVEL_MAX);
-            level.waiting = sweep(&current, room)?;
+            level.waiting = sweep(&current, room, gone)?;
             waiting += level.waiting.len();
         }
         if let Some(name) = level.waiting.pop() {
@@ -128,6 +138,7 @@ fn remove_children(top: OwnedFd) -> Result<(), Errno> {
             return Err(Errno::STALE);
         }
         rustix::fs::unlinkat(&above, done.name.as_slice(), AtFlags::REMOVEDIR)?;
+        gone(done.identity.st_ino);
         current = above;
     }
 }
@@ -150,7 +161,11 @@ impl Level {
 
 /// Removes what can be removed at once, and names up to `room` directories that are not empty.
 /// Naming none means that the directory is empty.
-fn sweep(directory: &OwnedFd, room: usize) -> Result<Vec<Vec<u8>>, Errno> {
+fn sweep(
+    directory: &OwnedFd,
+    room: usize,
+    gone: &mut impl FnMut(u64),
+) -> Result<Vec<Vec<u8>>, Errno> {
     let mut full = Vec::new();
     rustix::fs::seek(directory, rustix::fs::SeekFrom::Start(0))?;
     let mut buffer = Vec::with_capacity(LISTING_BYTES);
@@ -163,9 +178,7 @@ fn sweep(directory: &OwnedFd, room: usize) -> Result<Vec<Vec<u8>>, Errno> {
             continue;
         }
         let removed = match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
-            Err(Errno::ISDIR | Errno::PERM) => {
-                rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR)
-            }
+            Err(Errno::ISDIR | Errno::PERM) => remove_empty(directory.as_fd(), name, gone),
             other => other,
         };
         match removed {
@@ -176,6 +189,19 @@ fn sweep(directory: &OwnedFd, room: usize) -> Result<Vec<Vec<u8>>, Errno> {
         }
     }
     Ok(full)
+}
+
+/// The number is looked up first, and not taken from the listing: on a stacked file system the
+/// two differ.
+fn remove_empty(
+    parent: BorrowedFd<'_>,
+    name: &CStr,
+    gone: &mut impl FnMut(u64),
+) -> Result<(), Errno> {
+    let found = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?;
+    gone(found.st_ino);
+    Ok(())
 }
 
 pub(super) fn open(directory: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {

@@ -131,3 +131,30 @@ proptest! {
         prop_assert_eq!(std::fs::read_dir(room.path()).unwrap().count(), 1);
     }
 }
+
+#[test]
+fn removal_names_each_directory_and_no_file() {
+    use std::os::unix::fs::MetadataExt;
+    let root = tempfile::tempdir().unwrap();
+    let mut expected = Vec::new();
+    for path in [
+        "top",
+        "top/empty",
+        "top/full",
+        "top/full/deep",
+        "top/full/deep/empty",
+    ] {
+        std::fs::create_dir(root.path().join(path)).unwrap();
+        expected.push(std::fs::metadata(root.path().join(path)).unwrap().ino());
+    }
+    for path in ["top/file", "top/full/file", "top/full/deep/file"] {
+        std::fs::write(root.path().join(path), "x").unwrap();
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    let parent = rustix::fs::openat(CWD, root.path(), flags, Mode::empty()).unwrap();
+    let mut gone = Vec::new();
+    remove_at(parent.as_fd(), b"top", &mut |inode| gone.push(inode)).unwrap();
+    gone.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(gone, expected);
+}

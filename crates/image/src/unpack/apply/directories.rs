@@ -1,5 +1,6 @@
 //! Directories to come back to when everything else is in place.
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
 use super::metadata::times;
@@ -16,13 +17,17 @@ pub(super) struct Directories {
     timed: Vec<Directory>,
     opaque: Vec<Directory>,
     opaque_bytes: usize,
+    /// How often a directory with this inode number was removed; those listed have a row.
+    removals: HashMap<u64, u32>,
 }
 
 /// By the end, a later entry may have made the path mean another directory; so it is known by its
-/// inode as well.
+/// inode as well, and, since a file system uses the number of a removed one again, by how often
+/// that was removed before.
 struct Directory {
     path: Vec<u8>,
     inode: u64,
+    removals: u32,
     mtime: Timestamp,
 }
 
@@ -34,7 +39,8 @@ impl Directories {
         directory: &OwnedFd,
         mtime: Timestamp,
     ) -> Result<(), LayerFault> {
-        self.timed.push(Directory::new(path, directory, mtime)?);
+        let directory = self.known(path, directory, mtime)?;
+        self.timed.push(directory);
         Ok(())
     }
 
@@ -52,42 +58,92 @@ impl Directories {
                 max: OPAQUE_DIRECTORIES_MAX,
             });
         }
-        self.opaque
-            .push(Directory::new(path, directory, Timestamp::default())?);
+        let directory = self.known(path, directory, Timestamp::default())?;
+        self.opaque.push(directory);
         Ok(())
+    }
+
+    /// A directory with this inode number is no more; another may get the number.
+    pub(super) fn removed(&mut self, inode: u64) {
+        if let Some(removals) = self.removals.get_mut(&inode) {
+            *removals = removals.saturating_add(1);
+        }
     }
 
     /// Sets the times and names the opaque directories.
     pub(super) fn finish(self, tree: &Tree) -> Result<Vec<HexPath>, LayerFault> {
         for directory in &self.timed {
-            if let Some(open) = directory.still_there(tree) {
+            if let Some(open) = self.still_there(directory, tree) {
                 rustix::fs::futimens(&open, &times(directory.mtime)).map_err(|errno| {
                     LayerFault::store(&directory.path, "set the directory's time", errno)
                 })?;
             }
         }
-        let opaque = self
-            .opaque
-            .into_iter()
-            .filter(|it| it.still_there(tree).is_some());
-        Ok(opaque.map(|directory| HexPath(directory.path)).collect())
+        let opaque = self.opaque.iter();
+        let still_there = opaque.filter(|it| self.still_there(it, tree).is_some());
+        Ok(still_there.map(|it| HexPath(it.path.clone())).collect())
     }
-}
 
-impl Directory {
-    fn new(path: &[u8], directory: &OwnedFd, mtime: Timestamp) -> Result<Self, LayerFault> {
+    fn known(
+        &mut self,
+        path: &[u8],
+        directory: &OwnedFd,
+        mtime: Timestamp,
+    ) -> Result<Directory, LayerFault> {
         let found = rustix::fs::fstat(directory)
             .map_err(|errno| LayerFault::store(path, "look at the directory", errno))?;
-        Ok(Self {
+        Ok(Directory {
             path: path.to_vec(),
             inode: found.st_ino,
+            removals: *self.removals.entry(found.st_ino).or_default(),
             mtime,
         })
     }
 
-    fn still_there(&self, tree: &Tree) -> Option<OwnedFd> {
-        let open = tree.open_directory(&self.path).ok()?;
+    fn still_there(&self, directory: &Directory, tree: &Tree) -> Option<OwnedFd> {
+        let removals = self.removals.get(&directory.inode).copied();
+        if removals != Some(directory.removals) {
+            return None;
+        }
+        let open = tree.open_directory(&directory.path).ok()?;
         let found = rustix::fs::fstat(&open).ok()?;
-        (found.st_ino == self.inode).then_some(open)
+        (found.st_ino == directory.inode).then_some(open)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use rustix::fs::{CWD, Mode, OFlags};
+
+    use super::*;
+
+    /// A file system may give the number of a removed directory to the next one, or not; here it
+    /// is the same directory, so the number is the same for certain.
+    #[test]
+    fn a_number_given_again_is_another_directory() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("d")).unwrap();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let tree = Tree::new(rustix::fs::openat(CWD, root.path(), flags, Mode::empty()).unwrap());
+        let open = tree.open_directory(b"d").unwrap();
+        let inode = rustix::fs::fstat(&open).unwrap().st_ino;
+
+        let mut directories = Directories::default();
+        directories.hide_below(b"d", &open).unwrap();
+        directories.removed(inode + 1);
+        assert_eq!(directories.finish(&tree).unwrap().len(), 1);
+
+        let mut directories = Directories::default();
+        directories.hide_below(b"d", &open).unwrap();
+        directories.removed(inode);
+        assert!(directories.finish(&tree).unwrap().is_empty());
+
+        let mut directories = Directories::default();
+        directories.hide_below(b"d", &open).unwrap();
+        directories.removed(inode);
+        directories.hide_below(b"d", &open).unwrap();
+        assert_eq!(directories.finish(&tree).unwrap().len(), 1);
     }
 }

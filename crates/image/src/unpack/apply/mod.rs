@@ -135,7 +135,7 @@ impl Applier {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let create = || rustix::fs::openat(place.parent(), place.leaf(), flags, mode);
-        let file = place.create("create the file", create)?;
+        let file = place.create(&mut self.directories, "create the file", create)?;
         match &entry.sparse {
             None => place.write(&file, reader, entry.stored)?,
             Some(map) => {
@@ -164,7 +164,7 @@ impl Applier {
             .as_ref()
             .is_some_and(|found| kind(found) == FileType::Directory);
         if found.is_some() && !kept {
-            place.create("make the directory", || {
+            place.create(&mut self.directories, "make the directory", || {
                 rustix::fs::mkdirat(place.parent(), place.leaf(), Mode::RWXU)
             })?;
         }
@@ -186,7 +186,7 @@ impl Applier {
         if target.is_empty() || target.len() > PATH_BYTES_MAX || target.contains(&0) {
             return Err(LayerFault::entry(&entry.name, EntryRule::LinkTarget));
         }
-        place.create("make the symbolic link", || {
+        place.create(&mut self.directories, "make the symbolic link", || {
             rustix::fs::symlinkat(target, place.parent(), place.leaf())
         })?;
         self.unpacked.attributes_left_out += entry.attributes.len() as u64;
@@ -195,7 +195,7 @@ impl Applier {
 
     fn fifo(&mut self, place: &Place<'_>, entry: &Entry) -> Result<(), LayerFault> {
         let mode = Mode::from_raw_mode(entry.mode & 0o777);
-        place.create("make the fifo", || {
+        place.create(&mut self.directories, "make the fifo", || {
             rustix::fs::mknodat(place.parent(), place.leaf(), FileType::Fifo, mode, 0)
         })?;
         self.unpacked.attributes_left_out += entry.attributes.len() as u64;
@@ -223,7 +223,7 @@ impl Applier {
         }
         let (from, to, flags) = (&source_parent, place.parent(), AtFlags::empty());
         let link = || rustix::fs::linkat(from, source.leaf(), to, place.leaf(), flags);
-        match place.create("make the hard link", link) {
+        match place.create(&mut self.directories, "make the hard link", link) {
             // What had the name held the source.
             Err(LayerFault::Store { errno, .. }) if errno == Errno::NOENT.raw_os_error() => {
                 Err(missing())
@@ -237,7 +237,7 @@ impl Applier {
             return Err(LayerFault::entry(place.name().path(), EntryRule::Device));
         }
         self.unpacked.devices_left_out += 1;
-        place.create("leave out the device node", || {
+        place.create(&mut self.directories, "leave out the device node", || {
             place.make_whiteout(place.leaf())
         })
     }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, Stat};
 use rustix::io::Errno;
 
+use super::directories::Directories;
 use crate::tree::{remove_at, stat};
 use crate::unpack::fault::{LayerFault, NameRule};
 use crate::unpack::name::EntryName;
@@ -44,15 +45,18 @@ impl<'a> Place<'a> {
         stat(self.parent(), leaf).map_err(|errno| self.fault("look at the name", errno))
     }
 
-    /// Makes something of the name, in the place of whatever has it.
+    /// Makes something of the name, in the place of whatever has it; `directories` learns which
+    /// of them went with that.
     pub(super) fn create<T>(
         &self,
+        directories: &mut Directories,
         step: &str,
         make: impl Fn() -> Result<T, Errno>,
     ) -> Result<T, LayerFault> {
         match make() {
             Err(Errno::EXIST) => {
-                remove_at(self.parent(), self.leaf())
+                let mut gone = |inode| directories.removed(inode);
+                remove_at(self.parent(), self.leaf(), &mut gone)
                     .map_err(|errno| self.fault("remove what had the name", errno))?;
                 make().map_err(|errno| self.fault(step, errno))
             }
