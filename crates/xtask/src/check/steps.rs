@@ -72,6 +72,7 @@ pub(super) fn steps(metadata: &serde_json::Value, scope: Scope) -> Result<Vec<St
     Ok(steps)
 }
 
+/// A failure hides no other: the run is long, and may be on a machine that nobody can look at.
 fn tests(metadata: &Metadata, scope: Scope) -> Vec<Step> {
     let feature_of = |package: &Package| {
         FEATURES
@@ -83,7 +84,7 @@ fn tests(metadata: &Metadata, scope: Scope) -> Vec<Step> {
         .packages
         .iter()
         .partition(|package| feature_of(package).is_some());
-    let mut all = step("tests", "test --workspace --lib --bins");
+    let mut all = step("tests", "test --no-fail-fast --workspace --lib --bins");
     for package in &featured {
         all.args.push(format!("--exclude={}", package.name));
     }
@@ -93,7 +94,10 @@ fn tests(metadata: &Metadata, scope: Scope) -> Vec<Step> {
     let mut steps = vec![all];
     for package in featured {
         let feature = feature_of(package).unwrap_or_default();
-        let args = format!("test --package={} --features={feature} --lib", package.name);
+        let args = format!(
+            "test --no-fail-fast --package={} --features={feature} --lib",
+            package.name
+        );
         let mut step = step("tests of a feature", &args);
         step.args.extend(test_programs(package, scope));
         steps.push(step);
@@ -151,8 +155,8 @@ mod tests {
     #[test]
     fn every_test_that_needs_no_root_is_run() {
         let expected = [
-            "test --workspace --lib --bins --exclude=burstlet-sandbox --test=registry",
-            "test --package=burstlet-sandbox --features=launcher --lib --test=protocol",
+            "test --no-fail-fast --workspace --lib --bins --exclude=burstlet-sandbox --test=registry",
+            "test --no-fail-fast --package=burstlet-sandbox --features=launcher --lib --test=protocol",
             "test --workspace --doc",
         ];
         assert_eq!(test_steps(Scope::WithoutRoot), expected);
