@@ -82,6 +82,11 @@ impl Cluster {
         self.directory.path()
     }
 
+    /// The certificate of the authority of everybody here.
+    pub(crate) fn authority(&self) -> String {
+        self.authority.file("ca.crt")
+    }
+
     /// `kubectl` for who may do everything.
     pub(crate) fn admin(&self) -> Kubectl {
         self.kubectl("admin")
@@ -109,6 +114,11 @@ impl Cluster {
         let token = format!("{}.{}", TOKEN.0, TOKEN.1);
         self.authority
             .token_kubeconfig("bootstrap", &self.server, &token)
+    }
+
+    /// `kubectl` without credentials.
+    pub(crate) fn nobody(&self) -> Kubectl {
+        Kubectl::new(self.programs.join("kubectl"), PathBuf::from("/dev/null"))
     }
 
     /// `kubectl` with a bootstrap token.
@@ -194,6 +204,7 @@ impl Cluster {
                 ca.file("kubelet-client.crt")
             ),
             format!("--kubelet-client-key={}", ca.file("kubelet-client.key")),
+            format!("--kubelet-certificate-authority={}", ca.file("ca.crt")),
             "--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname".to_owned(),
             "--allow-privileged=true".to_owned(),
         ];

@@ -1,7 +1,7 @@
 //! `kubectl`, as one of the cluster's users.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,70 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Kubectl {
     program: PathBuf,
     config: PathBuf,
+    /// Variables of its environment.
+    variables: Vec<(&'static str, &'static str)>,
+}
+
+/// What a command came to.
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
 }
 
 impl Kubectl {
     /// The program with a kubeconfig.
     pub(crate) const fn new(program: PathBuf, config: PathBuf) -> Self {
-        Self { program, config }
+        Self {
+            program,
+            config,
+            variables: Vec::new(),
+        }
+    }
+
+    /// Whose credentials, for other clients.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// The same with a variable in its environment.
+    pub(crate) fn with(mut self, name: &'static str, value: &'static str) -> Self {
+        self.variables.push((name, value));
+        self
+    }
+
+    /// A command, for tests that need its process.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .env("KUBECONFIG", &self.config)
+            .envs(self.variables.iter().copied())
+            .args(args);
+        command
+    }
+
+    /// Runs a command with a standard input to its end.
+    pub(crate) fn feed(&self, args: &[&str], stdin: &[u8]) -> Ended {
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let bytes = stdin.to_vec();
+        let feeder = std::thread::spawn(move || {
+            // It may end without reading all of it.
+            let _ = input.write_all(&bytes);
+        });
+        let output = child.wait_with_output().unwrap();
+        feeder.join().unwrap();
+        Ended {
+            code: output.status.code(),
+            stdout: output.stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
     }
 
     /// Runs a command; what it printed, or what it complained of.
@@ -82,24 +140,21 @@ impl Kubectl {
         }
     }
 
+    /// Waits until something is so.
+    pub(crate) fn wait_for(&self, what: &str, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so() {
+            assert!(Instant::now() < deadline, "{what}: not in time");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     fn try_run_with(&self, args: &[&str], stdin: &str) -> Result<String, String> {
-        let mut child = Command::new(&self.program)
-            .env("KUBECONFIG", &self.config)
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut input = child.stdin.take().unwrap();
-        // It may end without reading all of it.
-        let _ = input.write_all(stdin.as_bytes());
-        drop(input);
-        let output = child.wait_with_output().unwrap();
-        if output.status.success() {
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        let ended = self.feed(args, stdin.as_bytes());
+        if ended.code == Some(0) {
+            Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
         } else {
-            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+            Err(ended.stderr)
         }
     }
 }

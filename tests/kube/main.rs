@@ -5,13 +5,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod clients;
 mod cluster;
+mod forward;
 mod identity;
 mod kubectl;
 mod node;
 mod pki;
 mod pods;
+mod port;
 mod programs;
+mod sessions;
+mod streams;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -55,6 +60,17 @@ const JOINED: &[(&str, Joined)] = &[
         pods::a_deployment_rolls_out_and_back,
     ),
     ("deletion_gives_grace", pods::deletion_gives_grace),
+    ("logs_are_shown_in_all_forms", streams::logs),
+    ("commands_run_in_pods", streams::commands),
+    ("ports_are_forwarded", forward::ports),
+    ("large_sessions_lose_nothing", sessions::large),
+    ("clients_attach_and_leave", sessions::attach),
+    ("trees_are_copied", sessions::copies),
+    ("sessions_that_are_cut_leave_nothing", sessions::cut),
+    ("the_client_of_python_works", clients::python),
+    ("the_client_of_rust_works", clients::rust),
+    ("the_port_knows_who_may_ask", port::it_knows_who_may_ask),
+    ("the_port_shows_numbers", port::it_shows_numbers),
     ("pods_outlive_the_agent", pods::pods_outlive_the_agent),
     ("a_deleted_node_comes_back", node::it_comes_back),
 ];

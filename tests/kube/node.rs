@@ -1,16 +1,21 @@
 //! The agent as a node of the cluster, and what users are promised of the node itself.
 
 use std::cell::RefCell;
+use std::time::{Duration, Instant};
 
 use burstlet_tests::{Agent, sample_image};
 use serde_json::Value;
 
 use crate::cluster::Cluster;
+use crate::kubectl::{Kubectl, PATIENCE};
 
 /// The node's name.
 pub(crate) const NAME: &str = "burst-1";
 /// The image that every pod runs: busybox.
 pub(crate) const IMAGE: &str = "localhost/sample:1";
+
+/// Who signs what nodes show as servers.
+const SERVING: &str = "kubernetes.io/kubelet-serving";
 
 /// The agent under test; scenarios kill it and start it again.
 pub(crate) type Node = RefCell<Agent>;
@@ -19,12 +24,71 @@ pub(crate) type Node = RefCell<Agent>;
 pub(crate) fn join(cluster: &Cluster) -> Node {
     let bootstrap = cluster.bootstrap_kubeconfig();
     let agent = Agent::start_with(&format!(
-        "[kubernetes]\nnode_name = \"{NAME}\"\nkubeconfig = \"{}\"\nbootstrap_kubeconfig = \"{}\"\n",
+        "[kubernetes]\nnode_name = \"{NAME}\"\nkubeconfig = \"{}\"\nbootstrap_kubeconfig = \"{}\"\n\
+         node_ip = \"127.0.0.1\"\nlisten = \"127.0.0.1:0\"\nclient_ca_file = \"{}\"\n",
         cluster.scratch().join("node.kubeconfig").display(),
         bootstrap.display(),
+        cluster.authority(),
     ));
     agent.ok_with(&["import", "-"], &sample_image(IMAGE));
+    certify(&cluster.admin());
     RefCell::new(agent)
+}
+
+/// What an administrator does with a new node: grant it the certificate that its port shows, which
+/// is one of its own making until then.
+fn certify(admin: &Kubectl) {
+    let requests = admin.wait_until(&["certificatesigningrequests"], "asked for", |requests| {
+        requests.is_some_and(|requests| signed_by(requests, SERVING).is_some())
+    });
+    let requests = requests.unwrap();
+    let request = signed_by(&requests, SERVING).unwrap();
+    assert_eq!(request["spec"]["username"], format!("system:node:{NAME}"));
+    admin.wait_until(&["node", NAME], "served", |node| {
+        node.is_some_and(|node| port_of(node) != 0)
+    });
+    let unknown = ask(admin, "/healthz").unwrap_err();
+    assert!(unknown.contains("unknown authority"), "{unknown}");
+    let name = request["metadata"]["name"].as_str().unwrap();
+    admin.run(&["certificate", "approve", name]);
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(complaint) = ask(admin, "/healthz") {
+        assert!(
+            Instant::now() < deadline,
+            "the port is not certified: {complaint}"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Asks the node's own port, past the API server.
+pub(crate) fn ask(admin: &Kubectl, path: &str) -> Result<String, String> {
+    ask_as(admin, admin, &[], path)
+}
+
+/// The same as somebody else, with more options. The administrator knows where it is.
+pub(crate) fn ask_as(
+    admin: &Kubectl,
+    who: &Kubectl,
+    options: &[&str],
+    path: &str,
+) -> Result<String, String> {
+    let server = format!(
+        "--server=https://127.0.0.1:{}",
+        port_of(&admin.get(&["node", NAME]).unwrap())
+    );
+    who.try_run(&[options, &[&server, "get", "--raw", path]].concat())
+}
+
+fn port_of(node: &Value) -> u64 {
+    let port = &node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"];
+    port.as_u64().unwrap_or(0)
+}
+
+/// A certificate request for this signer.
+fn signed_by<'r>(requests: &'r Value, signer: &str) -> Option<&'r Value> {
+    let mut items = requests["items"].as_array()?.iter();
+    items.find(|request| request["spec"]["signerName"] == signer)
 }
 
 /// The node has joined with a certificate of its own, is alive and shown as it is.
@@ -49,10 +113,8 @@ pub(crate) fn it_is_registered(cluster: &Cluster, _: &Node) {
         "{addresses:?}"
     );
     let requests = admin.get(&["certificatesigningrequests"]).unwrap();
-    assert_eq!(
-        requests["items"][0]["spec"]["username"],
-        "system:bootstrap:abcdef"
-    );
+    let joining = signed_by(&requests, "kubernetes.io/kube-apiserver-client-kubelet").unwrap();
+    assert_eq!(joining["spec"]["username"], "system:bootstrap:abcdef");
     let lease = ["lease", "-n", "kube-node-lease", NAME];
     let lease = admin.wait_until(&lease, "owned by the node", |lease| {
         lease.is_some_and(|lease| lease["metadata"]["ownerReferences"][0]["name"] == NAME)

@@ -10,7 +10,7 @@ use crate::node::{IMAGE, Node, condition};
 const TOLERATIONS: &str = "[{key: virtual-kubelet.io/provider, operator: Exists}]";
 
 /// A pod whose one container runs `script`, with more lines of its `spec`.
-fn pod(name: &str, script: &str, more: &str) -> String {
+pub(crate) fn pod(name: &str, script: &str, more: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n{}{more}",
         template(script, 2)
@@ -35,20 +35,20 @@ fn template(script: &str, indent: usize) -> String {
         .collect()
 }
 
-fn running(admin: &Kubectl, name: &str) -> Value {
+pub(crate) fn running(admin: &Kubectl, name: &str) -> Value {
     let pod = admin.wait_until(&["pod", name], "ready", |pod| {
         pod.is_some_and(|pod| condition(pod, "Ready")["status"] == "True")
     });
     pod.unwrap()
 }
 
-fn phase(pod: Option<&Value>) -> &str {
+pub(crate) fn phase(pod: Option<&Value>) -> &str {
     pod.and_then(|pod| pod["status"]["phase"].as_str())
         .unwrap_or_default()
 }
 
 /// Waits until there is no such pod.
-fn gone(admin: &Kubectl, name: &str) {
+pub(crate) fn gone(admin: &Kubectl, name: &str) {
     admin.wait_until(&["pod", name], "gone", |pod| pod.is_none());
 }
 

@@ -1,5 +1,5 @@
 //! Where the control plane's programs come from: `KUBEBUILDER_ASSETS`, or built once from the Go
-//! module beside this file and kept in cargo's target directory.
+//! module beside this file and kept in cargo's target directory, where Python's client is kept, too.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -20,6 +20,8 @@ const NAMES: [&str; 5] = [
 ];
 /// The release that the module's `go.mod` names; clients and tests parse what a server says of it.
 const VERSION: &str = "v1.36.3";
+/// Python's client, as pip names it.
+const PYTHON_CLIENT: &str = "kubernetes==37.0.2";
 
 /// A directory with all programs.
 pub(crate) fn directory() -> PathBuf {
@@ -37,6 +39,35 @@ pub(crate) fn directory() -> PathBuf {
         return given;
     }
     built()
+}
+
+/// A Python that has the client for Kubernetes, installed once from PyPI.
+pub(crate) fn python() -> PathBuf {
+    let cache = target_directory().join("python-clients");
+    fs::create_dir_all(&cache).unwrap();
+    let lock = fs::File::open(&cache).unwrap();
+    let _turn = Flock::lock(lock, FlockArg::LockExclusive).unwrap();
+    let directory = cache.join(PYTHON_CLIENT.replace("==", "-"));
+    let python = directory.join("bin/python");
+    if !directory.exists() {
+        // It counts when all is there. Its interpreter finds its packages wherever it is.
+        let new = cache.join("new");
+        let _ = fs::remove_dir_all(&new);
+        let quietly = |program: &Path, args: &[&str]| {
+            let done = Command::new(program).args(args).status();
+            assert!(
+                done.is_ok_and(|status| status.success()),
+                "{} {args:?} failed: hack/test installs python3-venv",
+                program.display()
+            );
+        };
+        let new_path = new.to_str().unwrap();
+        quietly(Path::new("python3"), &["-m", "venv", new_path]);
+        let pip = ["-m", "pip", "install", "--quiet", PYTHON_CLIENT];
+        quietly(&new.join("bin/python"), &pip);
+        fs::rename(&new, &directory).unwrap();
+    }
+    python
 }
 
 /// Builds what is not there yet. The directory's name says from what, so that a change of the

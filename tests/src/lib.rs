@@ -8,6 +8,7 @@
 
 mod admin;
 pub mod api;
+mod person;
 mod programs;
 
 use std::fs;
@@ -24,6 +25,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+pub use person::Person;
 pub use programs::{Outcome, command, repository, sample_image};
 
 /// How long anything may take that should take milliseconds: the machine may be busy.

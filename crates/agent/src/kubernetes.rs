@@ -8,14 +8,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use burstlet_kube_node::{ClusterFacts, Condition, Credentials, NodeConfig, NodeFacts, SystemInfo};
+use burstlet_kube_node::{
+    ClusterFacts, Condition, Credentials, NodeConfig, NodeFacts, PortLink, SystemInfo,
+};
 use burstlet_manifest::{Level, Policy};
 use burstlet_network::files::ResolvConf;
 use burstlet_supervisor::Groups;
+use burstlet_telemetry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{CapacityMode, Config};
 use crate::host::RealHost;
+use crate::kubelet::{self, Port};
 use crate::machine::{self, Machine};
 use crate::policy::Rules;
 
@@ -28,10 +32,14 @@ const UNLIMITED: [(&str, &str); 4] = [
 ];
 /// Pods that a node has room for if it says what it has: what bounds them is memory.
 const HONEST_PODS: &str = "1000";
+/// What is done, for who is told that it failed.
+const BE_A_NODE: &str = "be a node of the Kubernetes cluster";
 
 /// What the node is made of.
 #[derive(Clone, Copy)]
 pub(crate) struct Of<'a> {
+    /// The agent's own metrics.
+    pub(crate) registry: &'a Registry,
     pub(crate) config: &'a Arc<Config>,
     pub(crate) rules: &'a Rules,
     pub(crate) machine: &'a Machine,
@@ -46,10 +54,21 @@ pub(crate) async fn run(
     groups: Groups<RealHost>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let joined = join(of, groups, shutdown.clone()).await;
+    // Whatever fails must end the agent, and not only its node.
+    joined.inspect_err(|_| shutdown.cancel())
+}
+
+async fn join(
+    of: Of<'_>,
+    groups: Groups<RealHost>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let Of {
         config,
         rules,
         machine,
+        registry,
     } = of;
     let Some(kubeconfig) = config.kubernetes.kubeconfig.0.clone() else {
         return Ok(());
@@ -58,9 +77,14 @@ pub(crate) async fn run(
         kubeconfig,
         bootstrap_kubeconfig: config.kubernetes.bootstrap_kubeconfig.0.clone(),
     };
+    let port = match config.kubernetes.listen.0 {
+        Some(address) => Some(Port::bind(address).await?),
+        None => None,
+    };
+    let number = port.as_ref().map(Port::number).transpose()?;
     let node = NodeConfig {
         credentials,
-        node: facts(config, machine)?,
+        node: facts(config, machine, number)?,
         cluster: cluster(config),
         policy: Arc::new(policy(rules.policy())),
         allocatable: rules.allocatable(),
@@ -68,10 +92,26 @@ pub(crate) async fn run(
     let host = Arc::clone(groups.host());
     let of = Arc::clone(config);
     let condition: Condition = Arc::new(move || condition::look(&of, &host));
-    let ended = burstlet_kube_node::run(node, groups, condition, shutdown.clone()).await;
-    ended
-        .context("be a node of the Kubernetes cluster")
-        .inspect_err(|_| shutdown.cancel())
+    let Some(port) = port else {
+        let ended = burstlet_kube_node::run(node, groups, condition, None, shutdown).await;
+        return ended.context(BE_A_NODE);
+    };
+    let certificate = config.state_dir.join("kubelet-serving.pem");
+    let link = PortLink::new(&node.node, &certificate, machine::now().wall);
+    let link = link.context("make the certificate of the kubelet's port")?;
+    let served = kubelet::Of {
+        config,
+        node: node.node.name.clone(),
+        groups: groups.clone(),
+        registry: registry.clone(),
+        meter: groups.host().metering.meter().clone(),
+        link: link.clone(),
+    };
+    let serving = port.serve(served, shutdown.clone());
+    let running = burstlet_kube_node::run(node, groups, condition, Some(link), shutdown);
+    // It is large, and waited for from the bottom of the agent.
+    let running = Box::pin(async { running.await.context(BE_A_NODE) });
+    tokio::try_join!(serving, running).map(|_| ())
 }
 
 /// The node's name in its cluster, or this host's.
@@ -97,7 +137,11 @@ fn policy(policy: &Policy) -> Policy {
     }
 }
 
-fn facts(config: &Config, machine: &Machine) -> anyhow::Result<NodeFacts> {
+fn facts(
+    config: &Config,
+    machine: &Machine,
+    kubelet_port: Option<u16>,
+) -> anyhow::Result<NodeFacts> {
     let given = &config.kubernetes;
     Ok(NodeFacts {
         name: node_name(config),
@@ -115,8 +159,7 @@ fn facts(config: &Config, machine: &Machine) -> anyhow::Result<NodeFacts> {
             architecture: burstlet_image::Platform::host().architecture,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         },
-        // The kubelet's API is not served.
-        kubelet_port: None,
+        kubelet_port,
     })
 }
 

@@ -7,6 +7,7 @@ mod doctor;
 mod host;
 mod id_ranges;
 mod images;
+mod kubelet;
 mod kubernetes;
 mod machine;
 mod metering;

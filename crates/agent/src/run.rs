@@ -82,6 +82,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let groups = Groups::start(Arc::clone(&host), bounds, loaded.records, shutdown.clone());
     let health = Health::default();
     let node_rules = rules.clone();
+    let (registry, metrics) = serve::metrics(&groups).context("set up the metrics")?;
     let served = serve::serve(serve::Serve {
         config: Arc::clone(&config),
         rules,
@@ -89,6 +90,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         groups: groups.clone(),
         readiness,
         health: health.clone(),
+        registry: registry.clone(),
+        metrics,
         shutdown: shutdown.clone(),
     });
     let begin = async {
@@ -105,6 +108,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
             config: &config,
             rules: &node_rules,
             machine: &machine,
+            registry: &registry,
         };
         let node = kubernetes::run(of, groups.clone(), shutdown.clone());
         tokio::join!(upkeep, node).1

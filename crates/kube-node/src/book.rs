@@ -102,6 +102,7 @@ impl<H: Host> Book<H> {
             Event::Apply(object) => drop(self.heard(object)),
             Event::Delete(object) => {
                 if let Some(pod) = Pod::read(object).filter(|pod| !pod.mirror) {
+                    self.shared.pods.forget(&pod);
                     let uid = pod.uid.clone();
                     if self.workers.contains_key(&uid) {
                         self.tell(&uid, Said::Gone(Some(Arc::new(pod))));
@@ -113,8 +114,9 @@ impl<H: Host> Book<H> {
 
     fn heard(&mut self, object: DynamicObject) -> Option<GroupUid> {
         let pod = Pod::read(object).filter(|pod| !pod.mirror)?;
-        let uid = pod.uid.clone();
-        self.tell(&uid, Said::There(Arc::new(pod)));
+        let (uid, pod) = (pod.uid.clone(), Arc::new(pod));
+        self.shared.pods.hear(&pod);
+        self.tell(&uid, Said::There(pod));
         Some(uid)
     }
 
@@ -143,6 +145,9 @@ impl<H: Host> Book<H> {
     fn forget(&mut self, uids: &[GroupUid]) {
         for uid in uids {
             let last = self.workers.get(uid).and_then(|said| said.borrow().pod());
+            if let Some(last) = &last {
+                self.shared.pods.forget(last);
+            }
             self.tell(uid, Said::Gone(last));
         }
     }

@@ -56,6 +56,15 @@ pub enum KubeNodeError {
         /// What it said.
         source: Box<kube::Error>,
     },
+    /// The API server did not answer in time.
+    #[error("{0}: no answer in time")]
+    NoAnswer(String),
+    /// The node has not joined its cluster yet.
+    #[error("the node has not joined its cluster yet")]
+    NotJoined,
+    /// What was granted is no certificate of our key.
+    #[error("use the certificate that was granted")]
+    Granted,
     /// A thread cannot be started.
     #[error("start the thread that keeps the node alive")]
     Thread(#[source] std::io::Error),
@@ -68,6 +77,9 @@ impl KubeNodeError {
         match self {
             Self::Kubeconfig { .. } | Self::NoCredentials(_) => ErrorKind::Invalid,
             Self::Write { .. } | Self::Request(_) | Self::Thread(_) => ErrorKind::Internal,
+            Self::Granted => ErrorKind::Internal,
+            Self::NoAnswer(_) => ErrorKind::DeadlineExceeded,
+            Self::NotJoined => ErrorKind::Unavailable,
             Self::Denied { .. } => ErrorKind::PermissionDenied,
             Self::Twin { .. } => ErrorKind::FailedPrecondition,
             Self::Api { source, .. } => match source.as_ref() {

@@ -8,29 +8,41 @@
 //!      └── node, its status ◄── registration;  lease ◄── heartbeat (a thread of its own)
 //! ```
 //!
+//! The kubelet's port is served elsewhere; a [`PortLink`] tells it who may ask, what certificate it
+//! shows, and which pods there are.
+//!
 //! What a pod becomes and how a group is told are pure functions (`pod`, `node`, `lease`); the
 //! other modules carry them out. The node's identity may do little (the Node authorizer's view):
 //! pods are watched with a selector, what they refer to is read one by one.
 //!
 //! This crate refuses to know how a group is run, and reads no clock but the host's.
 
+mod access;
 mod book;
 mod config;
 mod credentials;
+mod csr;
 mod error;
 mod events;
 mod fetch;
 mod heartbeat;
 mod lease;
+mod link;
 mod node;
 mod pod;
+mod pods;
 mod registration;
 mod run;
 mod service_watch;
+mod serving;
 mod time;
 mod worker;
 
+pub use access::{Access, Account};
 pub use config::{ClusterFacts, Credentials, NodeConfig, NodeFacts, SystemInfo, Taint};
 pub use error::KubeNodeError;
+pub use link::PortLink;
 pub use node::{NodeCondition, NodeImage};
+pub use pods::{HeardPod, Pods};
 pub use run::{Condition, run};
+pub use serving::ServingCertificate;

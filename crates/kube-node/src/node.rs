@@ -83,7 +83,7 @@ pub(crate) fn status_patch(
         addresses.push(json!({"type": "InternalIP", "address": address.to_string()}));
     }
     addresses.push(json!({"type": "Hostname", "address": facts.host_name}));
-    let mut status = json!({
+    let status = json!({
         "capacity": facts.capacity,
         "allocatable": facts.capacity,
         "addresses": addresses,
@@ -94,11 +94,18 @@ pub(crate) fn status_patch(
             {"name": "", "features": {"recursiveReadOnlyMounts": true, "userNamespaces": true}},
         ],
         "features": {"supplementalGroupsPolicy": true},
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": facts.kubelet_port.unwrap_or(0)}},
+        "declaredFeatures": declared_features(facts),
     });
-    if let Some(port) = facts.kubelet_port {
-        status["daemonEndpoints"] = json!({"kubeletEndpoint": {"Port": port}});
-    }
     json!({"status": status})
+}
+
+/// What the control plane may count on, sorted.
+fn declared_features(facts: &NodeFacts) -> &'static [&'static str] {
+    match facts.kubelet_port {
+        Some(_) => &["ExtendWebSocketsToKubelet"],
+        None => &[],
+    }
 }
 
 fn labels(facts: &NodeFacts) -> Map<String, Value> {
@@ -229,4 +236,4 @@ fn condition(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -17,9 +17,12 @@ use crate::credentials;
 use crate::error::KubeNodeError;
 use crate::events::{self, Events};
 use crate::heartbeat::{self, Heartbeat};
+use crate::link::PortLink;
 use crate::node::NodeCondition;
+use crate::pods::Pods;
 use crate::registration;
 use crate::service_watch::{self, Services};
+use crate::serving;
 
 /// Requests about pods that are under way at once.
 const REQUESTS_MAX: usize = 64;
@@ -38,6 +41,7 @@ pub(crate) struct Shared<H> {
     pub(crate) condition: Condition,
     pub(crate) services: Services,
     pub(crate) events: Events,
+    pub(crate) pods: Pods,
     pub(crate) requests: Semaphore,
     /// What happened before is told already.
     pub(crate) began: WallTime,
@@ -50,7 +54,8 @@ impl<H: Host> Shared<H> {
     }
 }
 
-/// Is the node until the shutdown. Groups are left as they are.
+/// Is the node until the shutdown. Groups are left as they are. `link` is kept true for the
+/// kubelet's port, if there is one.
 ///
 /// An API server that cannot be reached is waited for.
 ///
@@ -60,11 +65,12 @@ pub async fn run<H: Host>(
     config: NodeConfig,
     groups: Groups<H>,
     condition: Condition,
+    link: Option<PortLink>,
     shutdown: CancellationToken,
 ) -> Result<(), KubeNodeError> {
     tokio::select! {
         () = shutdown.cancelled() => Ok(()),
-        ended = serve(config, groups, condition, shutdown.clone()) => ended,
+        ended = serve(config, groups, condition, link, shutdown.clone()) => ended,
     }
 }
 
@@ -72,13 +78,18 @@ async fn serve<H: Host>(
     config: NodeConfig,
     groups: Groups<H>,
     condition: Condition,
+    link: Option<PortLink>,
     shutdown: CancellationToken,
 ) -> Result<(), KubeNodeError> {
     let client = patiently(async || credentials::connect(&config.credentials, &config.node).await);
     let client = client.await?;
+    if let Some(link) = &link {
+        link.access.connect(client.clone());
+    }
     let shared = Arc::new(Shared {
         events: events::start(client.clone(), &config.node.name, shutdown.clone()),
         services: service_watch::start(client.clone(), shutdown.clone()),
+        pods: link.as_ref().map(|l| l.pods.clone()).unwrap_or_default(),
         requests: Semaphore::new(REQUESTS_MAX),
         began: groups.host().now().wall,
         client,
@@ -107,7 +118,12 @@ async fn serve<H: Host>(
     heartbeat::start(heartbeat).map_err(KubeNodeError::Thread)?;
     let node = registration::keep_true(Arc::clone(&shared), tell_uid);
     let pods = book::keep(Arc::clone(&shared));
-    tokio::join!(node, pods);
+    let certificate = async {
+        if let Some(link) = &link {
+            serving::keep(&shared, &link.certificate).await;
+        }
+    };
+    tokio::join!(node, pods, certificate);
     Ok(())
 }
 

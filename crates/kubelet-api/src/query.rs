@@ -156,11 +156,11 @@ impl Query {
 
 fn wall_time(text: &str) -> Result<WallTime, Refused> {
     let parsed: Result<jiff::Timestamp, _> = text.parse();
-    let parsed = parsed.ok().map(jiff::Timestamp::as_nanosecond);
-    parsed
-        .and_then(|nanoseconds| i64::try_from(nanoseconds).ok())
-        .map(WallTime)
-        .ok_or_else(|| unfit("sinceTime", text, "a time as in RFC 3339"))
+    let time = parsed.map_err(|_| unfit("sinceTime", text, "a time as in RFC 3339"))?;
+    // No line is from a time that is further away than what we count.
+    let (least, most) = (i64::MIN.into(), i64::MAX.into());
+    let nanoseconds = time.as_nanosecond().clamp(least, most);
+    Ok(WallTime(i64::try_from(nanoseconds).unwrap_or(i64::MAX)))
 }
 
 fn unfit(name: &str, value: &str, wanted: &str) -> Refused {

@@ -1,14 +1,14 @@
 //! The section of the Kubernetes node. Its keys are written about in `runtime-config/burstlet.toml`.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use burstlet_kube_node::Taint;
 use burstlet_model::Name;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
-use super::value::OptionalPath;
+use super::value::{Listen, OptionalPath};
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,6 +24,10 @@ pub(crate) struct Kubernetes {
     pub(crate) taints: Vec<Taint>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) capacity_mode: CapacityMode,
+    pub(crate) listen: Listen,
+    pub(crate) client_ca_file: OptionalPath,
+    pub(crate) stream_idle_s: u32,
+    pub(crate) stream_creation_s: u32,
 }
 
 /// What the node says that it has.
@@ -50,6 +54,10 @@ impl Default for Kubernetes {
             }],
             labels: BTreeMap::new(),
             capacity_mode: CapacityMode::Unlimited,
+            listen: Listen(Some(SocketAddr::from(([0, 0, 0, 0], 10_250)))),
+            client_ca_file: OptionalPath(None),
+            stream_idle_s: 4 * 3600,
+            stream_creation_s: 30,
         }
     }
 }
@@ -66,6 +74,14 @@ impl Kubernetes {
         }
         if self.cluster_domain.is_empty() {
             return Err("[kubernetes] cluster_domain must not be empty".to_owned());
+        }
+        for (key, seconds) in [
+            ("stream_idle_s", self.stream_idle_s),
+            ("stream_creation_s", self.stream_creation_s),
+        ] {
+            if seconds == 0 {
+                return Err(format!("[kubernetes] {key} must not be 0"));
+            }
         }
         if self.bootstrap_kubeconfig.0.is_some() && self.kubeconfig.0.is_none() {
             return Err(

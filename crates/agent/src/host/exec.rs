@@ -1,7 +1,7 @@
 //! Live streams into a running container: exec, and connections to its ports.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -57,17 +57,23 @@ impl RealHost {
         }
     }
 
-    /// Connects to a port as a process of the group would: on loopback.
+    /// Connects to a port as a process of the group would: on loopback, of either family.
     pub(super) async fn dial_port(
         &self,
         uid: &GroupUid,
         port: u16,
     ) -> Result<PortStream, HostError> {
-        let keeper = self.group(uid).keeper()?;
-        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        dial(&keeper, address)
-            .await
-            .map_err(|error| fail(error.kind(), "DialFailed", &error))
+        let group = self.group(uid);
+        let keeper = group.keeper()?;
+        let _turn = group.dials.acquire().await;
+        let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let error = match dial(&keeper, v4).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => error,
+        };
+        let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
+        let second = dial(&keeper, v6).await;
+        second.map_err(|_| fail(error.kind(), "DialFailed", &error))
     }
 
     /// The process that a running container runs.

@@ -10,9 +10,13 @@ use burstlet_model::spec::GroupSpec;
 use burstlet_model::{ContainerName, Digest, ErrorKind, GroupUid, ImageRef};
 use burstlet_sandbox::client::Keeper;
 use burstlet_supervisor::host::{HostError, HostEvent, Sandbox};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::layout::Layout;
+
+/// Connections into a group that clients have made at once; more wait. Fewer than the keeper makes,
+/// so that there is always room for probes.
+const DIALS_MAX: usize = 32;
 
 /// One group.
 pub(super) struct Group {
@@ -20,6 +24,8 @@ pub(super) struct Group {
     pub(super) layout: Layout,
     /// Held while the sandbox is made or ended, so that one does not undo the other.
     pub(super) changing: tokio::sync::Mutex<()>,
+    /// For connections that clients have made: the keeper refuses what is too much.
+    pub(super) dials: Semaphore,
     state: Mutex<State>,
 }
 
@@ -70,6 +76,7 @@ impl Group {
             uid,
             layout: Layout::new(dir),
             changing,
+            dials: Semaphore::new(DIALS_MAX),
             state: Mutex::default(),
         }
     }

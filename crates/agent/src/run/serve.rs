@@ -30,6 +30,8 @@ pub(super) struct Serve {
     pub(super) groups: Groups<RealHost>,
     pub(super) readiness: Readiness,
     pub(super) health: Health,
+    pub(super) registry: Registry,
+    pub(super) metrics: Metrics,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -45,9 +47,10 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
         groups,
         readiness,
         health,
+        registry,
+        metrics,
         shutdown,
     } = serve;
-    let (registry, metrics) = metrics(&groups).context("set up the metrics")?;
     let doors = doors(&config).await;
     let admin = bind_admin(&config).await;
     // Whatever fails must end the agent, and not only its door.
@@ -83,7 +86,11 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
     served.context("serve the API")
 }
 
-fn metrics(groups: &Groups<RealHost>) -> Result<(Registry, Metrics), prometheus::Error> {
+/// The registry with all metrics, and what keeps them up to date.
+///
+/// # Errors
+/// Two metrics have one name.
+pub(super) fn metrics(groups: &Groups<RealHost>) -> Result<(Registry, Metrics), prometheus::Error> {
     let registry = Registry::new(BuildInfo {
         program: "burstlet",
         version: env!("CARGO_PKG_VERSION"),

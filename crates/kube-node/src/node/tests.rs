@@ -5,7 +5,7 @@ use crate::config::{SystemInfo, Taint};
 
 const NOW: WallTime = WallTime(1_700_000_000_000_000_000);
 
-fn facts() -> NodeFacts {
+pub(crate) fn facts() -> NodeFacts {
     NodeFacts {
         name: "edge-1".to_owned(),
         host_name: "edge-1.example.com".to_owned(),

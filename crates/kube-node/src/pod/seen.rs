@@ -53,6 +53,15 @@ impl Pod {
         })
     }
 
+    /// The pod as an object, with what is known of it.
+    pub(crate) fn object(&self) -> Value {
+        let mut metadata = Value::clone(&self.metadata);
+        metadata["name"] = self.name.clone().into();
+        metadata["namespace"] = self.namespace.clone().into();
+        metadata["uid"] = self.uid.to_string().into();
+        json!({"metadata": metadata, "spec": self.spec(), "status": &*self.status})
+    }
+
     /// Its specification.
     pub(crate) fn spec(&self) -> Map<String, Value> {
         match serde_json::from_str(&self.spec) {

@@ -34,6 +34,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "cgroup",
             "image",
             "kube-node",
+            "kubelet-api",
             "manifest",
             "metering",
             "model",
