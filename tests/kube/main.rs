@@ -7,6 +7,7 @@
 
 mod clients;
 mod cluster;
+mod debug;
 mod forward;
 mod identity;
 mod kubectl;
@@ -67,6 +68,8 @@ const JOINED: &[(&str, Joined)] = &[
     ("clients_attach_and_leave", sessions::attach),
     ("trees_are_copied", sessions::copies),
     ("sessions_that_are_cut_leave_nothing", sessions::cut),
+    ("copies_of_pods_are_debugged", debug::copies),
+    ("debugging_of_nodes_is_refused", debug::nodes_are_refused),
     ("the_client_of_python_works", clients::python),
     ("the_client_of_rust_works", clients::rust),
     ("the_port_knows_who_may_ask", port::it_knows_who_may_ask),

@@ -64,7 +64,8 @@ pub(crate) fn it_knows_who_may_ask(cluster: &Cluster, _: &Node) {
 /// Pods are listed and counted, in the forms that metrics-server, dashboards and people read.
 pub(crate) fn it_shows_numbers(cluster: &Cluster, _: &Node) {
     let admin = cluster.admin();
-    admin.apply(&pod("busy", "while true; do true; done", ""));
+    let probe = "    livenessProbe: {exec: {command: ['true']}, periodSeconds: 1}\n";
+    admin.apply(&pod("busy", "while true; do true; done", probe));
     running(&admin, "busy");
     let ask = |path: &str| ask(&admin, path).unwrap();
     let json = |path: &str| -> Value { serde_json::from_str(&ask(path)).unwrap() };
@@ -92,6 +93,11 @@ pub(crate) fn it_shows_numbers(cluster: &Cluster, _: &Node) {
     assert!(cadvisor.contains(counted), "{cadvisor}");
     assert!(ask("/metrics").contains("\nburstlet_build_info{"));
     assert!(ask("/metrics/billing").contains("# TYPE "));
+    admin.wait_for("probes are counted", || {
+        let page = ask("/metrics/probes");
+        let counted = |line: &str| line.contains("result=\"successful\"") && !line.ends_with(" 0");
+        page.lines().any(counted)
+    });
     let named = |list: &Value| {
         let pods = list["items"].as_array().unwrap().clone();
         let mut pods = pods.into_iter();

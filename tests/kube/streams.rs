@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cluster::Cluster;
 use crate::kubectl::Kubectl;
 use crate::node::Node;
-use crate::pods::{gone, pod, running};
+use crate::pods::{gone, phase, pod, running};
 
 /// `kubectl` with one protocol, and with the other.
 pub(crate) fn protocols(cluster: &Cluster) -> [Kubectl; 2] {
@@ -27,6 +27,9 @@ pub(crate) fn logs(cluster: &Cluster, _: &Node) {
     let ended = pod("ended", "echo done; sleep 1", "  restartPolicy: Never\n");
     admin.apply(&ended);
     running(&admin, "talker");
+    admin.wait_until(&["pod", "ended"], "started", |pod| {
+        pod.is_some_and(|pod| !["", "Pending"].contains(&phase(Some(pod))))
+    });
     let lines = |args: &[&str]| admin.run(&[&["logs", "talker"], args].concat());
     admin.wait_for("the last line", || lines(&[]) == "one\ntwo\nthree\n");
     assert_eq!(lines(&["--tail=1"]), "three\n");

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::handle::GroupHandle;
 use crate::host::Host;
 use crate::journal::{Changes, Journal};
+use crate::probe_counts::ProbeCounts;
 use crate::record::{Definition, GroupRecord};
 use crate::refusal::Refusal;
 use crate::room::Room;
@@ -62,6 +63,7 @@ pub(crate) struct Shared<H> {
     pub(crate) adoptions: Semaphore,
     pub(crate) launches: Semaphore,
     pub(crate) probes: Semaphore,
+    pub(crate) probe_counts: ProbeCounts,
     pub(crate) shutdown: CancellationToken,
     /// Groups whose sandbox an earlier agent left and that are not taken over yet.
     pub(crate) unadopted: watch::Sender<usize>,
@@ -120,6 +122,7 @@ impl<H: Host> Groups<H> {
             adoptions: Semaphore::new(config.adoptions_in_flight_max.max(1)),
             launches: Semaphore::new(config.launches_in_flight_max.max(1)),
             probes: Semaphore::new(config.probes_in_flight_max.max(1)),
+            probe_counts: ProbeCounts::default(),
             shutdown,
             unadopted: watch::Sender::new(0),
             config,
@@ -275,6 +278,7 @@ impl<H: Host> Shared<H> {
 
     /// Takes a group out that is gone, or was never born.
     pub(crate) fn forget(&self, uid: &GroupUid) {
+        self.probe_counts.forget(uid);
         let mut index = self.lock();
         let Some(entry) = index.by_uid.remove(uid) else {
             return;

@@ -26,7 +26,7 @@ use crate::groups::{Birth, Shared};
 use crate::handle::{Command, Reply};
 use crate::host::{GroupRef, Host, HostError, HostEvent};
 use crate::room::Seat;
-use crate::seen::{Outcome, SandboxState, Seen, Stage};
+use crate::seen::{Outcome, SandboxState, Seen, Stage, container_spec};
 use crate::snapshot::Snapshot;
 use birth::Origin;
 use effects::Effects;
@@ -199,10 +199,25 @@ impl<H: Host> GroupLoop<H> {
 
     fn learn(&mut self, outcome: Outcome) {
         let spec = Arc::clone(&self.origin.definition.spec);
+        self.count(&spec, &outcome);
         self.seen.apply(&spec, outcome, self.shared.host.now());
         self.saver.changed();
         if self.unadopted && self.seen.sandbox.state != SandboxState::Adopting {
             self.count_adopted();
+        }
+    }
+
+    fn count(&self, spec: &GroupSpec, outcome: &Outcome) {
+        if let Outcome::Probed {
+            container,
+            probe,
+            result,
+            ..
+        } = outcome
+            && let Some(spec) = container_spec(spec, *container)
+        {
+            let counts = &self.shared.probe_counts;
+            counts.count(&self.origin.uid, (&spec.name, *probe), result);
         }
     }
 

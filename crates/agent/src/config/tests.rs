@@ -112,6 +112,14 @@ fn errors_name_their_place() {
             "[images]\ngc_low_percent = 0",
             "FILE:2:18: must be from 1 to 100",
         ),
+        (
+            "[kubernetes]\nstream_idle_s = 0",
+            "configuration: [kubernetes] stream_idle_s",
+        ),
+        (
+            "[kubernetes]\nlisten = \"10250\"",
+            "FILE:2:10: must be ADDRESS:PORT",
+        ),
         ("x = ", "FILE:1:"),
     ] {
         let error = check(text, &[]).unwrap_err();

@@ -14,9 +14,9 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::layout::Layout;
 
-/// Connections into a group that clients have made at once; more wait. Fewer than the keeper makes,
-/// so that there is always room for probes.
-const DIALS_MAX: usize = 32;
+/// Connections into a group that clients have made at once; more wait. Far fewer than the keeper
+/// makes, so that there is always room for probes, and about as many as a port lets wait.
+const DIALS_MAX: usize = 16;
 
 /// One group.
 pub(super) struct Group {

@@ -7,6 +7,7 @@ mod cadvisor;
 mod configuration;
 mod exposition;
 mod lists;
+mod probes;
 mod resource;
 mod sample;
 mod summary;
@@ -17,7 +18,7 @@ use burstlet_kube_node::Pods;
 use burstlet_kubelet_api::{Document, Refused};
 use burstlet_metering::Meter;
 use burstlet_metering::view::Format;
-use burstlet_model::ErrorKind;
+use burstlet_model::{ErrorKind, GroupUid};
 use burstlet_supervisor::Groups;
 use burstlet_telemetry::Registry;
 
@@ -59,10 +60,10 @@ impl Documents {
             }
             Document::MetricsResource => Ok(resource::page(&self.sample().await)),
             Document::MetricsCadvisor => Ok(cadvisor::page(&self.sample().await)),
-            Document::MetricsProbes => Err(Refused::new(
-                ErrorKind::Unsupported,
-                "probes are not counted; their failures are events of the pod",
-            )),
+            Document::MetricsProbes => {
+                let counts = |uid: &GroupUid| self.groups.probe_counts(uid);
+                Ok(probes::page(&self.groups.list().groups, counts))
+            }
             Document::MetricsBilling => {
                 let page = self.meter.page(Format::Text, machine::now());
                 page.map_err(|error| failed("the bills", &error))
@@ -80,3 +81,7 @@ fn failed(what: &str, error: &(dyn std::error::Error + 'static)) -> Refused {
     tracing::error!(error, "cannot show {what}");
     Refused::new(ErrorKind::Internal, format!("cannot show {what}"))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;

@@ -111,3 +111,7 @@ fn waiting(container: &ContainerPath, reason: &str) -> Refused {
     let text = format!("container \"{name}\" in pod \"{pod}\" is waiting to start: {why}");
     Refused::new(ErrorKind::FailedPrecondition, text)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;

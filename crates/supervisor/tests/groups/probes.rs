@@ -55,6 +55,11 @@ async fn the_startup_probe_gates_the_others() {
     assert!(!group.snapshot().status.container("web").unwrap().started);
     pass(secs(20)).await;
     assert!(is_ready(&group));
+    let counts = agent.groups.probe_counts(group.uid());
+    let startup = counts.iter().find(|count| count.kind == "Startup").unwrap();
+    assert_eq!((startup.failed, startup.successful), (2, 1));
+    assert!(counts.iter().all(|count| count.unknown == 0));
+    assert_eq!(counts.len(), 3, "{counts:?}");
     insta::assert_snapshot!(agent.host.calls());
 }
 
