@@ -67,7 +67,8 @@ fn start(admin: &Kubectl) {
     running(admin, "web");
 }
 
-async fn pods(admin: &Kubectl) -> Api<Pod> {
+/// The pods of the cluster, for the client of Rust.
+pub(crate) async fn pods(admin: &Kubectl) -> Api<Pod> {
     let kubeconfig = Kubeconfig::read_from(admin.config()).unwrap();
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;

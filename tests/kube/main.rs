@@ -7,6 +7,7 @@
 
 mod clients;
 mod cluster;
+mod crowd;
 mod debug;
 mod forward;
 mod identity;
@@ -72,6 +73,7 @@ const JOINED: &[(&str, Joined)] = &[
     ("debugging_of_nodes_is_refused", debug::nodes_are_refused),
     ("the_client_of_python_works", clients::python),
     ("the_client_of_rust_works", clients::rust),
+    ("two_hundred_sessions_take_little", crowd::sessions),
     ("the_port_knows_who_may_ask", port::it_knows_who_may_ask),
     ("the_port_shows_numbers", port::it_shows_numbers),
     ("pods_outlive_the_agent", pods::pods_outlive_the_agent),
