@@ -104,6 +104,8 @@ pub(crate) fn it_is_registered(cluster: &Cluster, _: &Node) {
         "virtual-kubelet.io/provider"
     );
     assert_eq!(node["status"]["capacity"]["pods"], "100k");
+    let declared = &node["status"]["declaredFeatures"];
+    assert_eq!(*declared, serde_json::json!(["ExtendWebSocketsToKubelet"]));
     assert_eq!(condition(&node, "MemoryPressure")["status"], "False");
     let addresses = node["status"]["addresses"].as_array().unwrap();
     assert!(

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::kubectl::Kubectl;
-use crate::node::Node;
+use crate::node::{NAME, Node};
 use crate::pods::{gone, phase, pod, running};
 
 /// `kubectl` with one protocol, and with the other.
@@ -77,14 +77,7 @@ pub(crate) fn commands(cluster: &Cluster, _: &Node) {
     running(&admin, "box");
     for kubectl in protocols(cluster) {
         exit_codes(&kubectl);
-        let exec = |script: &str, stdin: &[u8]| {
-            kubectl.feed(&["exec", "-i", "box", "--", "sh", "-c", script], stdin)
-        };
-        let both = exec("cat; echo err >&2", b"to and fro");
-        assert_eq!(both.stdout, b"to and fro");
-        assert_eq!((both.code, both.stderr.as_str()), (Some(0), "err\n"));
-        let many = exec("head -c 300000 /dev/zero; exit 9", b"");
-        assert_eq!((many.code, many.stdout.len()), (Some(9), 300_000));
+        streams(&kubectl);
         let mut person = Person::at(&kubectl.command(&["exec", "-it", "box", "--", "sh"]), "");
         person.sees("# ");
         person.types("stty size; tty; sleep 1000\n");
@@ -94,6 +87,35 @@ pub(crate) fn commands(cluster: &Cluster, _: &Node) {
         person.leaves(6);
     }
     admin.run(&["delete", "pod", "box"]);
+}
+
+/// An API server that does not hand WebSockets on makes SPDY of them.
+pub(crate) fn translated(cluster: &Cluster, _: &Node) {
+    let admin = cluster.admin();
+    admin.apply(&pod("box", "exec sleep 1000", ""));
+    running(&admin, "box");
+    let declare = |features: &str| {
+        let status = format!("{{\"status\":{{\"declaredFeatures\":{features}}}}}");
+        admin.run(&["patch", "node", NAME, "--subresource=status", "-p", &status]);
+    };
+    declare("[]");
+    let [_, websockets] = protocols(cluster);
+    exit_codes(&websockets);
+    streams(&websockets);
+    declare("[\"ExtendWebSocketsToKubelet\"]");
+    admin.run(&["delete", "pod", "box"]);
+}
+
+/// Input, output and errors are told apart, and none is lost at the end.
+fn streams(kubectl: &Kubectl) {
+    let exec = |script: &str, stdin: &[u8]| {
+        kubectl.feed(&["exec", "-i", "box", "--", "sh", "-c", script], stdin)
+    };
+    let both = exec("cat; echo err >&2", b"to and fro");
+    assert_eq!(both.stdout, b"to and fro");
+    assert_eq!((both.code, both.stderr.as_str()), (Some(0), "err\n"));
+    let many = exec("head -c 300000 /dev/zero; exit 9", b"");
+    assert_eq!((many.code, many.stdout.len()), (Some(9), 300_000));
 }
 
 fn exit_codes(kubectl: &Kubectl) {
