@@ -405,6 +405,15 @@ impl Drop for Agent {
     }
 }
 
+/// Waits until something holds.
+pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "it never came: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// Waits until no other suite is on this host, which would look like a leak of ours. The lock is on
 /// a directory that is always there, so that it leaves nothing behind.
 fn host_turn() -> Flock<fs::File> {

@@ -14,6 +14,7 @@ mod crash;
 mod doors;
 mod health;
 mod isolation;
+mod ledger;
 mod life;
 mod metering;
 mod metrics;
@@ -33,6 +34,14 @@ use serde_json::{Value, json};
 
 /// The image that every test runs: busybox.
 const IMAGE: &str = "localhost/sample:1";
+
+/// How much of something a test does: all of it in `hack/soak`, less in `hack/test`.
+fn full_or(full: u32, short: u32) -> u32 {
+    match std::env::var_os("BURSTLET_TEST_FULL") {
+        Some(_) => full,
+        None => short,
+    }
+}
 
 /// An agent that has the image.
 fn agent() -> Agent {

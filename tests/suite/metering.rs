@@ -8,26 +8,12 @@ use std::time::{Duration, Instant};
 use burstlet_tests::{Agent, PATIENCE, repository};
 use serde_json::Value;
 
-use super::{agent, create, state};
+use super::ledger::ledger_of;
+use super::{agent, create, full_or, state};
 
-/// Agents killed while groups start, run and end.
-const KILLS: u64 = 25;
 /// What billed time and a witness inside the container may differ by, at most.
 const ERROR_MAX: Duration = Duration::from_secs(1);
 const NEVER: &str = "  restartPolicy: Never\n  terminationGracePeriodSeconds: 0\n";
-
-/// What the ledger says, as whole as it must be. The agent may go on meanwhile.
-fn ledger(agent: &Agent) -> Value {
-    let output = Command::new("python3")
-        .arg("-S")
-        .arg(repository().join("hack/verify-ledger"))
-        .arg(agent.scratch().join("state/ledger"))
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{output:?}");
-    serde_json::from_str(&text).unwrap()
-}
 
 fn uid(agent: &Agent, name: &str) -> String {
     let group = agent.group(name);
@@ -82,7 +68,7 @@ fn a_run_is_charged_from_its_start_to_its_exit_to_the_nanosecond() {
     let mut errors = Vec::new();
     for name in &names {
         finished(&agent, name);
-        let ledger = ledger(&agent);
+        let ledger = ledger_of(&agent, &[]);
         let uid = uid(&agent, name);
         let session = session(&ledger, &uid, 1);
         assert_eq!(session["closed"], "Succeeded", "{session:#}");
@@ -131,12 +117,12 @@ fn stop_and_start_are_two_sessions_and_the_time_between_is_free() {
     agent.ok(&["stop", "web"]);
     agent.wait_until("web", "stopped", |g| g["status"]["phase"] == "Stopped");
     std::thread::sleep(Duration::from_millis(1500));
-    let stopped = ledger(&agent);
+    let stopped = ledger_of(&agent, &[]);
     assert_eq!(session(&stopped, &uid, 1)["closed"], "Stopped");
     agent.ok(&["start", "web"]);
     agent.wait_until("web", "running", running);
     agent.ok(&["rm", "-f", "web"]);
-    let ledger = ledger(&agent);
+    let ledger = ledger_of(&agent, &[]);
     assert_eq!(session(&ledger, &uid, 1), session(&stopped, &uid, 1));
     assert_eq!(session(&ledger, &uid, 2)["closed"], "Deleted");
     let queued: u64 = [1, 2]
@@ -165,7 +151,7 @@ fn a_crash_loop_has_one_session_with_its_waits() {
     let uid = uid(&agent, "loop");
     agent.ok(&["stop", "loop"]);
     agent.wait_until("loop", "stopped", |g| g["status"]["phase"] == "Stopped");
-    let ledger = ledger(&agent);
+    let ledger = ledger_of(&agent, &[]);
     let session = session(&ledger, &uid, 1);
     let restarts = session["restarts"].as_u64().unwrap();
     assert!(restarts >= 2, "{session:#}");
@@ -185,7 +171,8 @@ fn a_crash_loop_has_one_session_with_its_waits() {
 fn agents_that_are_killed_lose_no_second_and_charge_none_twice() {
     let mut agent = agent();
     let mut names = Vec::new();
-    for kill in 0..KILLS {
+    // Agents killed while groups start, run and end.
+    for kill in 0..u64::from(full_or(1000, 100)) {
         let name = format!("g{kill}");
         // Some end while no agent is there, some long after.
         let nap = 50 + kill * 37 % 900;
@@ -201,7 +188,7 @@ fn agents_that_are_killed_lose_no_second_and_charge_none_twice() {
         finished(&agent, name);
     }
     let deadline = Instant::now() + PATIENCE;
-    let mut told = ledger(&agent);
+    let mut told = ledger_of(&agent, &[]);
     while told["sessions"]
         .as_object()
         .unwrap()
@@ -210,7 +197,7 @@ fn agents_that_are_killed_lose_no_second_and_charge_none_twice() {
     {
         assert!(Instant::now() < deadline, "{told:#}");
         std::thread::sleep(Duration::from_millis(100));
-        told = ledger(&agent);
+        told = ledger_of(&agent, &[]);
     }
     let (mut charged, mut kept) = (0, 0);
     for name in &names {
@@ -250,7 +237,7 @@ fn a_tenant_s_ledger_is_whole_after_a_clean_end_too() {
     agent.wait_until("calm", "running", |g| state(g)["running"].is_object());
     let uid = uid(&agent, "calm");
     agent.stop();
-    let first = ledger(&agent);
+    let first = ledger_of(&agent, &[]);
     assert_eq!(session(&first, &uid, 1)["state"], "Running", "it goes on");
     agent.launch();
     agent.ok(&["rm", "-f", "calm"]);

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use burstlet_metering::chain::Hash;
+use burstlet_metering::published;
+use burstlet_model::Namespace;
 use clap::{Parser, Subcommand};
 
 /// Runs container groups on this machine, isolated and metered.
@@ -23,6 +26,9 @@ pub(crate) enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look at the ledger, whether an agent writes to it or not.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Say what of this host works for Burstlet, what does not, and what to do.
     Doctor,
     /// End every group and remove every trace of Burstlet from this host.
@@ -37,4 +43,35 @@ pub(crate) enum Command {
 pub(crate) enum ConfigCommand {
     /// Read the configuration and say whether it is valid. Touches nothing.
     Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Say whether every record is as it was written.
+    Verify {
+        /// A head that was published, as NUMBER:HEAD: the ledger must have passed through it.
+        #[arg(long = "head", value_name = "NUMBER:HEAD", value_parser = head)]
+        heads: Vec<(u64, Hash)>,
+        /// Another ledger than the configured agent's.
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+    /// Write a namespace's records in a form that hack/verify-ledger checks against a published head.
+    Extract {
+        /// The namespace.
+        #[arg(value_parser = namespace)]
+        namespace: Namespace,
+        /// Another ledger than the configured agent's.
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+}
+
+fn head(text: &str) -> Result<(u64, Hash), String> {
+    published(text)
+        .ok_or_else(|| "must be NUMBER:HEAD, the head in 64 hexadecimal digits".to_owned())
+}
+
+fn namespace(text: &str) -> Result<Namespace, String> {
+    Namespace::new(text).map_err(|error| error.to_string())
 }

@@ -9,6 +9,7 @@ mod id_ranges;
 mod images;
 mod kubelet;
 mod kubernetes;
+mod ledger;
 mod machine;
 mod metering;
 mod metrics;
@@ -29,6 +30,8 @@ use crate::config::Config;
 
 /// A wrong command line or configuration (`EX_USAGE` of sysexits).
 const EXIT_USAGE: u8 = 64;
+/// It could not be found out whether the ledger is as it was written.
+const EXIT_UNKNOWN: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -52,6 +55,14 @@ fn main() -> ExitCode {
     };
     match cli.command.unwrap_or(Command::Run) {
         Command::Config(ConfigCommand::Check) => ExitCode::SUCCESS,
+        Command::Ledger(command) => match ledger::look(&config, command) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("burstlet: {error:#}");
+                ExitCode::from(EXIT_UNKNOWN)
+            }
+        },
         Command::Doctor if doctor::doctor(&config) => ExitCode::SUCCESS,
         Command::Doctor => ExitCode::FAILURE,
         Command::Run => work(&config, run::run(config.clone())),

@@ -1,23 +1,25 @@
 //! The agent's ledger: opened before any group is taken over, told of every session, asked what it
 //! knows.
 
+mod retire;
 mod sample;
 mod tell;
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use anyhow::Context;
 use burstlet_metering::Meter;
 use burstlet_metering::book::Book;
 use burstlet_metering::ledger::{
-    AppendError, Directory, Ledger, Mark, Opening, Options, Outcome, SEGMENT_BYTES,
+    AppendError, Directory, Ledger, Mark, Opening, Options, Outcome, SEGMENT_BYTES, Shown,
 };
-use burstlet_metering::record::{BootId, Entry, Fact, Moment, Record};
+use burstlet_metering::record::{BootId, Entry, Fact, Moment};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Billing;
 use crate::machine;
 use sample::Samples;
 
@@ -30,6 +32,8 @@ pub(crate) struct Metering {
     meter: Meter,
     samples: Mutex<Samples>,
     boot_id: BootId,
+    directory: PathBuf,
+    tag_labels: Vec<String>,
     /// How far an earlier agent got, and when it was last up.
     last_mark: Option<Mark>,
 }
@@ -39,24 +43,26 @@ impl Metering {
     ///
     /// # Errors
     /// It cannot be read or written, another agent has it, or a newer version wrote it.
-    pub(crate) fn open(state_dir: &Path, tag_labels: &[String]) -> anyhow::Result<Self> {
+    pub(crate) fn open(state_dir: &Path, config: &Billing) -> anyhow::Result<Self> {
         let boot_id = boot_id().context("read the boot id")?;
-        let directory = Directory::open(&state_dir.join(DIRECTORY))?;
+        let directory = state_dir.join(DIRECTORY);
+        let storage = Directory::open(&directory)?;
         let options = Options {
             clock: Box::new(move || now(boot_id)),
             key: random().context("get random bytes")?,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             segment_bytes: SEGMENT_BYTES,
+            archive: config.archive,
         };
-        let meter = Meter::new(boot_id, tag_labels.iter().cloned());
+        let meter = Meter::new(boot_id, config.tag_labels.iter().cloned());
         let told = meter.clone();
-        let observer = Box::new(move |record: &Record| {
-            if let Err(error) = told.apply(record) {
+        let observer = Box::new(move |shown: Shown<'_>| {
+            if let Err(error) = told.apply(shown) {
                 let error = &error as &dyn std::error::Error;
-                tracing::error!(error, record = record.seq, "a record has no price");
+                tracing::error!(error, "a record has no price");
             }
         });
-        let (ledger, opening) = Ledger::open(directory, options, observer)?;
+        let (ledger, opening) = Ledger::open(storage, options, observer)?;
         meter.follow(ledger.status());
         report(&opening);
         Ok(Self {
@@ -64,6 +70,8 @@ impl Metering {
             meter,
             samples: Mutex::default(),
             boot_id,
+            directory,
+            tag_labels: config.tag_labels.clone(),
             last_mark: opening.last_mark,
         })
     }

@@ -210,8 +210,7 @@ pub(crate) async fn host(config: &Arc<Config>) -> anyhow::Result<RealHost> {
     let launcher = launcher(config, &cgroups)?;
     launcher.ensure().await.context("start the launcher")?;
     let snapshots = config.state_dir.join("init-layers");
-    let metering =
-        Metering::open(&config.state_dir, &config.billing.tag_labels).context("open the ledger")?;
+    let metering = Metering::open(&config.state_dir, &config.billing).context("open the ledger")?;
     Ok(RealHost::new(Parts {
         records: Records::new(&config.state_dir),
         ids: IdRanges::new(config.sandbox),

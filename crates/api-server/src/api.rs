@@ -3,6 +3,7 @@ use std::sync::Arc;
 use burstlet_manifest::{Context, Policy, Refused, Translation};
 use burstlet_metering::Meter;
 use burstlet_metering::focus::Invoice;
+use burstlet_metering::ledger::Inspected;
 use burstlet_model::spec::ResourceList;
 use burstlet_model::{GroupUid, Stamp};
 use burstlet_supervisor::Groups;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub queue_max: u32,
     /// What the ledger tells.
     pub meter: Meter,
+    /// Where the ledger is, to be read beside its writer.
+    pub ledger: Inspected,
     /// Who bills whom, in exports.
     pub invoice: Invoice,
 }

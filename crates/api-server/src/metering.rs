@@ -3,6 +3,7 @@
 
 mod convert;
 mod quote;
+mod verify;
 
 use burstlet_metering::Meter;
 use burstlet_metering::focus::Invoice;
@@ -19,6 +20,7 @@ use crate::status;
 use crate::streams::{self, Answers};
 
 pub(crate) use quote::quote;
+pub(crate) use verify::verify;
 
 /// What a report may be told apart by at once.
 const DIMENSIONS_MAX: usize = 8;
@@ -30,7 +32,7 @@ pub(crate) async fn usage<H: Host, M: Machine>(
     api: &Api<H, M>,
     request: v1::UsageRequest,
 ) -> Result<v1::UsageResponse, Status> {
-    let window = window(request.since.as_ref(), request.until.as_ref())?;
+    let window = window(api, request.since.as_ref(), request.until.as_ref())?;
     let by = dimensions(&request.by)?;
     let filter = filter(request)?;
     let now = api.now();
@@ -55,7 +57,7 @@ pub(crate) async fn usage<H: Host, M: Machine>(
             rows: rows.into_iter().map(convert::row).collect(),
             total: Some(convert::row(total)),
             currency: meter.shelf().currency().unwrap_or("").to_owned(),
-            ledger: Some(convert::head(&meter.ledger())),
+            ledger: Some(convert::head(meter)),
         })
     };
     beside(api, ask).await
@@ -66,7 +68,7 @@ pub(crate) fn export_focus<H: Host, M: Machine>(
     api: &Api<H, M>,
     request: &v1::ExportFocusRequest,
 ) -> Result<Answers<v1::ExportFocusResponse>, Status> {
-    let window = window(request.since.as_ref(), request.until.as_ref())?;
+    let window = window(api, request.since.as_ref(), request.until.as_ref())?;
     let permit = api.stream_permit()?;
     let (api, now) = (api.clone(), api.now());
     let span = tracing::info_span!("export");
@@ -103,7 +105,7 @@ pub(crate) fn price_books<H: Host, M: Machine>(api: &Api<H, M>) -> v1::PriceBook
 
 /// How far the ledger is.
 pub(crate) fn head<H: Host, M: Machine>(api: &Api<H, M>) -> v1::LedgerHead {
-    convert::head(&api.meter().ledger())
+    convert::head(api.meter())
 }
 
 /// Asks on a thread that may take its time.
@@ -117,7 +119,12 @@ async fn beside<H: Host, M: Machine, T: Send + 'static>(
         .map_err(|error| status::internal("a question about the ledger was not answered", &error))?
 }
 
-fn window(since: Option<&Timestamp>, until: Option<&Timestamp>) -> Result<Window, Status> {
+/// What is asked about. The ledger must have every session from there on.
+fn window<H: Host, M: Machine>(
+    api: &Api<H, M>,
+    since: Option<&Timestamp>,
+    until: Option<&Timestamp>,
+) -> Result<Window, Status> {
     let moment = |field: &str, at: Option<&Timestamp>, default: WallTime| {
         let Some(at) = at else { return Ok(default) };
         let ns = at.seconds.checked_mul(1_000_000_000);
@@ -131,6 +138,10 @@ fn window(since: Option<&Timestamp>, until: Option<&Timestamp>) -> Result<Window
     };
     if window.from >= window.to {
         return Err(status::invalid("until", "must be after since"));
+    }
+    let complete = api.meter().since();
+    if let Some(complete) = complete.filter(|complete| since.is_some() && window.from < *complete) {
+        return Err(status::retired(complete));
     }
     Ok(window)
 }

@@ -214,4 +214,9 @@ impl<H: Host, M: Machine> Metering for Api<H, M> {
     async fn head(&self, _: Request<v1::HeadRequest>) -> Reply<v1::LedgerHead> {
         Ok(Response::new(metering::head(self)))
     }
+
+    async fn verify(&self, request: Request<v1::VerifyRequest>) -> Reply<v1::VerifyResponse> {
+        let verified = metering::verify(self, request.into_inner()).await;
+        verified.map(Response::new)
+    }
 }

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::error::Error;
 
 use burstlet_manifest::{Finding, Level, Refused};
+use burstlet_metering::ledger::OpenError;
 use burstlet_metering::rating::RatingError;
-use burstlet_model::ErrorKind;
+use burstlet_model::{ErrorKind, WallTime};
 use burstlet_supervisor::Refusal;
 use burstlet_supervisor::host::HostError;
 use tonic::{Code, Status};
@@ -68,6 +69,24 @@ pub(crate) fn refused(refused: &Refused) -> Status {
 /// Something that cannot be priced.
 pub(crate) fn metering(error: &RatingError) -> Status {
     with_details(code(error.kind()), chain(error), details("NotRated"))
+}
+
+/// The ledger cannot be read.
+pub(crate) fn ledger(error: &OpenError) -> Status {
+    with_details(
+        code(error.kind()),
+        chain(error),
+        details("LedgerUnreadable"),
+    )
+}
+
+/// A time of which the ledger has totals only.
+pub(crate) fn retired(complete: WallTime) -> Status {
+    let since = jiff::Timestamp::from_nanosecond(complete.0.into()).unwrap_or_default();
+    let message = format!(
+        "since: the ledger has every session from {since} on; what ended before is in totals only"
+    );
+    with_details(Code::OutOfRange, message, details("Retired"))
 }
 
 /// A price that was asked for without a book to take it from.

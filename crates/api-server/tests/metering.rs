@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use burstlet_metering::Meter;
 use burstlet_metering::book::Book;
+use burstlet_metering::ledger::Shown;
 use burstlet_metering::record::{
     Allocation, Close, Fact, Moment, Opened, Record, Scheduling, SessionFact, SessionId, State,
 };
@@ -46,7 +47,7 @@ impl Teller<'_> {
             },
             fact,
         };
-        self.0.apply(&record).unwrap();
+        self.0.apply(Shown::Record(&record)).unwrap();
     }
 
     /// A group that ran from one second to another.
@@ -298,4 +299,42 @@ async fn books_and_exports_are_what_the_ledger_has() {
         .unwrap()
         .into_inner();
     assert_eq!(head.sequence, 0);
+}
+
+/// Sums of times that became totals would be too small: they are refused, not guessed.
+#[tokio::test]
+async fn a_window_that_begins_before_all_sessions_are_there_is_refused() {
+    let mut edge = edge().await;
+    edge.meter
+        .forget(&[], WallTime((BOOT + 120) * 1_000_000_000));
+    let mut ask = async |since: Option<Timestamp>| {
+        let request = v1::UsageRequest {
+            since,
+            ..v1::UsageRequest::default()
+        };
+        edge.metering.usage(request).await
+    };
+    let refused = ask(at(50)).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), &*reason(&refused)),
+        (Code::OutOfRange, "Retired")
+    );
+    assert!(
+        refused.message().contains("2023-11-14T22:15:20Z"),
+        "{refused}"
+    );
+    let answer = ask(at(120)).await.unwrap().into_inner();
+    assert_eq!(answer.ledger.unwrap().complete_since, at(120));
+    ask(None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_read_is_not_called_whole() {
+    let mut edge = edge().await;
+    let asked = edge.metering.verify(v1::VerifyRequest::default()).await;
+    assert_eq!(reason(&asked.unwrap_err()), "LedgerUnreadable");
+    let head = "12".to_owned();
+    let heads = vec![v1::PublishedHead { sequence: 1, head }];
+    let asked = edge.metering.verify(v1::VerifyRequest { heads }).await;
+    assert_eq!(asked.unwrap_err().code(), Code::InvalidArgument);
 }

@@ -112,6 +112,9 @@ pub(crate) enum Command {
     Quote(cmd::quote::Args),
     /// Show price books and prices
     Prices(cmd::prices::Args),
+    /// Say how far the ledger is, and whether it is as it was written
+    #[command(subcommand)]
+    Ledger(cmd::ledger::Command),
     /// Write a group as a file to create it from
     Export(cmd::export::Args),
     /// Show images

@@ -18,6 +18,7 @@ pub(crate) mod get;
 pub(crate) mod images;
 pub(crate) mod import;
 pub(crate) mod info;
+pub(crate) mod ledger;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod port_forward;
@@ -77,6 +78,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Bill(args) => bill::run(&args, &client).await,
         Command::Quote(args) => quote::run(&args, &client).await,
         Command::Prices(args) => prices::run(&args, &client).await,
+        Command::Ledger(command) => ledger::run(&command, &client).await,
         Command::Export(args) => export::run(&args, &client).await,
         Command::Images(args) => images::run(&args, &client).await,
         Command::Pull(args) => pull::run(&args, &client).await,

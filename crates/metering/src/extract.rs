@@ -5,8 +5,9 @@ use std::io::{self, Write};
 
 use burstlet_model::{ErrorKind, Namespace};
 
+use crate::carried::Carried;
 use crate::chain::{self, Hash};
-use crate::ledger::{Entered, Files, OpenError, Scan, scan};
+use crate::ledger::{Entered, Files, Found, OpenError, Scan, scan};
 use crate::record::{Fact, Record, SessionFact, SessionId};
 
 /// Why there is no extract.
@@ -48,7 +49,11 @@ pub fn extract(
         head: None,
         result: Ok(()),
     };
-    let found = scan(files, |entered| lines.record(&entered)).map_err(ExtractError::Read)?;
+    let found = scan(files, |found| match found {
+        Found::Carried(carried) => lines.carried(carried),
+        Found::Record(entered) => lines.record(&entered),
+    });
+    let found = found.map_err(ExtractError::Read)?;
     lines.finish(&found).map_err(ExtractError::Write)?;
     Ok(found)
 }
@@ -65,6 +70,27 @@ struct Lines<'a, W> {
 }
 
 impl<W: Write> Lines<'_, W> {
+    /// What came before the first record that is there.
+    fn carried(&mut self, carried: &Carried) {
+        self.result = self.write_carried(carried);
+        self.head = Some(carried.head);
+    }
+
+    fn write_carried(&mut self, carried: &Carried) -> io::Result<()> {
+        let sealed = carried.sealed().map_err(io::Error::other)?;
+        writeln!(self.to, "burstlet-extract 1")?;
+        writeln!(self.to, "ledger {}", Hex(&carried.ledger.0))?;
+        writeln!(self.to, "carried {}", Hex(&sealed))?;
+        for record in &carried.records {
+            let body = record.encode().map_err(io::Error::other)?;
+            match self.may_see(record) {
+                true => writeln!(self.to, "c {}", Hex(&body))?,
+                false => writeln!(self.to, "l {}", Hex(&chain::leaf(&body)))?,
+            }
+        }
+        writeln!(self.to, "from {} {}", carried.seq, Hex(&carried.head))
+    }
+
     fn record(&mut self, entered: &Entered<'_>) {
         let may_see = self.may_see(entered.record);
         if self.result.is_ok() {
@@ -106,6 +132,20 @@ impl<W: Write> Lines<'_, W> {
         writeln!(self.to, "to {} {}", found.seq, Hex(&found.head))?;
         self.to.flush()
     }
+}
+
+/// A number and a head as they are published: `NUMBER:HEAD`, the head in hexadecimal.
+#[must_use]
+pub fn published(text: &str) -> Option<(u64, Hash)> {
+    let (seq, digits) = text.split_once(':')?;
+    let mut head = Hash::default();
+    if digits.len() != 2 * head.len() || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, pair) in head.iter_mut().zip(digits.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some((seq.parse().ok()?, head))
 }
 
 /// Bytes as people and scripts read them.

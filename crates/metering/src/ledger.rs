@@ -11,6 +11,9 @@
 //! ledger that is fresh from one that is whole, one whose last unacknowledged write was torn, and
 //! one of which something acknowledged is gone.
 //!
+//! Old segments are retired as a whole ([`Writer::retire`]): what they came to is written beside the
+//! chain, a record has its hash, and then they may go.
+//!
 //! A ledger has one writer: the directory is locked, and every record carries its writer's epoch.
 
 mod error;
@@ -30,7 +33,9 @@ mod writer;
 pub use error::{AppendError, OpenError};
 pub use handle::Ledger;
 pub use mark::Mark;
-pub use scan::{Damage, Entered, Scan, scan};
+pub use scan::{Damage, Entered, Found, Scan, scan};
 pub use status::{Opening, Outcome, Receipt, Status, Syncs};
 pub use storage::{Directory, Files, Inspected, Storage};
-pub use writer::{APPEND_BYTES_MAX, Observer, Options, SEGMENT_BYTES, SEGMENT_BYTES_MIN, Writer};
+pub use writer::{
+    APPEND_BYTES_MAX, Observer, Options, SEGMENT_BYTES, SEGMENT_BYTES_MIN, Shown, Writer,
+};

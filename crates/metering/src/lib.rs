@@ -16,6 +16,7 @@
 
 pub mod book;
 pub mod budget;
+pub mod carried;
 pub mod chain;
 mod extract;
 #[cfg(test)]
@@ -27,9 +28,11 @@ mod meter;
 pub mod money;
 pub mod rating;
 pub mod record;
+pub mod retire;
 pub mod sessions;
 pub mod usage;
+pub mod verify;
 pub mod view;
 
-pub use extract::{ExtractError, Hex, extract};
+pub use extract::{ExtractError, Hex, extract, published};
 pub use meter::Meter;

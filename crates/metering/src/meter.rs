@@ -6,14 +6,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use burstlet_model::Stamp;
+use burstlet_model::{Stamp, WallTime};
 use tokio::sync::watch;
 
 use crate::book::Shelf;
 use crate::focus::{self, Invoice};
-use crate::ledger::Status;
+use crate::ledger::{Shown, Status};
 use crate::rating::RatingError;
-use crate::record::{BootId, Moment, Record};
+use crate::record::{BootId, Moment, SessionId};
 use crate::sessions::{Sessions, Window};
 use crate::usage::{self, Committed, Dimension, Filter, Report};
 use crate::view::{Format, View, ViewError};
@@ -44,12 +44,26 @@ impl Meter {
         }
     }
 
-    /// Takes note of a record.
+    /// Takes note of what the ledger holds.
     ///
     /// # Errors
-    /// The record stands, but has no price.
-    pub fn apply(&self, record: &Record) -> Result<(), ViewError> {
-        self.view().apply(record)
+    /// It stands, but has no price.
+    pub fn apply(&self, shown: Shown<'_>) -> Result<(), ViewError> {
+        match shown {
+            Shown::Carried(carried) => self.view().carry(carried),
+            Shown::Record(record) => self.view().apply(record),
+        }
+    }
+
+    /// Forgets sessions that are carried on as sums, which all ended before a moment.
+    pub fn forget(&self, sessions: &[SessionId], since: WallTime) {
+        self.view().forget(sessions, since);
+    }
+
+    /// See [`View::since`].
+    #[must_use]
+    pub fn since(&self) -> Option<WallTime> {
+        self.view().since()
     }
 
     /// From where the ledger's state is to be known. Only the first counts.

@@ -164,6 +164,16 @@ impl Money {
         Self(I256::from(amount.0) * I256::from(GRAIN))
     }
 
+    /// The amount in the smallest units that there are: 10⁻¹⁸ / [`GRAIN`].
+    pub(crate) const fn grains(self) -> I256 {
+        self.0
+    }
+
+    /// The same, back.
+    pub(crate) const fn from_grains(grains: I256) -> Self {
+        Self(grains)
+    }
+
     /// This many times the amount.
     ///
     /// # Errors

@@ -18,10 +18,11 @@ use std::fmt;
 
 use burstlet_model::{GroupUid, Stamp};
 
+pub(crate) use bytes::{Reader, Writer};
 pub use decode::DecodeError;
 pub use encode::EncodeError;
 pub use fact::{
-    Allocation, BookText, Close, Fact, Gap, GapReason, Opened, Pull, Restart, Scheduling,
+    Allocation, BookText, Carry, Close, Fact, Gap, GapReason, Opened, Pull, Restart, Scheduling,
     SessionFact, State, Used,
 };
 

@@ -75,7 +75,10 @@ impl Sessions {
                 self.relabel(record.at);
                 Applied::General
             }
-            Fact::EpochBegan { .. } | Fact::EpochEnded | Fact::BookInstalled(_) => Applied::General,
+            Fact::EpochBegan { .. }
+            | Fact::EpochEnded
+            | Fact::BookInstalled(_)
+            | Fact::Carried(_) => Applied::General,
             Fact::Session { id, fact } => {
                 self.session_fact(id, fact, record.at);
                 Applied::Session(id.clone())
@@ -124,6 +127,18 @@ impl Sessions {
         self.sessions
             .range(first..=last)
             .map(|(_, session)| session.as_ref())
+    }
+
+    /// Begins with what did not fit among records that are gone.
+    pub(crate) const fn begin_with(&mut self, oddities: Oddities) {
+        self.oddities = oddities;
+    }
+
+    /// Forgets sessions that are closed.
+    pub(crate) fn forget(&mut self, ids: &[SessionId]) {
+        for id in ids.iter().filter(|id| !self.open.contains(id)) {
+            self.sessions.remove(id);
+        }
     }
 
     fn session_fact(&mut self, id: &SessionId, fact: &SessionFact, at: Moment) {

@@ -6,6 +6,7 @@
 //! of which the agent has not heard yet cannot make a total fall. Series of single groups stay for
 //! a while after their end, and are bounded.
 
+mod carry;
 mod contribution;
 mod exposition;
 mod groups;
@@ -56,6 +57,12 @@ pub enum ViewError {
         /// Why.
         source: ShelfError,
     },
+    /// A sum that is carried on is of a metric that is not known.
+    #[error("carry on the sums of {metric}, which this version does not know")]
+    Metric {
+        /// Its name.
+        metric: String,
+    },
     /// A session cannot be rated.
     #[error("rate the session {session}")]
     Rating {
@@ -85,6 +92,8 @@ pub struct View {
     groups: Groups,
     /// What was shown last: no total is ever shown smaller.
     shown: Sums,
+    /// Sessions that ended before are in totals only.
+    since: Option<WallTime>,
 }
 
 impl View {
@@ -122,6 +131,13 @@ impl View {
     #[must_use]
     pub const fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// From when on it has every session; sessions that ended before are in totals only. `None` if
+    /// it has all there ever were.
+    #[must_use]
+    pub const fn since(&self) -> Option<WallTime> {
+        self.since
     }
 
     /// The price books.

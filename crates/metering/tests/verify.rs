@@ -6,14 +6,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use burstlet_metering::book::Book;
 use burstlet_metering::chain::head52;
-use burstlet_metering::ledger::{Directory, Inspected, Options, Receipt, Writer, scan};
+use burstlet_metering::ledger::{
+    Directory, Found, Inspected, Options, Receipt, Shown, Writer, scan,
+};
+use burstlet_metering::money::Money;
 use burstlet_metering::record::{
     Allocation, BootId, Close, Entry, Fact, Gap, GapReason, Moment, Opened, Pull, Restart,
     Scheduling, SessionFact, SessionId, State, Used,
 };
-use burstlet_metering::sessions::Sessions;
-use burstlet_metering::{Hex, extract};
+use burstlet_metering::retire::retiring;
+use burstlet_metering::sessions::{Sessions, Window};
+use burstlet_metering::usage::{Dimension, Filter};
+use burstlet_metering::{Hex, Meter, extract};
 use burstlet_model::{
     BootTime, Bytes, ContainerName, GroupName, GroupUid, MilliCpu, Name, Namespace, Stamp, WallTime,
 };
@@ -124,6 +130,26 @@ fn life(namespace: &str, uid: &str, begin: u64) -> Vec<Entry> {
     facts.into_iter().map(entry).collect()
 }
 
+/// A price that changes while everybody runs, with all that a book can ask for.
+fn books() -> [Book; 2] {
+    let text = |name: &str, from: &str, cpu: &str, profile: &str| {
+        format!(
+            "name = '{name}'\ncurrency = 'EUR'\neffective_from = '{from}'
+            [profile]\nname = '{profile}'
+            [[sku]]\nid = 'cpu'\nmeter = 'cpu'\nunit = 'Core-Hour'\nprice = '{cpu}'
+            [[sku]]\nid = 'spot'\nbase = 'cpu'\nfactor = '0.3'\nmatch = {{ scheduling = 'spot' }}
+            [[sku]]\nid = 'memory'\nmeter = 'memory'\nunit = 'GiB-Hour'\nprice = '0.00445'\nincluded = '1'
+            [[sku]]\nid = 'gpu'\nmeter = 'gpu'\nunit = 'Device-Second'\nprice = '0.0002'\nstates = 'running'
+            [[sku]]\nid = 'port'\nmeter = 'port'\nunit = 'Port-730Hours'\nprice = '1.7'"
+        )
+    };
+    [
+        text("first", "2023-01-01T00:00:00Z", "0.0405", "exact"),
+        text("second", "2023-11-14T22:13:35.5Z", "0.07", "aci"),
+    ]
+    .map(|text| Book::parse(&text).unwrap())
+}
+
 fn options() -> Options {
     let mut now = 0;
     Options {
@@ -134,6 +160,7 @@ fn options() -> Options {
         key: [5; 32],
         version: "test".to_owned(),
         segment_bytes: 3000,
+        archive: true,
     }
 }
 
@@ -141,6 +168,11 @@ fn options() -> Options {
 fn ledger(path: &Path) -> Receipt {
     let directory = Directory::open(path).unwrap();
     let (mut writer, _) = Writer::open(directory, options(), Box::new(|_| {})).unwrap();
+    for book in books() {
+        let fact = Fact::BookInstalled(book.to_record());
+        let results = writer.commit(vec![vec![Entry { at: at(1), fact }]]);
+        assert!(results.iter().all(Result::is_ok));
+    }
     let (ours, theirs) = (life("ours", "a", 0), life("theirs", "b", 5 * S));
     for (ours, theirs) in ours.into_iter().zip(theirs) {
         let stepped = Entry {
@@ -189,8 +221,10 @@ fn the_script_comes_to_the_same_chain_and_the_same_sums() {
     assert_eq!((code, &told["whole"]), (0, &Value::Bool(true)), "{told}");
     assert_eq!(told["head52"].as_u64(), Some(head52(&receipt.head)));
     let mut sessions = Sessions::default();
-    scan(&Inspected::new(path.path()), |entered| {
-        sessions.apply(entered.record);
+    scan(&Inspected::new(path.path()), |found| {
+        if let Found::Record(entered) = found {
+            sessions.apply(entered.record);
+        }
     })
     .unwrap();
     assert_eq!(sessions.iter().count(), 3);
@@ -211,6 +245,153 @@ fn the_script_comes_to_the_same_chain_and_the_same_sums() {
         assert_eq!(theirs["restarts"].as_u64(), Some(session.restarts()));
         let closed = session.closed().map(|closed| closed.reason.as_str());
         assert_eq!(theirs["closed"].as_str(), closed);
+    }
+}
+
+/// What each namespace owes, as this crate has it: by price, and how long it was billed in all.
+fn bill(path: &Path) -> BTreeMap<String, (BTreeMap<String, Money>, u64)> {
+    let meter = Meter::new(BootId([4; 16]), []);
+    scan(&Inspected::new(path), |found| {
+        if let Found::Record(entered) = found {
+            meter.apply(Shown::Record(entered.record)).unwrap();
+        }
+    })
+    .unwrap();
+    // What lasts is counted as far as it is written down.
+    let (filter, by) = (Filter::default(), [Dimension::Namespace]);
+    let report = meter.report(Stamp::default(), Window::ALL, &filter, &by);
+    let namespaces = report.unwrap().into_iter().map(|(keys, sums)| {
+        let mut costs = BTreeMap::new();
+        for ((_, _, sku), sum) in &sums.skus {
+            let cost = costs.entry(sku.clone()).or_insert(Money::ZERO);
+            *cost = *cost + sum.cost;
+        }
+        (keys[0].clone(), (costs, sums.time.total_ns()))
+    });
+    namespaces.collect()
+}
+
+fn text(value: &Value) -> &str {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is no text"))
+}
+
+#[test]
+fn the_script_comes_to_the_same_bill() {
+    let path = tempfile::tempdir().unwrap();
+    ledger(path.path());
+    let (code, told) = verify(&[path.path().to_str().unwrap()]);
+    assert_eq!(code, 0, "{told}");
+    let bill = bill(path.path());
+    assert_eq!(bill.len(), 2);
+    for (namespace, (costs, billed_ns)) in bill {
+        let theirs = &told["bill"][&namespace];
+        assert_eq!(theirs["currency"], "EUR");
+        let found = theirs["cost"].as_object().unwrap();
+        assert_eq!(found.len(), costs.len(), "{theirs}");
+        for (sku, cost) in costs {
+            assert_eq!(text(&found[&sku]), cost.to_string(), "{namespace} {sku}");
+            assert!(cost > Money::ZERO, "{sku}");
+        }
+        let seconds = theirs["seconds"].as_object().unwrap().values();
+        let nanos = seconds.map(|value| {
+            let (whole, fraction) = text(value).split_once('.').unwrap_or((text(value), "0"));
+            whole.parse::<u64>().unwrap() * S + format!("{fraction:0<9}").parse::<u64>().unwrap()
+        });
+        assert_eq!(nanos.sum::<u64>(), billed_ns, "{namespace}");
+    }
+}
+
+/// Segments go, and chain, bill and extract are as before; what is carried on is as provable as a
+/// record.
+#[test]
+fn the_script_follows_a_ledger_behind_retired_segments() {
+    let path = tempfile::tempdir().unwrap();
+    let before = ledger(path.path());
+    let opened = Directory::open(path.path()).unwrap();
+    let (mut writer, _) = Writer::open(opened, options(), Box::new(|_| {})).unwrap();
+    for entry in life("theirs", "d", 60 * S) {
+        let results = writer.commit(vec![vec![entry]]);
+        assert!(results.iter().all(Result::is_ok));
+    }
+    writer.close().unwrap();
+    drop(writer);
+    let directory = path.path().to_str().unwrap();
+    let (_, whole) = verify(&[directory]);
+    let files = Inspected::new(path.path());
+    let found = retiring(&files, &[], WallTime(i64::MAX), [8; 16])
+        .unwrap()
+        .unwrap();
+    assert!(!found.summed.is_empty(), "no session became a sum");
+    let opened = Directory::open(path.path()).unwrap();
+    let (mut writer, _) = Writer::open(opened, options(), Box::new(|_| {})).unwrap();
+    writer.retire(&found.carried).unwrap();
+    let after = writer.close().unwrap();
+    drop(writer);
+
+    let archive = path.path().join("archive");
+    let archive = archive.to_str().unwrap();
+    let (code, told) = verify(&[directory, "--head", &published(after)]);
+    assert_eq!((code, &told["bill"]), (0, &whole["bill"]), "{told}");
+    assert!(told["sessions"].as_object().unwrap().len() < 4);
+    let old = published(Receipt { seq: 3, ..before });
+    assert_eq!(
+        verify(&[directory, "--head", &old]).0,
+        1,
+        "it can only be checked with the archive"
+    );
+    let (code, told) = verify(&[directory, "--archive", archive]);
+    assert_eq!((code, &told["bill"]), (0, &whole["bill"]), "{told}");
+    assert_eq!(
+        verify(&[directory, "--archive", archive, "--head", &old]).0,
+        1,
+        "{old} is wrong"
+    );
+
+    let mut extracted = Vec::new();
+    let ours = Namespace::new("ours").unwrap();
+    extract(&files, &ours, &mut extracted).unwrap();
+    let extracted = String::from_utf8(extracted).unwrap();
+    let file = path.path().join("extract");
+    let check = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        verify(&[
+            "--extract",
+            file.to_str().unwrap(),
+            "--head",
+            &published(after),
+        ])
+    };
+    let (code, told) = check(&extracted);
+    assert_eq!(code, 0, "{told}");
+    assert!(told["sessions"]["c#1"].is_object(), "{told}");
+    assert!(!extracted.contains(&Hex(b"theirs").to_string()));
+    let lines: Vec<&str> = extracted.lines().collect();
+    let carried = |line: &&str| {
+        ["carried ", "c ", "l "]
+            .iter()
+            .any(|word| line.starts_with(word))
+    };
+    let last = lines.iter().rposition(carried).unwrap();
+    for number in [2, 3, 9, last] {
+        let without = [&lines[..number], &lines[number + 1..]].concat();
+        assert_eq!(check(&without.join("\n")).0, 1, "without {}", lines[number]);
+    }
+    for name in [
+        format!("carried-{:010}", found.carried.segment),
+        "archive/segment-0000000001".to_owned(),
+    ] {
+        let place = path.path().join(&name);
+        let bytes = std::fs::read(&place).unwrap();
+        for at in [30, 70, 200, 700] {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            std::fs::write(&place, changed).unwrap();
+            let (code, told) = verify(&[directory, "--archive", archive]);
+            assert_eq!(code, 1, "byte {at} of {name}: {told}");
+        }
+        std::fs::write(&place, bytes).unwrap();
     }
 }
 

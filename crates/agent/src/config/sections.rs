@@ -91,6 +91,8 @@ impl Default for Admin {
 pub(crate) struct Billing {
     pub(crate) price_books: Vec<AbsolutePath>,
     pub(crate) tag_labels: Vec<String>,
+    pub(crate) keep_days: u32,
+    pub(crate) archive: bool,
     pub(crate) account: String,
     pub(crate) provider: String,
     pub(crate) region: String,
@@ -101,6 +103,8 @@ impl Default for Billing {
         Self {
             price_books: Vec::new(),
             tag_labels: Vec::new(),
+            keep_days: 400,
+            archive: true,
             account: "default".to_owned(),
             provider: "burstlet".to_owned(),
             region: "local".to_owned(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use burstlet_api_server::{Api, Door, Settings, Tls, bind_unix};
 use burstlet_metering::focus::Invoice;
+use burstlet_metering::ledger::Inspected;
 use burstlet_model::Secret;
 use burstlet_model::spec::ResourceList;
 use burstlet_supervisor::Groups;
@@ -18,6 +19,7 @@ use crate::billing;
 use crate::config::{Config, ServerTls};
 use crate::host::RealHost;
 use crate::machine::{self, Machine};
+use crate::metering;
 use crate::metrics::{Metrics, StoreUse};
 use crate::node::Node;
 use crate::policy::{DOMAIN, Rules};
@@ -118,6 +120,7 @@ fn settings(config: &Config, rules: &Rules, machine: &Machine, host: &RealHost) 
         },
         queue_max: config.capacity.queue_max,
         meter: host.metering.meter().clone(),
+        ledger: Inspected::new(&config.state_dir.join(metering::DIRECTORY)),
         invoice: Invoice {
             account: billing.account.clone(),
             provider: billing.provider.clone(),

@@ -39,6 +39,9 @@ const SAMPLE_PERIOD: Duration = Duration::from_secs(1);
 /// Samples between two readings of a group's counters that are written down while it lasts.
 const SAMPLES_PER_READING: u32 = 600;
 
+/// Between two looks for what of the ledger is old enough to become sums.
+const RETIRE_PERIOD: Duration = Duration::from_secs(24 * 3600);
+
 /// Works until the shutdown.
 pub(super) async fn run(
     host: &RealHost,
@@ -50,6 +53,7 @@ pub(super) async fn run(
         keep_network(host, health, shutdown.clone()),
         collect_images(host, config, health, shutdown.clone()),
         watch_storage(host, shutdown.clone()),
+        retire(host, config, shutdown.clone()),
         measure(host, shutdown),
     );
 }
@@ -107,6 +111,22 @@ async fn measure(host: &RealHost, shutdown: CancellationToken) {
         count = count.wrapping_add(1);
         if count.is_multiple_of(SAMPLES_PER_READING) {
             host.write_down_usage().await;
+        }
+    }
+}
+
+/// Reads old segments of the ledger, and lets them go.
+async fn retire(host: &RealHost, config: &Config, shutdown: CancellationToken) {
+    loop {
+        if let Err(error) = host.metering.retire(config.billing.keep_days).await {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "retire old segments of the ledger"
+            );
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RETIRE_PERIOD) => {}
+            () = shutdown.cancelled() => return,
         }
     }
 }

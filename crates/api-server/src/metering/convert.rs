@@ -1,19 +1,20 @@
 //! The ledger's values as messages: every digit as text.
 
-use burstlet_metering::Hex;
 use burstlet_metering::book::{Book, Shelved, Sku, Unit};
-use burstlet_metering::ledger::Status;
 use burstlet_metering::money::{Decimal, fixed};
 use burstlet_metering::usage::{Committed, SkuKey, SkuSum, Sums};
+use burstlet_metering::{Hex, Meter};
 use burstlet_model::WallTime;
 use burstlet_proto::{Timestamp, v1};
 
-pub(super) fn head(ledger: &Status) -> v1::LedgerHead {
+pub(super) fn head(meter: &Meter) -> v1::LedgerHead {
+    let ledger = meter.ledger();
     v1::LedgerHead {
         ledger: Hex(&ledger.ledger.0).to_string(),
         sequence: ledger.seq,
         head: Hex(&ledger.head).to_string(),
         epoch: ledger.epoch,
+        complete_since: meter.since().map(timestamp),
     }
 }
 
@@ -101,7 +102,7 @@ fn price(sku: &Sku) -> v1::Price {
     }
 }
 
-fn timestamp(at: WallTime) -> Timestamp {
+pub(super) fn timestamp(at: WallTime) -> Timestamp {
     Timestamp {
         seconds: at.unix_s(),
         nanos: i32::try_from(at.subsec_ns()).unwrap_or(0),

@@ -14,6 +14,7 @@ use burstlet_api_server::{
 use burstlet_manifest::Policy;
 use burstlet_metering::Meter;
 use burstlet_metering::focus::Invoice;
+use burstlet_metering::ledger::Inspected;
 use burstlet_model::spec::ResourceList;
 use burstlet_model::{Bytes, ErrorKind, ImageRef, MilliCpu};
 use burstlet_proto::v1;
@@ -87,6 +88,7 @@ pub fn api(
         reserved: ResourceList::default(),
         queue_max: 10,
         meter: meter.clone(),
+        ledger: Inspected::new(std::path::Path::new("/nonexistent")),
         invoice: Invoice {
             account: "account".to_owned(),
             provider: "provider".to_owned(),

@@ -93,6 +93,7 @@ pub(crate) fn usage() -> UsageResponse {
             sequence: 42,
             head: digest('c')[7..].to_owned(),
             epoch: 3,
+            complete_since: None,
         }),
     }
 }

@@ -65,6 +65,9 @@ pub enum AppendError {
     /// what is on it.
     #[error("append to the ledger: its disk has failed: {0}")]
     Poisoned(String),
+    /// Old segments cannot be retired; they count as before.
+    #[error("retire old segments of the ledger: {0}")]
+    Retire(String),
     /// The ledger was closed.
     #[error("append to the ledger: it is closed")]
     Closed,
@@ -78,7 +81,7 @@ impl AppendError {
             Self::Encode(error) => error.kind(),
             Self::Full(_) => ErrorKind::ResourceExhausted,
             Self::Poisoned(_) => ErrorKind::Internal,
-            Self::Closed => ErrorKind::Unavailable,
+            Self::Retire(_) | Self::Closed => ErrorKind::Unavailable,
         }
     }
 }

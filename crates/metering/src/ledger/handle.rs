@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
+use crate::carried::Carried;
 use crate::record::Entry;
 
 use super::error::{AppendError, OpenError};
@@ -40,6 +41,7 @@ struct Ask {
 #[derive(Debug)]
 enum What {
     Append(Vec<Entry>),
+    Retire(Box<Carried>),
     Close,
 }
 
@@ -83,6 +85,14 @@ impl Ledger {
         self.ask(What::Append(entries)).await
     }
 
+    /// Lets old segments go; see [`Writer::retire`].
+    ///
+    /// # Errors
+    /// They stay.
+    pub async fn retire(&self, carried: Carried) -> Result<Receipt, AppendError> {
+        self.ask(What::Retire(Box::new(carried))).await
+    }
+
     /// Says that the agent leaves in order, and ends the writer.
     ///
     /// # Errors
@@ -124,12 +134,17 @@ fn serve<S: Storage>(
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        if let Some(close) = end {
-            let result = writer.close();
+        if let Some((answer, carried)) = end {
+            let result = match &carried {
+                Some(carried) => writer.retire(carried),
+                None => writer.close(),
+            };
             published.send_replace(writer.status().clone());
             // Whoever asked may have gone.
-            let _ = close.answer.send(result);
-            return;
+            let _ = answer.send(result);
+            if carried.is_none() {
+                return;
+            }
         }
         if Instant::now() >= mark_at {
             writer.mark();
@@ -139,11 +154,21 @@ fn serve<S: Storage>(
     }
 }
 
-/// Commits all appends that wait. Gives the ask to close if there is one among them.
-fn commit<S: Storage>(writer: &mut Writer<S>, asked: &Receiver<Ask>, first: Ask) -> Option<Ask> {
+/// Who asked for something other than an append: to retire this, or to close.
+type Special = (
+    oneshot::Sender<Result<Receipt, AppendError>>,
+    Option<Box<Carried>>,
+);
+
+/// Commits all appends that wait, up to an ask for something else, which it gives.
+fn commit<S: Storage>(
+    writer: &mut Writer<S>,
+    asked: &Receiver<Ask>,
+    first: Ask,
+) -> Option<Special> {
     let mut appends = Vec::new();
     let mut answers = Vec::new();
-    let mut close = None;
+    let mut special = None;
     let more = std::iter::from_fn(|| asked.try_recv().ok());
     for ask in std::iter::once(first).chain(more.take(APPENDS_PER_COMMIT_MAX - 1)) {
         match ask.what {
@@ -151,8 +176,12 @@ fn commit<S: Storage>(writer: &mut Writer<S>, asked: &Receiver<Ask>, first: Ask)
                 appends.push(entries);
                 answers.push((ask.answer, ask.place));
             }
+            What::Retire(carried) => {
+                special = Some((ask.answer, Some(carried)));
+                break;
+            }
             What::Close => {
-                close = Some(ask);
+                special = Some((ask.answer, None));
                 break;
             }
         }
@@ -162,5 +191,5 @@ fn commit<S: Storage>(writer: &mut Writer<S>, asked: &Receiver<Ask>, first: Ask)
         // Whoever asked may have gone.
         let _ = answer.send(result);
     }
-    close
+    special
 }

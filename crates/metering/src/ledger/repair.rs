@@ -24,7 +24,7 @@ pub(super) fn repair(storage: &mut impl Storage, found: &Scan) -> Result<Outcome
         .last
         .and_then(|last| Some((last, last.end.filter(|end| last.torn > *end)?)));
     let mut outcome = match found.last {
-        None if found.damages.is_empty() => Outcome::Fresh,
+        None if found.damages.is_empty() && found.carried.is_none() => Outcome::Fresh,
         None => Outcome::Corrupt { set_aside },
         Some(_) if set_aside.is_empty() => Outcome::Loaded,
         Some(_) => Outcome::Corrupt { set_aside },

@@ -9,17 +9,29 @@
 //!   a frame that does not follow           (whatever): somebody wrote it
 //! ```
 
+use crate::carried::{Carried, CarriedError};
 use crate::chain::{self, Hash, LedgerId};
-use crate::record::{DecodeError, Record, SCHEMA};
+use crate::record::{Carry, DecodeError, Fact, Record, SCHEMA};
 
 use super::error::OpenError;
 use super::frame::{self, FrameError};
 use super::mark::{MARK, Mark};
-use super::segment::{FORMAT, HEADER_BYTES, Header, HeaderError, Named};
+use super::segment::{
+    FORMAT, HEADER_BYTES, Header, HeaderError, Named, carried_name, carried_number,
+};
 use super::storage::Files;
 
+/// What a ledger holds, in order.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'a> {
+    /// What is carried on of segments that were retired. Comes first, if at all.
+    Carried(&'a Carried),
+    /// A record.
+    Record(Entered<'a>),
+}
+
 /// A record as it stands in the ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entered<'a> {
     /// The record.
     pub record: &'a Record,
@@ -27,6 +39,8 @@ pub struct Entered<'a> {
     pub body: &'a [u8],
     /// Of which ledger.
     pub ledger: LedgerId,
+    /// In which segment.
+    pub segment: u32,
     /// The chain's head before it.
     pub before: Hash,
     /// The chain's head after it.
@@ -59,6 +73,8 @@ pub struct Scan {
     pub head: Hash,
     /// The latest epoch.
     pub epoch: u32,
+    /// What is carried on of retired segments: the last of these, and what proves it.
+    pub carried: Option<(u32, Carry)>,
     /// The latest mark.
     pub mark: Option<Mark>,
     /// Whatever is not as it was written, oldest first.
@@ -66,6 +82,10 @@ pub struct Scan {
     pub(super) last: Option<LastSegment>,
     /// Whole files that have to be set aside.
     pub(super) spoilt: Vec<u32>,
+    /// Segments that are retired, and are there all the same.
+    pub(super) retired: Vec<Named>,
+    /// Whether a record says that what is carried on is what was carried on.
+    proven: bool,
 }
 
 /// The segment that is written to.
@@ -83,7 +103,7 @@ pub(super) struct LastSegment {
 ///
 /// # Errors
 /// It cannot be read, or a newer version wrote it. Damage is no error: it is reported.
-pub fn scan(files: &impl Files, mut each: impl FnMut(Entered<'_>)) -> Result<Scan, OpenError> {
+pub fn scan(files: &impl Files, mut each: impl FnMut(Found<'_>)) -> Result<Scan, OpenError> {
     let names = files.list().map_err(|source| failed("list", "", source))?;
     let mut found: Vec<Named> = names.iter().filter_map(|name| Named::parse(name)).collect();
     found.sort_unstable();
@@ -92,6 +112,9 @@ pub fn scan(files: &impl Files, mut each: impl FnMut(Entered<'_>)) -> Result<Sca
         let bytes = files.read(MARK).map_err(|e| failed("read", MARK, e))?;
         scan.mark = Mark::latest(&bytes);
     }
+    scan.carry(files, &names, &mut each)?;
+    let retired = scan.carried.map_or(0, |(number, _)| number);
+    (scan.retired, found) = found.into_iter().partition(|named| named.number <= retired);
     for (at, named) in found.iter().enumerate() {
         scan.note_missing_before(*named);
         let name = named.file();
@@ -99,6 +122,7 @@ pub fn scan(files: &impl Files, mut each: impl FnMut(Entered<'_>)) -> Result<Sca
         let is_last = at + 1 == found.len();
         scan.segment(*named, &bytes, is_last, &mut each)?;
     }
+    scan.compare_with_chain();
     scan.compare_with_mark();
     Ok(scan)
 }
@@ -112,12 +136,64 @@ fn failed(what: &'static str, name: &str, source: std::io::Error) -> OpenError {
 }
 
 impl Scan {
+    /// Begins where the last retired segment ended.
+    fn carry(
+        &mut self,
+        files: &impl Files,
+        names: &[String],
+        each: &mut impl FnMut(Found<'_>),
+    ) -> Result<(), OpenError> {
+        let numbers = names.iter().filter_map(|name| carried_number(name));
+        let Some(number) = numbers.max() else {
+            return Ok(());
+        };
+        let name = carried_name(number);
+        let bytes = files.read(&name).map_err(|e| failed("read", &name, e))?;
+        match Carried::decode(&bytes) {
+            Ok((carried, carry)) if carried.segment == number => {
+                self.ledger = Some(carried.ledger);
+                self.first_seq = carried.seq + 1;
+                self.first_head = carried.head;
+                (self.seq, self.head, self.epoch) = (carried.seq, carried.head, carried.epoch);
+                self.carried = Some((number, carry));
+                each(Found::Carried(&carried));
+            }
+            Err(CarriedError::Newer(format)) => {
+                return Err(OpenError::Newer {
+                    file: name,
+                    format,
+                    known: crate::carried::FORMAT,
+                });
+            }
+            Ok(_) | Err(_) => self.damages.push(Damage {
+                file: name,
+                from_seq: 1,
+                what: "what is carried on of retired segments is damaged".to_owned(),
+            }),
+        }
+        Ok(())
+    }
+
+    /// What is carried on must be what a record says was carried on.
+    fn compare_with_chain(&mut self) {
+        if let Some((number, carry)) = self.carried.filter(|_| !self.proven) {
+            self.damages.push(Damage {
+                file: carried_name(number),
+                from_seq: 1,
+                what: format!(
+                    "no record says that this is what came up to record {}",
+                    carry.through
+                ),
+            });
+        }
+    }
+
     fn segment(
         &mut self,
         named: Named,
         bytes: &[u8],
         is_last: bool,
-        each: &mut impl FnMut(Entered<'_>),
+        each: &mut impl FnMut(Found<'_>),
     ) -> Result<(), OpenError> {
         let mut last = LastSegment {
             number: named.number,
@@ -197,7 +273,7 @@ impl Scan {
         &mut self,
         named: Named,
         bytes: &[u8],
-        each: &mut impl FnMut(Entered<'_>),
+        each: &mut impl FnMut(Found<'_>),
     ) -> Result<(usize, FrameError), OpenError> {
         let mut at = HEADER_BYTES;
         loop {
@@ -217,13 +293,17 @@ impl Scan {
             self.seq += 1;
             self.epoch = self.epoch.max(frame.record.epoch);
             at += frame.bytes;
-            each(Entered {
+            if let Fact::Carried(carry) = &frame.record.fact {
+                self.proven |= self.carried.is_some_and(|(_, carried)| carried == *carry);
+            }
+            each(Found::Record(Entered {
                 record: &frame.record,
                 body: frame.body,
                 ledger: self.ledger.unwrap_or_default(),
+                segment: named.number,
                 before,
                 head: frame.head,
-            });
+            }));
             let marked = self.mark.filter(|mark| mark.seq == self.seq);
             if marked.is_some_and(|mark| mark.head != self.head) {
                 let what = format!("record {} is not the one that was marked", self.seq);
@@ -306,6 +386,7 @@ impl Scan {
 
     /// The number of the segment after all that there are.
     pub(super) fn next_number(&self) -> u32 {
-        self.last.map_or(1, |last| last.number + 1)
+        let carried = self.carried.map_or(0, |(number, _)| number);
+        self.last.map_or(carried, |last| last.number) + 1
     }
 }

@@ -13,6 +13,7 @@ const MAGIC: &[u8; 8] = b"BURSTLGR";
 const SUMMED: usize = 8 + 2 + 2 + 4 + 16 + 8 + 32;
 const SEGMENT: &str = "segment-";
 const DAMAGED: &str = "damaged-";
+const CARRIED: &str = "carried-";
 
 /// Where a segment begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +91,17 @@ pub(super) fn name(number: u32) -> String {
 /// The name of a segment that was set aside.
 pub(super) fn damaged_name(number: u32) -> String {
     format!("{DAMAGED}{number:010}")
+}
+
+/// The name of what is carried on of the segments up to this one.
+pub(super) fn carried_name(number: u32) -> String {
+    format!("{CARRIED}{number:010}")
+}
+
+/// The last segment that a file of this name stands for.
+pub(super) fn carried_number(name: &str) -> Option<u32> {
+    let number = name.strip_prefix(CARRIED)?.parse().ok()?;
+    (carried_name(number) == name).then_some(number)
 }
 
 /// A file of the ledger by its name.

@@ -1,9 +1,9 @@
 //! The few things that a ledger asks of a directory, so that a test can lose power in between.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::OpenError;
@@ -14,6 +14,8 @@ const FILL_BYTES: usize = 1 << 20;
 const LOCK: &str = "lock";
 /// What a file's name ends with until it is complete.
 const UNFINISHED: &str = ".new";
+/// Where files are that were retired.
+const ARCHIVE: &str = "archive";
 
 /// A flat directory of files of fixed size, to be read.
 pub trait Files {
@@ -56,6 +58,12 @@ pub trait Storage: Files + Send + 'static {
     /// # Errors
     /// It cannot be renamed.
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Puts a file among the archived ones, or removes it, at once and for good.
+    ///
+    /// # Errors
+    /// It stays where it is.
+    fn retire(&mut self, name: &str, archive: bool) -> io::Result<()>;
 }
 
 /// A directory of this machine, locked for one process.
@@ -156,6 +164,21 @@ impl Storage for Directory {
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         self.open.remove(from);
         std::fs::rename(self.path.join(from), self.path.join(to))?;
+        self.itself.sync_all()
+    }
+
+    fn retire(&mut self, name: &str, archive: bool) -> io::Result<()> {
+        self.open.remove(name);
+        let from = self.path.join(name);
+        if archive {
+            let to = self.path.join(ARCHIVE);
+            DirBuilder::new().recursive(true).mode(0o700).create(&to)?;
+            std::fs::rename(from, to.join(name))?;
+            // The name must be there for good before it is gone here for good.
+            File::open(to)?.sync_all()?;
+        } else {
+            std::fs::remove_file(from)?;
+        }
         self.itself.sync_all()
     }
 }

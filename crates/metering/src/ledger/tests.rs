@@ -1,5 +1,6 @@
 mod crash;
 mod mutation;
+mod retire;
 mod shim;
 mod writing;
 
@@ -35,6 +36,7 @@ fn options(segment_bytes: u64) -> Options {
         key: [9; 32],
         version: "test".to_owned(),
         segment_bytes,
+        archive: false,
     }
 }
 
@@ -54,7 +56,10 @@ fn entry(number: u64) -> Entry {
 fn observer() -> (Observer, Arc<Mutex<Vec<Record>>>) {
     let shown = Arc::new(Mutex::new(Vec::new()));
     let to = Arc::clone(&shown);
-    let observer = Box::new(move |record: &Record| to.lock().unwrap().push(record.clone()));
+    let observer = Box::new(move |shown: Shown<'_>| match shown {
+        Shown::Carried(carried) => to.lock().unwrap().extend(carried.records.clone()),
+        Shown::Record(record) => to.lock().unwrap().push(record.clone()),
+    });
     (observer, shown)
 }
 
@@ -70,8 +75,10 @@ fn open<S: Storage>(storage: S) -> (Writer<S>, Opening, Vec<Record>) {
 /// Every record with the head after it.
 fn contents(files: &impl Files) -> (Scan, Vec<(Record, Hash)>) {
     let mut all = Vec::new();
-    let scan = scan(files, |entered| {
-        all.push((entered.record.clone(), entered.head));
+    let scan = scan(files, |found| {
+        if let Found::Record(entered) = found {
+            all.push((entered.record.clone(), entered.head));
+        }
     })
     .unwrap();
     (scan, all)

@@ -2,10 +2,13 @@
 //!
 //! Free of threads and clocks, so that tests can stop it after any write.
 
+mod retire;
+
 use std::io;
 
 use burstlet_model::BootTime;
 
+use crate::carried::Carried;
 use crate::chain::{self, Hash, LedgerId};
 use crate::record::{BODY_BYTES_MAX, EncodeError, Entry, Fact, Moment, Record};
 
@@ -13,7 +16,7 @@ use super::error::{AppendError, OpenError};
 use super::frame;
 use super::mark::{MARK, MARK_BYTES, Mark};
 use super::repair::repair;
-use super::scan::{Entered, Scan, scan};
+use super::scan::{Found, Scan, scan};
 use super::segment::{self, HEADER_BYTES, Header, RESERVE};
 use super::status::{Opening, Receipt, Status};
 use super::storage::Storage;
@@ -37,11 +40,22 @@ pub struct Options {
     pub version: String,
     /// Bytes of a new segment; see [`SEGMENT_BYTES_MIN`].
     pub segment_bytes: u64,
+    /// Whether segments that are retired stay in an archive beside the ledger.
+    pub archive: bool,
+}
+
+/// What an observer is shown.
+#[derive(Clone, Copy, Debug)]
+pub enum Shown<'a> {
+    /// What is carried on of retired segments: before all records, when the ledger is opened.
+    Carried(&'a Carried),
+    /// A record.
+    Record(&'a Record),
 }
 
 /// Shown every record once it is durable, in order: first those that are in the ledger when it is
 /// opened, then each new one before it is acknowledged.
-pub type Observer = Box<dyn FnMut(&Record) + Send>;
+pub type Observer = Box<dyn FnMut(Shown<'_>) + Send>;
 
 /// A ledger that is open for writing.
 pub struct Writer<S> {
@@ -91,7 +105,10 @@ impl<S: Storage> Writer<S> {
         options: Options,
         mut observer: Observer,
     ) -> Result<(Self, Opening), OpenError> {
-        let found = scan(&storage, |entered: Entered<'_>| observer(entered.record))?;
+        let found = scan(&storage, |found: Found<'_>| match found {
+            Found::Carried(carried) => observer(Shown::Carried(carried)),
+            Found::Record(entered) => observer(Shown::Record(entered.record)),
+        })?;
         let outcome = repair(&mut storage, &found)?;
         let fresh = LedgerId(chain::derive(&options.key, b"ledger id", 0));
         let marked = found.mark.map(|mark| mark.ledger);
@@ -122,6 +139,10 @@ impl<S: Storage> Writer<S> {
         };
         writer.take_segment(&found)?;
         writer.begin()?;
+        // What cannot be removed now is no worse than before.
+        if let Some((number, _)) = found.carried {
+            let _ = writer.clear(number);
+        }
         let opening = Opening {
             outcome,
             damages: found.damages,
@@ -239,7 +260,8 @@ impl<S: Storage> Writer<S> {
                 .map_err(failed("make a segment"))?;
             self.entered(header.number, bytes);
         }
-        self.status.segments = found.last.map_or(1, |_| u64::from(self.segment));
+        let first = found.carried.map_or(0, |(number, _)| number);
+        self.status.segments = u64::from(self.segment.saturating_sub(first)).max(1);
         self.status.has_reserve = names.iter().any(|name| name == RESERVE);
         if !self.status.has_reserve {
             self.make_reserve();
@@ -324,7 +346,7 @@ impl<S: Storage> Writer<S> {
         self.status.last_commit = ended;
         self.status.syncs.count(nanos(begun.boot, ended.boot));
         for record in &batch.records {
-            (self.observer)(record);
+            (self.observer)(Shown::Record(record));
         }
         Ok(Receipt {
             seq: batch.seq,

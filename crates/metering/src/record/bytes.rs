@@ -6,30 +6,30 @@ use super::encode::EncodeError;
 
 /// Builds a body.
 #[derive(Default)]
-pub(super) struct Writer(pub(super) Vec<u8>);
+pub(crate) struct Writer(pub(crate) Vec<u8>);
 
 impl Writer {
-    pub(super) fn raw(&mut self, bytes: &[u8]) {
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
-    pub(super) fn u8(&mut self, value: u8) {
+    pub(crate) fn u8(&mut self, value: u8) {
         self.0.push(value);
     }
 
-    pub(super) fn u32(&mut self, value: u32) {
+    pub(crate) fn u32(&mut self, value: u32) {
         self.raw(&value.to_le_bytes());
     }
 
-    pub(super) fn u64(&mut self, value: u64) {
+    pub(crate) fn u64(&mut self, value: u64) {
         self.raw(&value.to_le_bytes());
     }
 
-    pub(super) fn i64(&mut self, value: i64) {
+    pub(crate) fn i64(&mut self, value: i64) {
         self.raw(&value.to_le_bytes());
     }
 
-    pub(super) fn u128(&mut self, value: u128) {
+    pub(crate) fn u128(&mut self, value: u128) {
         self.raw(&value.to_le_bytes());
     }
 
@@ -38,7 +38,7 @@ impl Writer {
     }
 
     /// A count or a length that is at most `max`.
-    pub(super) fn count(
+    pub(crate) fn count(
         &mut self,
         what: &'static str,
         count: usize,
@@ -53,7 +53,7 @@ impl Writer {
         }
     }
 
-    pub(super) fn text(
+    pub(crate) fn text(
         &mut self,
         what: &'static str,
         text: &str,
@@ -66,16 +66,16 @@ impl Writer {
 }
 
 /// Reads a body from its begin to its end.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(body: &'a [u8]) -> Self {
+    pub(crate) const fn new(body: &'a [u8]) -> Self {
         Self { rest: body }
     }
 
-    pub(super) fn array<const N: usize>(
+    pub(crate) fn array<const N: usize>(
         &mut self,
         what: &'static str,
     ) -> Result<[u8; N], DecodeError> {
@@ -87,23 +87,23 @@ impl<'a> Reader<'a> {
         Ok(*head)
     }
 
-    pub(super) fn u8(&mut self, what: &'static str) -> Result<u8, DecodeError> {
+    pub(crate) fn u8(&mut self, what: &'static str) -> Result<u8, DecodeError> {
         self.array::<1>(what).map(|[byte]| byte)
     }
 
-    pub(super) fn u32(&mut self, what: &'static str) -> Result<u32, DecodeError> {
+    pub(crate) fn u32(&mut self, what: &'static str) -> Result<u32, DecodeError> {
         self.array(what).map(u32::from_le_bytes)
     }
 
-    pub(super) fn u64(&mut self, what: &'static str) -> Result<u64, DecodeError> {
+    pub(crate) fn u64(&mut self, what: &'static str) -> Result<u64, DecodeError> {
         self.array(what).map(u64::from_le_bytes)
     }
 
-    pub(super) fn i64(&mut self, what: &'static str) -> Result<i64, DecodeError> {
+    pub(crate) fn i64(&mut self, what: &'static str) -> Result<i64, DecodeError> {
         self.array(what).map(i64::from_le_bytes)
     }
 
-    pub(super) fn u128(&mut self, what: &'static str) -> Result<u128, DecodeError> {
+    pub(crate) fn u128(&mut self, what: &'static str) -> Result<u128, DecodeError> {
         self.array(what).map(u128::from_le_bytes)
     }
 
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
         T::from_code(code).ok_or(DecodeError::Unknown { what, code })
     }
 
-    pub(super) fn count(&mut self, what: &'static str, max: usize) -> Result<usize, DecodeError> {
+    pub(crate) fn count(&mut self, what: &'static str, max: usize) -> Result<usize, DecodeError> {
         let count = usize::try_from(self.u32(what)?).unwrap_or(usize::MAX);
         match count <= max {
             true => Ok(count),
@@ -120,17 +120,32 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn text(&mut self, what: &'static str, max: usize) -> Result<&'a str, DecodeError> {
+    pub(crate) fn text(&mut self, what: &'static str, max: usize) -> Result<&'a str, DecodeError> {
         let length = self.count(what, max)?;
-        let (head, rest) = self
-            .rest
-            .split_at_checked(length)
-            .ok_or(DecodeError::Short(what))?;
-        self.rest = rest;
+        let head = self.bytes(what, length)?;
         std::str::from_utf8(head).map_err(|_| DecodeError::Invalid(what))
     }
 
-    pub(super) const fn end(&self) -> Result<(), DecodeError> {
+    /// Bytes without a number before them.
+    pub(crate) fn bytes(
+        &mut self,
+        what: &'static str,
+        count: usize,
+    ) -> Result<&'a [u8], DecodeError> {
+        let (head, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(DecodeError::Short(what))?;
+        self.rest = rest;
+        Ok(head)
+    }
+
+    /// How many bytes are left.
+    pub(crate) const fn left(&self) -> usize {
+        self.rest.len()
+    }
+
+    pub(crate) const fn end(&self) -> Result<(), DecodeError> {
         match self.rest.len() {
             0 => Ok(()),
             left => Err(DecodeError::Trailing(left)),

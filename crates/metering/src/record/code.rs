@@ -9,6 +9,7 @@ pub(super) enum Kind {
     EpochEnded = 2,
     ClockStepped = 3,
     BookInstalled = 4,
+    Carried = 5,
     Opened = 16,
     Entered = 17,
     Resized = 18,
@@ -20,11 +21,12 @@ pub(super) enum Kind {
     Closed = 24,
 }
 
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 14] = [
     Kind::EpochBegan,
     Kind::EpochEnded,
     Kind::ClockStepped,
     Kind::BookInstalled,
+    Kind::Carried,
     Kind::Opened,
     Kind::Entered,
     Kind::Resized,
@@ -43,6 +45,7 @@ impl Kind {
             Fact::EpochEnded => Self::EpochEnded,
             Fact::ClockStepped => Self::ClockStepped,
             Fact::BookInstalled(_) => Self::BookInstalled,
+            Fact::Carried(_) => Self::Carried,
             Fact::Session { fact, .. } => match fact {
                 SessionFact::Opened(_) => Self::Opened,
                 SessionFact::Entered(_) => Self::Entered,

@@ -9,7 +9,9 @@ use burstlet_model::{
 
 use super::bytes::Reader;
 use super::code::Kind;
-use super::fact::{Allocation, BookText, Fact, Gap, Opened, Pull, Restart, SessionFact, Used};
+use super::fact::{
+    Allocation, BookText, Carry, Fact, Gap, Opened, Pull, Restart, SessionFact, Used,
+};
 use super::{
     BOOK_BYTES_MAX, BootId, IMAGES_MAX, Moment, Record, SCHEMA, SessionId, TAGS_MAX, TEXT_BYTES_MAX,
 };
@@ -101,6 +103,10 @@ fn fact(from: &mut Reader<'_>, kind: Kind) -> Result<Fact, DecodeError> {
         Kind::EpochEnded => Ok(Fact::EpochEnded),
         Kind::ClockStepped => Ok(Fact::ClockStepped),
         Kind::BookInstalled => book(from),
+        Kind::Carried => Ok(Fact::Carried(Carry {
+            through: from.u64("last record")?,
+            hash: from.array("hash")?,
+        })),
         _ => {
             let uid = from.text("group uid", TEXT_BYTES_MAX)?;
             let uid = GroupUid::new(uid).map_err(|_| DecodeError::Invalid("group uid"))?;
@@ -146,9 +152,11 @@ fn session(from: &mut Reader<'_>, kind: Kind) -> Result<SessionFact, DecodeError
             reason: from.code("gap's reason")?,
         }),
         Kind::Closed => SessionFact::Closed(from.code("reason")?),
-        Kind::EpochBegan | Kind::EpochEnded | Kind::ClockStepped | Kind::BookInstalled => {
-            return Err(DecodeError::Invalid("kind"));
-        }
+        Kind::EpochBegan
+        | Kind::EpochEnded
+        | Kind::ClockStepped
+        | Kind::BookInstalled
+        | Kind::Carried => return Err(DecodeError::Invalid("kind")),
     })
 }
 

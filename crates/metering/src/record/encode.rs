@@ -56,6 +56,11 @@ fn fact(to: &mut Writer, fact: &Fact) -> Result<(), EncodeError> {
         Fact::EpochBegan { version } => to.text("version", version, TEXT_BYTES_MAX),
         Fact::EpochEnded | Fact::ClockStepped => Ok(()),
         Fact::BookInstalled(text) => book(to, text),
+        Fact::Carried(carry) => {
+            to.u64(carry.through);
+            to.raw(&carry.hash);
+            Ok(())
+        }
         Fact::Session { id, fact } => {
             to.text("group uid", id.uid.as_str(), TEXT_BYTES_MAX)?;
             to.u32(id.start);

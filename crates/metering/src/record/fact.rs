@@ -6,6 +6,7 @@ pub use burstlet_model::metering::{Close, GapReason, State};
 use burstlet_model::{BootTime, Bytes, ContainerName, GroupName, MilliCpu, WallTime};
 
 use super::SessionId;
+use crate::chain::Hash;
 
 /// A fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Fact {
     ClockStepped,
     /// A price book is in force from its date on.
     BookInstalled(BookText),
+    /// What segments came to is written down beside the chain; they may go.
+    Carried(Carry),
     /// Something about one session.
     Session {
         /// Which.
@@ -51,6 +54,15 @@ pub enum SessionFact {
     Missed(Gap),
     /// The last process is gone; nothing of the session follows but its final usage.
     Closed(Close),
+}
+
+/// What is carried on of segments, by its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carry {
+    /// The last record that it stands for.
+    pub through: u64,
+    /// The hash of what is carried on.
+    pub hash: Hash,
 }
 
 /// A price book as it was installed.
@@ -134,6 +146,22 @@ pub struct Used {
     pub net_sent: u64,
     /// The counters were read after the last process had gone: they are exact.
     pub is_final: bool,
+}
+
+impl Used {
+    /// The greater of each.
+    #[must_use]
+    pub fn join(&self, other: &Self) -> Self {
+        Self {
+            cpu_us: self.cpu_us.max(other.cpu_us),
+            memory_byte_ns: self.memory_byte_ns.max(other.memory_byte_ns),
+            memory_sampled_ns: self.memory_sampled_ns.max(other.memory_sampled_ns),
+            memory_peak: self.memory_peak.max(other.memory_peak),
+            net_received: self.net_received.max(other.net_received),
+            net_sent: self.net_sent.max(other.net_sent),
+            is_final: self.is_final || other.is_final,
+        }
+    }
 }
 
 /// What getting one image took.

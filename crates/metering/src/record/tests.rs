@@ -117,6 +117,8 @@ fn fact() -> impl Strategy<Value = Fact> {
         1 => "\\PC{0,9}".prop_map(|version| Fact::EpochBegan { version }),
         1 => Just(Fact::EpochEnded),
         1 => Just(Fact::ClockStepped),
+        1 => any::<(u64, [u8; 32])>()
+            .prop_map(|(through, hash)| Fact::Carried(Carry { through, hash })),
     ]
 }
 

@@ -287,15 +287,7 @@ impl Session {
     /// Totals only grow: where a reading says less than one before it, the larger stands.
     fn read(&mut self, new: Used, at: Stamp, odd: &mut Oddities) {
         let known = self.used();
-        let used = Used {
-            cpu_us: new.cpu_us.max(known.cpu_us),
-            memory_byte_ns: new.memory_byte_ns.max(known.memory_byte_ns),
-            memory_sampled_ns: new.memory_sampled_ns.max(known.memory_sampled_ns),
-            memory_peak: new.memory_peak.max(known.memory_peak),
-            net_received: new.net_received.max(known.net_received),
-            net_sent: new.net_sent.max(known.net_sent),
-            is_final: new.is_final || known.is_final,
-        };
+        let used = new.join(&known);
         if used == known && !self.readings.is_empty() {
             odd.late += 1;
             return;

@@ -260,6 +260,16 @@ impl Sums {
         );
     }
 
+    /// Sets a series.
+    pub(super) fn put(&mut self, series: Series, amount: Amount) {
+        self.0.insert(series, amount);
+    }
+
+    /// Every series.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Series, Amount)> {
+        self.0.iter().map(|(series, amount)| (series, *amount))
+    }
+
     /// Adds all of the other sums to these.
     pub(super) fn add(&mut self, other: Self) {
         for (series, amount) in other.0 {

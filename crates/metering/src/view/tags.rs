@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::record::{Fact, Record, SessionFact};
+
 /// Tags that may become labels.
 pub const TAG_LABELS_MAX: usize = 5;
 /// Values of one tag that are told apart; later ones are counted together.
@@ -26,6 +28,38 @@ impl Tags {
                 .collect(),
             overflown: 0,
         }
+    }
+
+    /// Begins with the values that were seen before, of the tags that are labels now.
+    pub(super) fn begin_with(&mut self, before: &[(String, Vec<String>)], overflown: u64) {
+        for (tag, values) in before {
+            if let Some(seen) = self.seen.get_mut(tag) {
+                seen.extend(values.iter().take(TAG_VALUES_MAX).cloned());
+            }
+        }
+        self.overflown = overflown;
+    }
+
+    /// Every tag with the values seen so far.
+    pub(super) fn seen(&self) -> Vec<(String, Vec<String>)> {
+        let values = |seen: &BTreeSet<String>| seen.iter().cloned().collect();
+        let all = self.seen.iter();
+        all.map(|(tag, seen)| (tag.clone(), values(seen))).collect()
+    }
+
+    /// How many sessions of these records have a value beyond the bound.
+    pub(super) fn overflows_of(&self, records: &[Record]) -> u64 {
+        let mut again = self.clone();
+        for record in records {
+            if let Fact::Session {
+                fact: SessionFact::Opened(opened),
+                ..
+            } = &record.fact
+            {
+                again.note(&opened.tags);
+            }
+        }
+        again.overflown.saturating_sub(self.overflown)
     }
 
     /// Takes note of a new session's tags.

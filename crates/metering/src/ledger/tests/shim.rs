@@ -25,6 +25,9 @@ pub(super) enum Op {
         from: String,
         to: String,
     },
+    Retire {
+        name: String,
+    },
     /// Records up to this one were acknowledged.
     Acknowledged(u64),
 }
@@ -128,6 +131,17 @@ impl Storage for Disk {
         Ok(())
     }
 
+    fn retire(&mut self, name: &str, archive: bool) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        let file = state.files.remove(name).ok_or(io::ErrorKind::NotFound)?;
+        if archive {
+            state.files.insert(format!("archive/{name}"), file);
+        }
+        let name = name.to_owned();
+        state.log.push(Op::Retire { name });
+        Ok(())
+    }
+
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.0.lock().unwrap();
         let file = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
@@ -158,6 +172,10 @@ pub(super) fn after(log: &[Op], lost: Lost) -> (BTreeMap<String, Vec<u8>>, u64) 
                 assert!(unsynced.iter().all(|write| write.0 != from));
                 let file = files.remove(&from).unwrap();
                 files.insert(to, file);
+            }
+            Op::Retire { name } => {
+                files.remove(&name).unwrap();
+                unsynced.retain(|write| write.0 != name);
             }
             Op::Acknowledged(seq) => acknowledged = seq,
         }
