@@ -89,13 +89,7 @@ impl Config {
     /// Checks what no single value can know.
     fn check(&self) -> Result<(), String> {
         self.api.tls()?;
-        if let Some(listen) = self.admin.listen.0
-            && !listen.ip().is_loopback()
-        {
-            return Err(format!(
-                "[admin] listen = \"{listen}\" must be a loopback address"
-            ));
-        }
+        self.admin.check()?;
         self.billing.check()?;
         if self.images.gc_low_percent > self.images.gc_high_percent {
             return Err("[images] gc_low_percent is above gc_high_percent".to_owned());

@@ -1,7 +1,10 @@
 //! The admin port: routes over HTTP/1.1 for the operator and for Prometheus, and the pages that
 //! others bring.
 //!
-//! It answers whoever reaches it, so the caller binds it to loopback, or knows why not.
+//! Without a [`Guard`] it answers whoever reaches it, so the caller binds it to loopback then. How the
+//! agent is may be known to everybody; metrics are for who has the token.
+
+mod guard;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -11,22 +14,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub use guard::{Guard, GuardError, TOKEN_CHARACTERS_MIN};
 
 use crate::{Health, Item, Readiness, Registry};
 
 /// Connections at a time; more wait in the kernel's queue.
 pub const CONNECTIONS_MAX: usize = 64;
+/// How long a client may take for a TLS handshake.
+pub const HANDSHAKE_SECONDS_MAX: u64 = 10;
 /// How long a client may take to send a request's head.
 pub const HEAD_READ_SECONDS_MAX: u64 = 10;
 /// How long open connections get to end at shutdown.
@@ -77,10 +88,13 @@ pub struct Admin {
     pub health: Health,
     /// For their own routes.
     pub pages: Vec<Page>,
+    /// Who is let in.
+    pub guard: Guard,
 }
 
 /// Serves until `shutdown` completes, then gives open connections a moment to end.
 pub async fn serve(admin: Admin, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+    let acceptor = admin.guard.acceptor();
     let service = TowerToHyperService::new(router(admin));
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
@@ -92,9 +106,15 @@ pub async fn serve(admin: Admin, listener: TcpListener, shutdown: impl Future<Ou
             next = next_connection(&listener, &slots) => next,
         };
         let (service, stopping) = (service.clone(), stopping.clone());
+        let acceptor = acceptor.clone();
         tasks.spawn(async move {
             let _slot = slot;
-            serve_connection(stream, service, stopping).await;
+            let Some(acceptor) = acceptor else {
+                return serve_connection(stream, service, stopping).await;
+            };
+            if let Some(stream) = shake_hands(&acceptor, stream).await {
+                serve_connection(stream, service, stopping).await;
+            }
         });
     }
     tasks.close();
@@ -121,8 +141,20 @@ async fn pause_after(fault: &io::Error) {
     tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MILLISECONDS)).await;
 }
 
+async fn shake_hands(acceptor: &TlsAcceptor, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    let limit = Duration::from_secs(HANDSHAKE_SECONDS_MAX);
+    match tokio::time::timeout(limit, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(fault)) => {
+            tracing::debug!(%fault, "a TLS handshake on the admin port failed");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
 async fn serve_connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     service: TowerToHyperService<Router>,
     stopping: CancellationToken,
 ) {
@@ -149,13 +181,29 @@ fn router(admin: Admin) -> Router {
         let Page { path, render } = page;
         router.route(path, get(move |headers: HeaderMap| show(render, headers)))
     });
+    let guard = admin.guard.clone();
+    let admit = move |request: Request, next: Next| {
+        let is_admitted = guard.admits(request.headers());
+        async move {
+            match is_admitted {
+                true => next.run(request).await,
+                false => refused(),
+            }
+        }
+    };
+    let guarded = Router::new().route("/metrics", get(metrics));
+    let guarded = guarded.with_state(admin.clone()).merge(pages);
     Router::new()
         .route("/livez", get(livez))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
         .with_state(admin)
-        .merge(pages)
+        .merge(guarded.route_layer(middleware::from_fn(admit)))
+}
+
+fn refused() -> Response {
+    let how = [(header::WWW_AUTHENTICATE, "Bearer")];
+    (StatusCode::UNAUTHORIZED, how).into_response()
 }
 
 type Parameters = Query<HashMap<String, String>>;

@@ -76,12 +76,35 @@ impl Api {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Admin {
     pub(crate) listen: Listen,
+    pub(crate) cert_file: OptionalPath,
+    pub(crate) key_file: OptionalPath,
+    pub(crate) token_file: OptionalPath,
 }
 
 impl Default for Admin {
     fn default() -> Self {
         Self {
             listen: Listen(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 7410)))),
+            cert_file: OptionalPath::default(),
+            key_file: OptionalPath::default(),
+            token_file: OptionalPath::default(),
+        }
+    }
+}
+
+impl Admin {
+    /// Checks what no single value can know.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let (has_cert, has_key) = (self.cert_file.0.is_some(), self.key_file.0.is_some());
+        if has_cert != has_key {
+            return Err("[admin] cert_file and key_file belong together".to_owned());
+        }
+        let is_guarded = has_cert && self.token_file.0.is_some();
+        match self.listen.0 {
+            Some(listen) if !listen.ip().is_loopback() && !is_guarded => Err(format!(
+                "[admin] listen = \"{listen}\" must be a loopback address, or have cert_file, key_file and token_file"
+            )),
+            _ => Ok(()),
         }
     }
 }

@@ -101,6 +101,14 @@ fn errors_name_their_place() {
             "configuration: [admin] listen",
         ),
         (
+            "[admin]\nlisten = \"0.0.0.0:1\"\ncert_file = \"/c\"\nkey_file = \"/k\"",
+            "configuration: [admin] listen",
+        ),
+        (
+            "[admin]\ncert_file = \"/c\"",
+            "configuration: [admin] cert_file and key_file",
+        ),
+        (
             "[registries.\"r.io\"]\nusername = \"me\"",
             "configuration: [registries.\"r.io\"] username and",
         ),

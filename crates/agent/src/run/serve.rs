@@ -10,13 +10,13 @@ use burstlet_metering::ledger::Inspected;
 use burstlet_model::Secret;
 use burstlet_model::spec::ResourceList;
 use burstlet_supervisor::Groups;
-use burstlet_telemetry::admin::{self, Admin};
+use burstlet_telemetry::admin::{self, Admin, Guard};
 use burstlet_telemetry::{BuildInfo, Health, Readiness, Registry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::billing;
-use crate::config::{Config, ServerTls};
+use crate::config::{self, Config, ServerTls};
 use crate::host::RealHost;
 use crate::machine::{self, Machine};
 use crate::metering;
@@ -74,12 +74,13 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
         served
     };
     let administering = async {
-        if let Some(listener) = admin {
+        if let Some((listener, guard)) = admin {
             let shown = Admin {
                 registry,
                 readiness,
                 health,
                 pages,
+                guard,
             };
             admin::serve(shown, listener, shutdown.cancelled()).await;
         }
@@ -154,12 +155,29 @@ async fn tls_door(given: &ServerTls) -> anyhow::Result<Door> {
     Ok(Door::Tcp(listener, tls))
 }
 
-async fn bind_admin(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+async fn bind_admin(config: &Config) -> anyhow::Result<Option<(TcpListener, Guard)>> {
     let Some(address) = config.admin.listen.0 else {
         return Ok(None);
     };
+    let guard = guard(&config.admin)?;
     let listener = TcpListener::bind(address).await;
     let listener = listener.with_context(|| format!("listen at {address} ([admin] listen)"))?;
     tracing::info!(address = ?listener.local_addr().ok(), "serving the admin port");
-    Ok(Some(listener))
+    Ok(Some((listener, guard)))
+}
+
+/// What the operator configured of who may see the admin port.
+fn guard(admin: &config::Admin) -> anyhow::Result<Guard> {
+    let read =
+        |path: &Path| std::fs::read(path).with_context(|| format!("read {}", path.display()));
+    let mut guard = Guard::default();
+    if let (Some(cert), Some(key)) = (&admin.cert_file.0, &admin.key_file.0) {
+        guard = guard.with_tls(&read(cert)?, &read(key)?)?;
+    }
+    if let Some(path) = &admin.token_file.0 {
+        let token = String::from_utf8_lossy(&read(path)?).trim().to_owned();
+        let place = || format!("read the token in {}", path.display());
+        guard = guard.with_token(&token).with_context(place)?;
+    }
+    Ok(guard)
 }

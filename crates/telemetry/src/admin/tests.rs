@@ -15,6 +15,10 @@ struct Running {
 }
 
 async fn running() -> Running {
+    guarded_by(Guard::default()).await
+}
+
+async fn guarded_by(guard: Guard) -> Running {
     let admin = Admin {
         registry: Registry::new(BuildInfo {
             program: "test",
@@ -32,6 +36,7 @@ async fn running() -> Running {
             }),
             page("/metrics/broken", |_| None),
         ],
+        guard,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -142,6 +147,84 @@ async fn metrics_have_the_content_type_that_prometheus_expects() {
     );
     assert!(body.contains("process_resident_memory_bytes"), "{body}");
     assert_eq!(get(running.address, "/other").await.0, 404);
+}
+
+#[tokio::test]
+async fn metrics_are_for_who_has_the_token() {
+    let guard = Guard::default().with_token("0123456789abcdef").unwrap();
+    let running = guarded_by(guard).await;
+    let at = running.address;
+    for path in ["/metrics", "/metrics/made"] {
+        let (code, head, _) = get(at, path).await;
+        assert_eq!(code, 401, "{path}");
+        assert!(head.contains("www-authenticate: bearer"), "{head}");
+        for wrong in [
+            "Bearer 0123456789abcdeF",
+            "Basic 0123456789abcdef",
+            "0123456789abcdef",
+        ] {
+            let asked = format!("{path} authorization: {wrong}\r\n");
+            assert_eq!(get(at, &asked).await.0, 401, "{asked}");
+        }
+        let asked = format!("{path} authorization: bearer 0123456789abcdef\r\n");
+        assert_eq!(get(at, &asked).await.0, 200, "{asked}");
+    }
+    check(at, "/livez", 200, "ok\n").await;
+    assert_eq!(get(at, "/other").await.0, 404);
+}
+
+#[test]
+fn what_cannot_guard_is_refused() {
+    for token in ["", "short", "0123456789abcde ", "0123456789\n0123456789"] {
+        assert!(Guard::default().with_token(token).is_err(), "{token:?}");
+    }
+    let pair = rcgen::generate_simple_self_signed(["admin".to_owned()]).unwrap();
+    let (chain, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+    let other = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let guard =
+        |chain: &str, key: &str| Guard::default().with_tls(chain.as_bytes(), key.as_bytes());
+    guard(&chain, &key).unwrap();
+    assert!(matches!(guard("", &key), Err(GuardError::NoCertificate)));
+    assert!(matches!(
+        guard(&chain, "nothing"),
+        Err(GuardError::Pem { .. })
+    ));
+    assert!(matches!(guard(&chain, &other), Err(GuardError::Tls(_))));
+}
+
+/// In the clear nothing is told; a client that begins no handshake holds up nobody.
+#[tokio::test]
+async fn with_a_certificate_nothing_is_told_in_the_clear() {
+    let pair = rcgen::generate_simple_self_signed(["admin".to_owned()]).unwrap();
+    let (chain, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+    let guard = Guard::default().with_tls(chain.as_bytes(), key.as_bytes());
+    let running = guarded_by(guard.unwrap()).await;
+    let silent = TcpStream::connect(running.address).await.unwrap();
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let request = b"GET /livez HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    // An alert, or an end.
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(pair.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+    let stream = TcpStream::connect(running.address).await.unwrap();
+    let name = "admin".try_into().unwrap();
+    let mut stream = connector.connect(name, stream).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    drop(silent);
 }
 
 #[tokio::test]
