@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::cluster::Cluster;
+use crate::kubectl::Kubectl;
 use crate::node::{Node, ask, ask_as};
 use crate::pods::{pod, running};
 
@@ -67,55 +68,72 @@ pub(crate) fn it_shows_numbers(cluster: &Cluster, _: &Node) {
     let probe = "    livenessProbe: {exec: {command: ['true']}, periodSeconds: 1}\n";
     admin.apply(&pod("busy", "while true; do true; done", probe));
     running(&admin, "busy");
-    let ask = |path: &str| ask(&admin, path).unwrap();
-    let json = |path: &str| -> Value { serde_json::from_str(&ask(path)).unwrap() };
-    let labels = "{container=\"main\",namespace=\"default\",pod=\"busy\"}";
+    resource(&admin);
+    metrics(&admin);
+    lists(&admin);
+    admin.run(&["delete", "pod", "busy"]);
+}
+
+fn page(admin: &Kubectl, path: &str) -> String {
+    ask(admin, path).unwrap()
+}
+
+fn document(admin: &Kubectl, path: &str) -> Value {
+    serde_json::from_str(&page(admin, path)).unwrap()
+}
+
+fn resource(admin: &Kubectl) {
+    let labels = "{container=\"main\",namespace=\"default\",pod=\"busy\"} ";
+    let cpu = format!("container_cpu_usage_seconds_total{labels}");
+    let used = |line: &str| {
+        let seconds = line.strip_prefix(&cpu);
+        seconds.is_some_and(|seconds| !seconds.starts_with("0.0"))
+    };
     admin.wait_for("processor time is counted", || {
-        let page = ask("/metrics/resource");
-        let mut lines = page.lines();
-        let cpu = format!("container_cpu_usage_seconds_total{labels} ");
-        lines.any(|line| {
-            line.strip_prefix(&cpu)
-                .is_some_and(|rest| !rest.starts_with("0.0"))
-        })
+        page(admin, "/metrics/resource").lines().any(used)
     });
-    let resource = ask("/metrics/resource");
+    let resource = page(admin, "/metrics/resource");
     for name in [
         "container_memory_working_set_bytes",
         "container_start_time_seconds",
     ] {
-        assert!(resource.contains(&format!("{name}{labels} ")), "{resource}");
+        assert!(resource.contains(&format!("{name}{labels}")), "{resource}");
     }
     assert!(resource.contains("\nnode_cpu_usage_seconds_total "));
     assert!(resource.contains("\nresource_scrape_error 0\n"));
-    let cadvisor = ask("/metrics/cadvisor");
+}
+
+fn metrics(admin: &Kubectl) {
+    let cadvisor = page(admin, "/metrics/cadvisor");
     let counted = "container_cpu_usage_seconds_total{container=\"main\",cpu=\"total\",";
     assert!(cadvisor.contains(counted), "{cadvisor}");
-    assert!(ask("/metrics").contains("\nburstlet_build_info{"));
-    assert!(ask("/metrics/billing").contains("# TYPE "));
+    assert!(page(admin, "/metrics").contains("\nburstlet_build_info{"));
+    assert!(page(admin, "/metrics/billing").contains("# TYPE "));
+    let counted = |line: &str| line.contains("result=\"successful\"") && !line.ends_with(" 0");
     admin.wait_for("probes are counted", || {
-        let page = ask("/metrics/probes");
-        let counted = |line: &str| line.contains("result=\"successful\"") && !line.ends_with(" 0");
-        page.lines().any(counted)
+        page(admin, "/metrics/probes").lines().any(counted)
     });
+}
+
+fn lists(admin: &Kubectl) {
     let named = |list: &Value| {
         let pods = list["items"].as_array().unwrap().clone();
         let mut pods = pods.into_iter();
         pods.find(|pod| pod["metadata"]["name"] == "busy").unwrap()
     };
-    let listed = named(&json("/pods"));
-    assert_eq!(listed["status"]["phase"], "Running");
-    let runs = named(&json("/runningpods/"));
+    admin.wait_for("the pod is listed as running", || {
+        named(&document(admin, "/pods"))["status"]["phase"] == "Running"
+    });
+    let runs = named(&document(admin, "/runningpods/"));
     assert_eq!(runs["spec"]["containers"][0]["name"], "main");
     admin.wait_for("the rate of processor time is known", || {
-        let summary = json("/stats/summary");
-        let pods = summary["pods"].as_array().unwrap();
-        let busy = pods.iter().find(|pod| pod["podRef"]["name"] == "busy");
-        let busy = busy.unwrap_or_else(|| panic!("{summary:#}"));
-        busy["containers"][0]["cpu"]["usageNanoCores"].as_u64() > Some(0)
+        let summary = document(admin, "/stats/summary");
+        let mut pods = summary["pods"].as_array().unwrap().iter();
+        let busy = pods.find(|pod| pod["podRef"]["name"] == "busy");
+        let rate = busy.map(|pod| &pod["containers"][0]["cpu"]["usageNanoCores"]);
+        rate.and_then(Value::as_u64) > Some(0)
     });
-    let configuration = json("/configz");
+    let configuration = document(admin, "/configz");
     let anonymous = &configuration["kubeletconfig"]["authentication"]["anonymous"]["enabled"];
     assert_eq!(*anonymous, Value::Bool(false));
-    admin.run(&["delete", "pod", "busy"]);
 }

@@ -4,7 +4,7 @@ mod condition;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -64,54 +64,64 @@ async fn join(
     groups: Groups<RealHost>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Of {
-        config,
-        rules,
-        machine,
-        registry,
-    } = of;
-    let Some(kubeconfig) = config.kubernetes.kubeconfig.0.clone() else {
+    let Some(kubeconfig) = of.config.kubernetes.kubeconfig.0.clone() else {
         return Ok(());
     };
-    let credentials = Credentials {
-        kubeconfig,
-        bootstrap_kubeconfig: config.kubernetes.bootstrap_kubeconfig.0.clone(),
-    };
-    let port = match config.kubernetes.listen.0 {
+    let port = match of.config.kubernetes.listen.0 {
         Some(address) => Some(Port::bind(address).await?),
         None => None,
     };
     let number = port.as_ref().map(Port::number).transpose()?;
-    let node = NodeConfig {
-        credentials,
-        node: facts(config, machine, number)?,
-        cluster: cluster(config),
-        policy: Arc::new(policy(rules.policy())),
-        allocatable: rules.allocatable(),
-    };
-    let host = Arc::clone(groups.host());
-    let of = Arc::clone(config);
-    let condition: Condition = Arc::new(move || condition::look(&of, &host));
+    let node = node(of, kubeconfig, number)?;
+    let condition = condition(of.config, &groups);
     let Some(port) = port else {
         let ended = burstlet_kube_node::run(node, groups, condition, None, shutdown).await;
         return ended.context(BE_A_NODE);
     };
-    let certificate = config.state_dir.join("kubelet-serving.pem");
-    let link = PortLink::new(&node.node, &certificate, machine::now().wall);
-    let link = link.context("make the certificate of the kubelet's port")?;
-    let served = kubelet::Of {
-        config,
-        node: node.node.name.clone(),
-        groups: groups.clone(),
-        registry: registry.clone(),
-        meter: groups.host().metering.meter().clone(),
-        link: link.clone(),
-    };
+    let served = served(of, &node.node, &groups)?;
+    let link = Some(served.link.clone());
     let serving = port.serve(served, shutdown.clone());
-    let running = burstlet_kube_node::run(node, groups, condition, Some(link), shutdown);
+    let running = burstlet_kube_node::run(node, groups, condition, link, shutdown);
     // It is large, and waited for from the bottom of the agent.
     let running = Box::pin(async { running.await.context(BE_A_NODE) });
     tokio::try_join!(serving, running).map(|_| ())
+}
+
+fn node(of: Of<'_>, kubeconfig: PathBuf, kubelet_port: Option<u16>) -> anyhow::Result<NodeConfig> {
+    let Of { config, rules, .. } = of;
+    Ok(NodeConfig {
+        credentials: Credentials {
+            kubeconfig,
+            bootstrap_kubeconfig: config.kubernetes.bootstrap_kubeconfig.0.clone(),
+        },
+        node: facts(config, of.machine, kubelet_port)?,
+        cluster: cluster(config),
+        policy: Arc::new(policy(rules.policy())),
+        allocatable: rules.allocatable(),
+    })
+}
+
+fn condition(config: &Arc<Config>, groups: &Groups<RealHost>) -> Condition {
+    let (config, host) = (Arc::clone(config), Arc::clone(groups.host()));
+    Arc::new(move || condition::look(&config, &host))
+}
+
+/// What the kubelet's port is given.
+fn served<'a>(
+    of: Of<'a>,
+    node: &NodeFacts,
+    groups: &Groups<RealHost>,
+) -> anyhow::Result<kubelet::Of<'a>> {
+    let certificate = of.config.state_dir.join("kubelet-serving.pem");
+    let link = PortLink::new(node, &certificate, machine::now().wall);
+    Ok(kubelet::Of {
+        config: of.config,
+        node: node.name.clone(),
+        groups: groups.clone(),
+        registry: of.registry.clone(),
+        meter: groups.host().metering.meter().clone(),
+        link: link.context("make the certificate of the kubelet's port")?,
+    })
 }
 
 /// The node's name in its cluster, or this host's.
