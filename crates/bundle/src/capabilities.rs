@@ -110,6 +110,12 @@ fn allowed(inputs: &Inputs<'_>) -> Result<Capabilities, BundleError> {
     };
     allowed.extend(added);
     allowed.retain(|capability| !dropped.contains(capability));
+    // In a user namespace the kernel makes no device; without one, `/dev` would be a place for it.
+    let makes_devices = allowed.contains(&Capability::Mknod) && !inputs.group.user_namespace;
+    if makes_devices && !inputs.facts.devices_listed {
+        let path = inputs.path("securityContext.capabilities.add");
+        return Err(BundleError::Devices { path });
+    }
     Ok(allowed)
 }
 

@@ -28,7 +28,7 @@ fn linux(inputs: &Inputs<'_>) -> Linux {
     let mut linux = Linux::default();
     linux
         .set_namespaces(Some(namespaces(inputs)))
-        .set_masked_paths(paths(restricted::masked(inputs.facts)))
+        .set_masked_paths(paths(restricted::masked(inputs)))
         .set_readonly_paths(paths(restricted::read_only()))
         .set_rootfs_propagation(Some("private".to_owned()))
         .set_resources(None)

@@ -60,6 +60,14 @@ pub enum BundleError {
         /// The name.
         name: String,
     },
+    /// Device nodes that nothing would keep from being opened.
+    #[error(
+        "{path}: MKNOD needs a user namespace, or cgroups that list devices, which this machine's do not: a device of the host could be opened"
+    )]
+    Devices {
+        /// The field.
+        path: String,
+    },
     /// A kernel parameter that would reach beyond the group, or that is no parameter.
     #[error("{path}: the sysctl {name:?} is refused: {rule}")]
     Sysctl {
@@ -83,7 +91,9 @@ impl BundleError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Root { .. } | Self::NoFact { .. } => ErrorKind::FailedPrecondition,
+            Self::Root { .. } | Self::NoFact { .. } | Self::Devices { .. } => {
+                ErrorKind::FailedPrecondition
+            }
             Self::Seccomp(error) => error.kind(),
             Self::Oci(_) => ErrorKind::Internal,
             Self::NoCommand { .. }

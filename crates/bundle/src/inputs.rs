@@ -66,6 +66,8 @@ pub struct Facts {
     /// The lowest `oom_score_adj` that the starter of containers may set: its own, if it lacks
     /// `CAP_SYS_RESOURCE`.
     pub oom_score_min: i32,
+    /// Whether cgroups refuse to open a device that is not on a container's list.
+    pub devices_listed: bool,
     /// Paths below `/sys` that differ from host to host and tell of others' work, to be hidden:
     /// the `thermal_throttle` directories of the processors.
     pub masked_paths: Vec<String>,

@@ -32,7 +32,7 @@ pub use container::container_spec;
 pub use error::BundleError;
 pub use inputs::{Facts, ImageDefaults, Inputs, User, stop_signal, user_to_resolve};
 pub use process::{ExecCommand, exec_process};
-pub use sysctls::group_sysctls;
+pub use sysctls::{HostIds, group_sysctls};
 
 #[cfg(test)]
 mod tests;

@@ -28,26 +28,35 @@ const NETWORK: &str = "net.";
 /// `ping` and bind low ports, for which the capabilities would give much more.
 const PORTS: (&str, &str) = ("net.ipv4.ip_unprivileged_port_start", "0");
 const PING: &str = "net.ipv4.ping_group_range";
-const PING_NAMESPACE: &str = "0 65535";
-const PING_HOST: &str = "0 2147483647";
+/// As many ids as the kernel takes; a group with ids of its own has fewer.
+const PING_ALL: &str = "0 2147483647";
 
 const VALUE_BYTES_MAX: usize = 256;
 
-/// The parameters to set when the group's namespaces are made.
+/// The host's ids of a group with a user namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostIds {
+    /// What the group's id 0 is on the host.
+    pub base: u32,
+    /// How many there are.
+    pub len: u32,
+}
+
+/// The parameters to set when the group's namespaces are made. They are set by somebody with the
+/// host's ids, and the kernel takes ids in a value for ids of whoever writes it: so such values are
+/// given in the host's, `ids`, which a group without a user namespace does not have.
 ///
 /// # Errors
 /// A parameter is not the group's own, or is not one.
-pub fn group_sysctls(group: &GroupSpec) -> Result<BTreeMap<String, String>, BundleError> {
+pub fn group_sysctls(
+    group: &GroupSpec,
+    ids: Option<HostIds>,
+) -> Result<BTreeMap<String, String>, BundleError> {
     let own_network = !group.network.host_network;
     let mut sysctls = BTreeMap::new();
     if own_network {
-        let ping = if group.user_namespace {
-            PING_NAMESPACE
-        } else {
-            PING_HOST
-        };
         sysctls.insert(PORTS.0.to_owned(), PORTS.1.to_owned());
-        sysctls.insert(PING.to_owned(), ping.to_owned());
+        sysctls.insert(PING.to_owned(), PING_ALL.to_owned());
     }
     for (index, sysctl) in group.security.sysctls.iter().enumerate() {
         check(sysctl, own_network).map_err(|rule| BundleError::Sysctl {
@@ -57,7 +66,23 @@ pub fn group_sysctls(group: &GroupSpec) -> Result<BTreeMap<String, String>, Bund
         })?;
         sysctls.insert(sysctl.name.clone(), sysctl.value.clone());
     }
+    if let (Some(ids), Some(range)) = (ids, sysctls.get_mut(PING)) {
+        *range = in_host_ids(range, ids);
+    }
     Ok(sysctls)
+}
+
+/// A range of ids, without those that the group does not have. What is no range is left for the
+/// kernel to refuse.
+fn in_host_ids(range: &str, ids: HostIds) -> String {
+    let bounds: Result<Vec<u32>, _> = range.split_whitespace().map(str::parse).collect();
+    match bounds.as_deref() {
+        Ok([low, high]) => {
+            let on_host = |id: u32| u64::from(ids.base) + u64::from(id.min(ids.len - 1));
+            format!("{} {}", on_host(*low), on_host(*high))
+        }
+        _ => range.to_owned(),
+    }
 }
 
 fn check(sysctl: &Sysctl, own_network: bool) -> Result<(), &'static str> {
@@ -101,7 +126,7 @@ mod tests {
             name: name.to_owned(),
             value: value.to_owned(),
         }];
-        group_sysctls(&fixture.group).map_err(|error| error.to_string())
+        group_sysctls(&fixture.group, None).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -193,11 +218,32 @@ mod tests {
     #[test]
     fn defaults_give_way() {
         let fixture = Fixture::new();
-        let defaults = group_sysctls(&fixture.group).unwrap();
-        assert_eq!(defaults.get(PING).unwrap(), PING_NAMESPACE);
+        let defaults = group_sysctls(&fixture.group, None).unwrap();
+        assert_eq!(defaults.get(PING).unwrap(), PING_ALL);
         assert_eq!(with(PING, "1 0", false).unwrap().get(PING).unwrap(), "1 0");
         let mut host = Fixture::new();
         host.group.network.host_network = true;
-        assert!(group_sysctls(&host.group).unwrap().is_empty());
+        assert!(group_sysctls(&host.group, None).unwrap().is_empty());
+    }
+
+    #[test]
+    fn ids_are_those_of_who_sets_them() {
+        let ids = HostIds {
+            base: 70_000,
+            len: 65_536,
+        };
+        let mut fixture = Fixture::new();
+        let range = |group: &GroupSpec| group_sysctls(group, Some(ids)).unwrap()[PING].clone();
+        assert_eq!(range(&fixture.group), "70000 135535");
+        for (value, expected) in [
+            ("5 100", "70005 70100"),
+            ("1 0", "70001 70000"),
+            ("0 4294967295", "70000 135535"),
+            ("all", "all"),
+        ] {
+            let (name, value) = (PING.to_owned(), value.to_owned());
+            fixture.group.security.sysctls = vec![Sysctl { name, value }];
+            assert_eq!(range(&fixture.group), expected);
+        }
     }
 }

@@ -52,8 +52,8 @@ pub struct GroupPlan {
     /// Whether the containers see each other's processes.
     #[serde(default)]
     pub share_process_namespace: bool,
-    /// Sysctls of the group's network and IPC namespaces, by dotted name. The caller has checked
-    /// them against its list of safe ones.
+    /// Sysctls of the group's network and IPC namespaces, by dotted name; ids in them are the
+    /// host's. The caller has checked them against its list of safe ones.
     #[serde(default)]
     pub sysctls: BTreeMap<String, String>,
     /// The group's directory below the state directory. Exit records go to `exits/` in it.

@@ -159,6 +159,7 @@ fn facts(of: &Ingredients<'_>) -> Facts {
         shm: None,
         memory: host.memory,
         oom_score_min: host.oom_score_min,
+        devices_listed: of.parts.cgroups.capabilities().device_list,
         masked_paths: host.masked_paths.clone(),
     }
 }

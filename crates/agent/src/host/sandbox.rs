@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use burstlet_bundle::{HostIds, group_sysctls};
 use burstlet_cgroup::{Devices, JoinPaths, Limits};
 use burstlet_image::remove_tree;
 use burstlet_model::spec::{GroupSpec, Protocol};
@@ -53,7 +54,7 @@ impl RealHost {
         let id_base = self
             .blocking(move |parts| prepare(parts, &of, &for_disk))
             .await?;
-        let plan = self.group_plan(group, &spec, id_base);
+        let plan = self.group_plan(group, &spec, id_base)?;
         // All to their end: what goes on behind a failure would undo its tidying up.
         let (connected, leased, settled) = tokio::join!(
             self.launcher.create_group(plan),
@@ -139,15 +140,20 @@ impl RealHost {
             .map_err(|error| fail(error.kind(), SANDBOX, &error))
     }
 
-    fn group_plan(&self, group: &Group, spec: &GroupSpec, id_base: u32) -> GroupPlan {
-        let sysctls = spec
-            .security
-            .sysctls
-            .iter()
-            .map(|s| (s.name.clone(), s.value.clone()))
-            .collect();
+    fn group_plan(
+        &self,
+        group: &Group,
+        spec: &GroupSpec,
+        id_base: u32,
+    ) -> Result<GroupPlan, HostError> {
+        let ids = spec.user_namespace.then_some(HostIds {
+            base: id_base,
+            len: IDS_PER_GROUP,
+        });
+        let sysctls =
+            group_sysctls(spec, ids).map_err(|error| fail(error.kind(), SANDBOX, &error))?;
         let host_network = spec.network.host_network;
-        GroupPlan {
+        Ok(GroupPlan {
             uid: group.uid.clone(),
             hostname: spec.hostname.clone(),
             domainname: None,
@@ -164,7 +170,7 @@ impl RealHost {
             sysctls,
             dir: group.layout.dir().to_owned(),
             cgroup: Some(cgroup_entry(self.cgroups.keeper(&group.uid).join_paths())),
-        }
+        })
     }
 
     pub(super) async fn end_sandbox(&self, uid: &GroupUid) -> Result<(), HostError> {

@@ -183,6 +183,44 @@ fn stop_signals() {
 }
 
 #[test]
+fn devices_are_made_only_where_they_cannot_be_opened() {
+    for (user_namespace, devices_listed, allowed) in [
+        (true, true, true),
+        (true, false, true),
+        (false, true, true),
+        (false, false, false),
+    ] {
+        for (capability, may) in [("MKNOD", allowed), ("ALL", allowed), ("NET_RAW", true)] {
+            let mut fixture = Fixture::new();
+            fixture.group.user_namespace = user_namespace;
+            fixture.facts.devices_listed = devices_listed;
+            let added = &mut fixture.container_mut().security.capabilities.add;
+            added.insert(capability.to_owned());
+            let made = container_spec(&fixture.inputs());
+            let fault = made.err().map(|error| error.to_string());
+            assert_eq!(fault.is_none(), may, "{capability}: {fault:?}");
+            if let Some(fault) = fault {
+                assert!(fault.contains("capabilities.add: MKNOD"), "{fault}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_only_root_may_read_is_hidden_from_the_hosts_root() {
+    for (user_namespace, hidden) in [(true, false), (false, true)] {
+        let mut fixture = Fixture::new();
+        fixture.group.user_namespace = user_namespace;
+        let spec = container_spec(&fixture.inputs()).unwrap();
+        let masked = spec.linux().as_ref().unwrap().masked_paths().clone();
+        let masked = masked.unwrap();
+        assert!(masked.iter().any(|path| path == "/proc/kcore"));
+        let found = masked.iter().any(|path| path == "/proc/kpageflags");
+        assert_eq!(found, hidden, "{masked:?}");
+    }
+}
+
+#[test]
 fn capability_sets() {
     let default: BTreeSet<&str> = DEFAULT_CAPABILITIES.into();
     let with = |more: &[&'static str]| {
