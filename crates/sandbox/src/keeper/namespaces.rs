@@ -5,7 +5,7 @@
 //! join them gets them as `/proc/self/fd/N`, since descriptors are inherited over forks.
 //!
 //! ```text
-//! keeper ── fork(NEWUSER) ──► holder
+//! keeper ── fork(NEWUSER) ──► holder        in the name of the group's root
 //!   writes its id maps          waits
 //!   ── go ──────────────────►   becomes root inside, unshares ipc, uts, net; names the host;
 //!                               forks the group's first process, if its processes are shared
@@ -18,10 +18,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 
+use caps::CapSet;
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
-use nix::unistd::{Gid, Pid, Uid, setresgid, setresuid};
+use nix::unistd::{Gid, Pid, Uid, seteuid, setresgid, setresuid};
 
 use super::first;
 use crate::plan::{GroupPlan, IdRange, NetworkNamespace};
@@ -66,16 +68,8 @@ impl Namespaces {
     /// and connections made as from inside.
     pub(super) fn create(plan: &GroupPlan) -> Result<Self, NamespaceError> {
         let (ours, theirs) = UnixStream::pair().map_err(step("make a channel to the holder"))?;
-        let namespaces = if plan.user.is_some() {
-            libc::CLONE_NEWUSER
-        } else {
-            0
-        };
-        let options = ForkOptions {
-            namespaces,
-            ..ForkOptions::default()
-        };
-        let holder = match fork(&options).map_err(step("fork the holder of the namespaces"))? {
+        let forked = fork_holder(plan.user).map_err(step("fork the holder of the namespaces"))?;
+        let holder = match forked {
             Fork::Child => {
                 drop(ours);
                 hold(plan, theirs);
@@ -204,6 +198,32 @@ fn set_sysctl(name: &str, value: &str) -> io::Result<()> {
     }
     fs::write(format!("/proc/sys/{}", name.replace('.', "/")), value)
         .map_err(|error| io::Error::new(error.kind(), format!("{name} = {value:?}: {error}")))
+}
+
+/// Forks the holder, into a user namespace of its own if the group has one. That is made in the
+/// name of the group's root: what the kernel counts for the user who made a user namespace (watchers
+/// of files, message queues, pending signals) would else be the host's root's, and one group could
+/// use it up for all. The capabilities stay, since a host may ask for them to make one.
+fn fork_holder(user: Option<IdRange>) -> io::Result<Fork> {
+    let Some(range) = user else {
+        return fork(&ForkOptions::default());
+    };
+    let options = ForkOptions {
+        namespaces: libc::CLONE_NEWUSER,
+        ..ForkOptions::default()
+    };
+    // Changing the user hides a process from its own user; this one changes back.
+    let visible = prctl::get_dumpable()?;
+    seteuid(Uid::from_raw(range.host_base))?;
+    let forked = caps::read(None, CapSet::Permitted)
+        .and_then(|all| caps::set(None, CapSet::Effective, &all))
+        .map_err(io::Error::other)
+        .and_then(|()| fork(&options));
+    if !matches!(forked, Ok(Fork::Child)) {
+        seteuid(Uid::from_raw(0))?;
+        prctl::set_dumpable(visible)?;
+    }
+    forked
 }
 
 /// The holder: makes the namespaces, tells the first process's number, and waits for its end.
