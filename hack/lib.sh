@@ -83,3 +83,13 @@ build_programs() {
     install -m 755 "$out/$launcher_target/launcher/burstlet-launcher" "$out/$profile/burstlet-launcher"
     programs=$out/$profile
 }
+
+# Builds what the privileged suite runs in its containers, static since their images hold nothing
+# else, and puts it beside the programs.
+#   build_incontainer DIRECTORY
+build_incontainer() {
+    local out
+    out=${CARGO_TARGET_DIR:-$root/target}
+    cargo build --profile launcher --target "$launcher_target" -p burstlet-incontainer
+    install -m 755 "$out/$launcher_target/launcher/burstlet-incontainer" "$1/burstlet-incontainer"
+}

@@ -13,6 +13,7 @@ mod programs;
 
 use std::fs;
 use std::io::{Read, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -26,7 +27,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 pub use person::Person;
-pub use programs::{Outcome, command, repository, sample_image};
+pub use programs::{Outcome, command, program, repository, sample_image};
 
 /// How long anything may take that should take milliseconds: the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -132,10 +133,22 @@ impl Agent {
         format!(
             "state_dir = \"{path}/state\"\nrun_dir = \"{path}/run\"\ncgroup_root = \"bt{number}\"\n\
              [admin]\nlisten = \"127.0.0.1:0\"\n\
-             [network]\nbridge = \"bt{number}\"\nsubnet = \"10.{}.{}.0/24\"\n{network}\n{more}\n",
-            200 + number / 250 % 40,
-            number % 250,
+             [network]\nbridge = \"bt{number}\"\nsubnet = \"{}/24\"\n{network}\n{more}\n",
+            self.address_of(0),
         )
+    }
+
+    /// An address of the agent's subnet.
+    fn address_of(&self, last: u8) -> Ipv4Addr {
+        let number = self.number();
+        let part = |number: u32| u8::try_from(number).unwrap();
+        Ipv4Addr::new(10, part(200 + number / 250 % 40), part(number % 250), last)
+    }
+
+    /// The host's address on the agent's bridge.
+    #[must_use]
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.address_of(1)
     }
 
     /// The address of the agent's socket, as clients name it.

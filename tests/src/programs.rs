@@ -39,7 +39,8 @@ pub fn command(name: &str) -> Command {
 
 /// A program under test: from `BURSTLET_TEST_PROGRAMS`, else from the directory that this test was
 /// built into.
-fn program(name: &str) -> PathBuf {
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
     let directory = std::env::var_os("BURSTLET_TEST_PROGRAMS")
         .map(PathBuf::from)
         .unwrap_or_else(|| {

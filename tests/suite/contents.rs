@@ -74,7 +74,7 @@ fn secrets_are_on_no_disk_but_in_the_record() {
 }
 
 /// The names of the regular files below `dir` that hold `needle`.
-fn files_with(dir: &Path, needle: &[u8], found: &mut Vec<String>) {
+pub(super) fn files_with(dir: &Path, needle: &[u8], found: &mut Vec<String>) {
     for entry in std::fs::read_dir(dir).unwrap().flatten() {
         let kind = entry.file_type().unwrap();
         if kind.is_dir() {

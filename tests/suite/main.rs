@@ -13,6 +13,7 @@ mod contents;
 mod crash;
 mod doors;
 mod health;
+mod hostile;
 mod isolation;
 mod ledger;
 mod life;

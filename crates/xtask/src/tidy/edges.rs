@@ -51,6 +51,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("testkit", &["model", "supervisor"]),
     // What burstctl does not show is asked over the API.
     ("tests", &["proto", "testkit"]),
+    // Runs in containers, where nothing of ours is.
+    ("incontainer", &[]),
     ("xtask", &[]),
 ];
 
