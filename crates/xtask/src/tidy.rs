@@ -1,5 +1,6 @@
 //! The project's rules about its own tree, each held as data and each a pure function over text.
 
+mod attacks;
 mod edges;
 mod files;
 mod source;
@@ -26,6 +27,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let mut faults = edges::faults(&cargo_metadata(root)?)?;
     faults.extend(files::faults(&files, checkout));
     faults.extend(source::faults(&files));
+    faults.extend(attacks::faults(&files));
     for fault in &faults {
         eprintln!("tidy: {fault}");
     }
