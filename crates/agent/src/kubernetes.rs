@@ -142,6 +142,7 @@ pub(crate) fn node_ip(config: &Config) -> Option<IpAddr> {
 fn policy(policy: &Policy) -> Policy {
     Policy {
         privilege_escalation_default: true,
+        cluster_network: true,
         unknown_fields: Level::Warned,
         ..policy.clone()
     }

@@ -31,6 +31,7 @@ impl Rules {
             seccomp_profiles: profile_files(&given.seccomp_profiles).into_keys().collect(),
             privileged: given.privileged,
             host_network: given.host_network,
+            cluster_network: given.cluster_network,
             host_users: given.host_users,
             unconfined_seccomp: given.unconfined_seccomp,
             host_paths: given

@@ -147,7 +147,7 @@ const SPEC: &[Field] = &[
     done("resources", Object(container::GROUP_RESOURCES), "Limits of the group as a whole."),
     done("priority", Number, "Larger starts first when the machine is full."),
     done("registryCredentials", List(REGISTRY_CREDENTIAL), "Credentials for private registries.").own(),
-    done("networkIsolation", Text, "`Namespace` (default: as the node is configured) or `Open` (reached from every namespace).").own(),
+    policy("networkIsolation", Text, "`Namespace` (default: as the node is configured), `Open` (open groups of every namespace) or, with leave, `Cluster` (what a pod reaches: every pod, and the node itself).").own(),
     done("os", Object(OS), "`{name: linux}`."),
     refused("imagePullSecrets", "There are no Secret objects to look up.", "put registry, username and password into spec.registryCredentials"),
     warned("nodeSelector", "There is one machine to run on."),

@@ -14,6 +14,8 @@ pub struct Policy {
     pub privileged: bool,
     /// `hostNetwork: true`.
     pub host_network: bool,
+    /// `networkIsolation: Cluster`: the pods of the host's cluster, and the host itself.
+    pub cluster_network: bool,
     /// `hostUsers: true`: no user namespace.
     pub host_users: bool,
     /// `seccompProfile.type: Unconfined`.
@@ -39,6 +41,7 @@ impl Default for Policy {
         Self {
             privileged: false,
             host_network: false,
+            cluster_network: false,
             host_users: false,
             unconfined_seccomp: false,
             nfs: false,
@@ -61,6 +64,7 @@ impl Policy {
         Self {
             privileged: true,
             host_network: true,
+            cluster_network: true,
             host_users: true,
             unconfined_seccomp: true,
             nfs: true,
@@ -88,6 +92,7 @@ impl Policy {
         vec![
             format!("privileged containers are {}", leave(self.privileged)),
             format!("the host's network is {}", leave(self.host_network)),
+            format!("the cluster's network is {}", leave(self.cluster_network)),
             format!(
                 "running without a user namespace is {}",
                 leave(self.host_users)

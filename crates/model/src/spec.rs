@@ -20,7 +20,7 @@ pub use container::{
     VolumeMount,
 };
 pub use lifecycle::{Backoff, Hook, HookAction, Lifecycle, RestartPolicy, Signal};
-pub use network::{DnsPolicy, DnsSpec, HostAlias, NetworkSpec, Port, Protocol};
+pub use network::{DnsPolicy, DnsSpec, HostAlias, NetworkSpec, Port, Protocol, Reach};
 pub use probe::{HttpGet, HttpScheme, Probe, ProbeAction};
 pub use resources::{ResourceList, Resources};
 pub use security::{

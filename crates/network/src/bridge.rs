@@ -219,16 +219,22 @@ struct Marks {
 
 /// The mark that open groups share.
 const MARK_OPEN: Mark = Mark(1);
+/// The mark that the pods of a cluster share.
+const MARK_CLUSTER: Mark = Mark(2);
+/// The first that a namespace has.
+const MARK_NAMESPACE_MIN: u32 = 3;
 
 impl Marks {
     fn of(&mut self, lease: &Lease) -> Mark {
-        if lease.isolation == Isolation::Open {
-            return MARK_OPEN;
+        match lease.isolation {
+            Isolation::Open => return MARK_OPEN,
+            Isolation::Cluster => return MARK_CLUSTER,
+            Isolation::Namespace => {}
         }
         // Nothing is ever taken out, so the count is a number not given yet.
         let next = u32::try_from(self.by_namespace.len())
             .unwrap_or(u32::MAX)
-            .saturating_add(2);
+            .saturating_add(MARK_NAMESPACE_MIN);
         *self
             .by_namespace
             .entry(lease.group.namespace.clone())

@@ -90,7 +90,7 @@ pub struct Policy {
     /// Exceptions from `denied` and from the rule that the host's own ports are closed to groups.
     pub allowed: Vec<Exception>,
     /// Ranges that groups reach with their own address, and from which groups with
-    /// [`Isolation::Open`] can be reached: other nodes' pods, a routed corporate network.
+    /// [`Isolation::Open`] or [`Isolation::Cluster`] can be reached: other nodes' pods, a routed corporate network.
     pub routable: Vec<Ipv4Net>,
     /// How many tracked connections one group may have at a time.
     pub connections_per_group_max: u32,
@@ -130,9 +130,11 @@ pub enum Isolation {
     /// The groups of its own namespace that are not open.
     #[default]
     Namespace,
-    /// All open groups, whatever their namespace, and the routable ranges: what Kubernetes
-    /// expects of pods.
+    /// All open groups, whatever their namespace, and the routable ranges.
     Open,
+    /// What Kubernetes expects of pods: all groups of this kind, the routable ranges, the host's
+    /// own addresses, and whoever the host's Services let in.
+    Cluster,
 }
 
 /// How groups resolve names.

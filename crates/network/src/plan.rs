@@ -9,6 +9,7 @@ use burstlet_model::GroupUid;
 use burstlet_model::spec::Protocol;
 use sha2::{Digest as _, Sha256};
 
+use crate::Isolation;
 use crate::lease::{HostPort, Lease};
 
 /// Names of everything that one agent leaves on the host. An interface name has room for 15
@@ -122,6 +123,8 @@ pub(crate) enum Element {
     Member { mark: Mark, address: Ipv4Addr },
     /// An address that the routable ranges may reach.
     Open { address: Ipv4Addr },
+    /// An address of a pod, which reaches the host, and which the host's Services lead to.
+    Cluster { address: Ipv4Addr },
     /// A container's port that is published.
     Exposed {
         address: Ipv4Addr,
@@ -152,8 +155,13 @@ pub(crate) fn elements(
         Element::MarkOf { address, mark },
         Element::Member { mark, address },
     ];
-    if lease.isolation == crate::Isolation::Open {
-        elements.push(Element::Open { address });
+    match lease.isolation {
+        Isolation::Namespace => {}
+        Isolation::Open => elements.push(Element::Open { address }),
+        Isolation::Cluster => {
+            elements.push(Element::Open { address });
+            elements.push(Element::Cluster { address });
+        }
     }
     for published in &lease.ports {
         if !published.host.is_translated() {

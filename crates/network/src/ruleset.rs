@@ -4,9 +4,11 @@
 //!  group ── port ──┬ bridge/prerouting   only (port, MAC, IP) triples of `senders`, and only to
 //!                  │                     the gateway's MAC, so that all is routed
 //!                  ├ inet/prerouting     nothing to loopback or many; published ports of the host → group
-//!                  ├ inet/input          to the host itself: name server, exceptions, else closed
+//!                  ├ inet/input          to the host itself: name server, exceptions; open to pods,
+//!                  │                     else closed
 //!                  ├ inet/forward        leaving:  denied destinations, connection limit
-//!                  │                     entering: same mark, published port, routable → open
+//!                  │                     entering: same mark, published port, routable → open,
+//!                  │                               a Service of the host → pod
 //!                  └ inet/postrouting    to the outside: the host's address
 //! ```
 //!
@@ -39,6 +41,7 @@ pub(crate) enum Set {
     MarkOf,
     Members,
     Open,
+    Cluster,
     Exposed,
     Published,
     PublishedAt,
@@ -51,6 +54,7 @@ impl Set {
             Self::MarkOf => "mark_of",
             Self::Members => "members",
             Self::Open => "open",
+            Self::Cluster => "cluster",
             Self::Exposed => "exposed",
             Self::Published => "published",
             Self::PublishedAt => "published_at",
@@ -91,6 +95,7 @@ impl Element {
             Self::MarkOf { .. } => Set::MarkOf,
             Self::Member { .. } => Set::Members,
             Self::Open { .. } => Set::Open,
+            Self::Cluster { .. } => Set::Cluster,
             Self::Exposed { .. } => Set::Exposed,
             Self::Published { host, .. } if host.ip.is_some() => Set::PublishedAt,
             Self::Published { .. } => Set::Published,
@@ -103,7 +108,7 @@ impl Element {
             Self::Sender { port, mac, address } => format!("\"{port}\" . {mac} . {address}"),
             Self::MarkOf { address, mark } => format!("{address} : {:#x}", mark.0),
             Self::Member { mark, address } => format!("{:#x} . {address}", mark.0),
-            Self::Open { address } => address.to_string(),
+            Self::Open { address } | Self::Cluster { address } => address.to_string(),
             Self::Exposed {
                 address,
                 protocol,
@@ -196,6 +201,7 @@ impl Ruleset {
   map mark_of {{ type ipv4_addr : mark; }}
   set members {{ type mark . ipv4_addr; }}
   set open {{ type ipv4_addr; }}
+  set cluster {{ type ipv4_addr; }}
   set exposed {{ type ipv4_addr . inet_proto . inet_service; }}
   map published {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}
   map published_at {{ type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }}
@@ -257,6 +263,7 @@ impl Ruleset {
     ip daddr {gateway} udp dport 53 accept
     ip daddr {gateway} tcp dport 53 accept
     ip daddr {gateway} icmp type echo-request accept
+    ip saddr @cluster accept
 {allowed}    jump refuse
   }}
 "#
@@ -293,6 +300,7 @@ impl Ruleset {
     iifname "{bridge}" meta mark . ip daddr @members meta mark set 0 accept
     iifname "{bridge}" jump refuse
     ip saddr @routable ip daddr @open accept
+    ct status dnat ip daddr @cluster accept
     counter name denied drop
   }}
   chain output {{

@@ -244,6 +244,7 @@ impl Default for Capacity {
 pub(crate) struct Policy {
     pub(crate) privileged: bool,
     pub(crate) host_network: bool,
+    pub(crate) cluster_network: bool,
     pub(crate) host_users: bool,
     pub(crate) unconfined_seccomp: bool,
     pub(crate) capabilities: Vec<String>,
@@ -259,6 +260,7 @@ impl Default for Policy {
         Self {
             privileged: false,
             host_network: false,
+            cluster_network: false,
             host_users: false,
             unconfined_seccomp: false,
             capabilities: Vec::new(),

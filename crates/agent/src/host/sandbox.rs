@@ -9,7 +9,7 @@ use std::time::Duration;
 use burstlet_bundle::{HostIds, group_sysctls};
 use burstlet_cgroup::{Devices, JoinPaths, Limits};
 use burstlet_image::remove_tree;
-use burstlet_model::spec::{GroupSpec, Protocol};
+use burstlet_model::spec::{GroupSpec, Protocol, Reach};
 use burstlet_model::{ErrorKind, GroupUid, MilliCpu};
 use burstlet_network::{HostPort, Isolation, LeaseRequest, PublishedPort};
 use burstlet_sandbox::client::Connected;
@@ -123,10 +123,11 @@ impl RealHost {
         if spec.network.host_network {
             return Ok(());
         }
-        let isolation = if spec.network.open || self.open_network {
-            Isolation::Open
-        } else {
-            Isolation::Namespace
+        let isolation = match spec.network.reach {
+            Reach::Cluster => Isolation::Cluster,
+            Reach::Open => Isolation::Open,
+            Reach::Node if self.open_network => Isolation::Open,
+            Reach::Node => Isolation::Namespace,
         };
         let request = LeaseRequest {
             uid: group.uid.clone(),

@@ -87,8 +87,8 @@ pub(crate) fn group(
     if !credentials.is_empty() {
         spec.insert("registryCredentials".to_owned(), credentials.into());
     }
-    // Kubernetes lets every pod reach every other.
-    spec.insert("networkIsolation".to_owned(), "Open".into());
+    // Kubernetes lets every pod reach every other, and the node.
+    spec.insert("networkIsolation".to_owned(), "Cluster".into());
     if spec.get("hostNetwork") == Some(&Value::Bool(true)) {
         // There it cannot have a user namespace, whatever it leaves unsaid.
         spec.entry("hostUsers").or_insert(Value::Bool(true));

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use burstlet_model::spec::{DnsPolicy, DnsSpec, HostAlias, NetworkSpec, Port, Protocol};
+use burstlet_model::spec::{DnsPolicy, DnsSpec, HostAlias, NetworkSpec, Port, Protocol, Reach};
 
 use super::Cx;
 use super::metadata::Named;
@@ -46,11 +46,26 @@ impl Cx<'_> {
                     .refuse(Rule::Invalid, spec.at("hostNetwork"), message, way_out);
             }
         }
-        let isolation = [("Namespace", false), ("Open", true)];
-        let open = self
-            .word(spec, "networkIsolation", &isolation)
-            .unwrap_or(false);
-        NetworkSpec { host_network, open }
+        NetworkSpec {
+            host_network,
+            reach: self.reach(spec),
+        }
+    }
+
+    fn reach(&mut self, spec: &Node<'_>) -> Reach {
+        let words = [
+            ("Namespace", Reach::Node),
+            ("Open", Reach::Open),
+            ("Cluster", Reach::Cluster),
+        ];
+        let reach = self
+            .word(spec, "networkIsolation", &words)
+            .unwrap_or_default();
+        if reach == Reach::Cluster && !self.context.policy.cluster_network {
+            let message = "reaching the host and the pods of its cluster is not allowed";
+            self.needs_leave(spec.at("networkIsolation"), message, "cluster_network");
+        }
+        reach
     }
 
     pub(super) fn ports(&mut self, container: &Node<'_>, host_network: bool) -> Vec<Port> {

@@ -5,9 +5,20 @@ use std::net::IpAddr;
 pub struct NetworkSpec {
     /// Uses the host's network; needs the operator's leave.
     pub host_network: bool,
-    /// Reachable from, and reaching, groups of every namespace, as Kubernetes expects of pods.
-    /// `false` keeps to the node's configured isolation.
-    pub open: bool,
+    /// Which groups reach it, and what it reaches of the host.
+    pub reach: Reach,
+}
+
+/// How far a group's network goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// As the node is configured, which is the groups of its own namespace by default.
+    #[default]
+    Node,
+    /// Open groups of every namespace.
+    Open,
+    /// What Kubernetes expects of a pod: every pod, and the node itself.
+    Cluster,
 }
 
 /// A port that a container listens on.

@@ -62,6 +62,8 @@ enum Wire {
         namespace: String,
         name: String,
         open: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cluster: bool,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         ports: Vec<WirePort>,
         address: Option<Ipv4Addr>,
@@ -100,6 +102,7 @@ impl From<&Record> for Wire {
                 namespace: lease.group.namespace.to_string(),
                 name: lease.group.name.to_string(),
                 open: lease.isolation == Isolation::Open,
+                cluster: lease.isolation == Isolation::Cluster,
                 ports: lease.ports.iter().map(WirePort::from).collect(),
                 address: lease.address,
             },
@@ -122,6 +125,7 @@ impl TryFrom<Wire> for Record {
                 namespace,
                 name,
                 open,
+                cluster,
                 ports,
                 address,
             } => Self::Lease(Lease {
@@ -130,10 +134,10 @@ impl TryFrom<Wire> for Record {
                     namespace: Namespace::new(namespace)?,
                     name: Name::new(name)?,
                 },
-                isolation: if open {
-                    Isolation::Open
-                } else {
-                    Isolation::Namespace
+                isolation: match (open, cluster) {
+                    (_, true) => Isolation::Cluster,
+                    (true, false) => Isolation::Open,
+                    (false, false) => Isolation::Namespace,
                 },
                 ports: ports.into_iter().map(PublishedPort::from).collect(),
                 address,

@@ -197,7 +197,7 @@ fn key_and_data(element: &Element) -> (Vec<u8>, Vec<u8>) {
             [mark.0.to_ne_bytes(), address.octets()].concat(),
             Vec::new(),
         ),
-        Element::Open { address } => (ip(*address), Vec::new()),
+        Element::Open { address } | Element::Cluster { address } => (ip(*address), Vec::new()),
         Element::Exposed {
             address,
             protocol,

@@ -79,3 +79,27 @@ fn operator_policy_and_elements() {
     let elements = elements(&ruleset.owner, &lease, lease.address.unwrap(), Mark(7));
     insta::assert_snapshot!(ruleset.load(&elements));
 }
+
+#[test]
+fn only_a_pod_reaches_the_host() {
+    let ruleset = ruleset(Policy::default());
+    let sets = |isolation| -> Vec<&str> {
+        let lease = Lease {
+            uid: GroupUid::new("3f2a").unwrap(),
+            group: GroupName {
+                namespace: Namespace::new("shop").unwrap(),
+                name: Name::new("web").unwrap(),
+            },
+            isolation,
+            ports: Vec::new(),
+            address: Some("10.88.0.2".parse().unwrap()),
+        };
+        let elements = elements(&ruleset.owner, &lease, lease.address.unwrap(), Mark(7));
+        elements.iter().map(|it| it.set().name()).collect()
+    };
+    let basic = ["senders", "mark_of", "members"];
+    assert_eq!(sets(Isolation::Namespace), basic);
+    assert_eq!(sets(Isolation::Open), [&basic[..], &["open"]].concat());
+    let pod = [&basic[..], &["open", "cluster"]].concat();
+    assert_eq!(sets(Isolation::Cluster), pod);
+}

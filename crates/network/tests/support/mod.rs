@@ -279,6 +279,13 @@ pub(crate) fn open(request: LeaseRequest) -> LeaseRequest {
     }
 }
 
+pub(crate) fn cluster(request: LeaseRequest) -> LeaseRequest {
+    LeaseRequest {
+        isolation: Isolation::Cluster,
+        ..request
+    }
+}
+
 /// Fails unless the connection was refused rather than swallowed.
 pub(crate) fn assert_refused(result: std::io::Result<IpAddr>, what: &str) {
     let error = result.expect_err(what);

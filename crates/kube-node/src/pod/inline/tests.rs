@@ -98,7 +98,10 @@ fn a_pod_with_the_api_servers_defaults() {
     let group = made(&defaulted()).unwrap();
     assert_json_snapshot!(group);
     let uid = GroupUid::new("u-1").unwrap();
-    let policy = Policy::default();
+    let policy = Policy {
+        cluster_network: true,
+        ..Policy::default()
+    };
     let context = Context {
         policy: &policy,
         uid: &uid,
