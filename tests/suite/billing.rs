@@ -74,6 +74,10 @@ fn a_group_costs_the_same_wherever_one_looks() {
     let billed = total["billedSeconds"].as_str().unwrap();
     let seconds: f64 = billed.parse().unwrap();
     assert!((1.0..30.0).contains(&seconds), "{used:#}");
+    let status = agent.group("job")["status"]["cost"].clone();
+    assert_eq!(status["cost"], total["cost"]);
+    assert_eq!(status["billedSeconds"], total["billedSeconds"]);
+    assert_eq!(status["hourlyCost"], "0", "it has ended");
     let page = scrape(&agent, "text/plain");
     let run = "burstlet_billed_group_seconds_total{namespace=\"default\",state_class=\"run\"}";
     let pull = "burstlet_billed_group_seconds_total{namespace=\"default\",state_class=\"pull\"}";
@@ -114,6 +118,39 @@ fn a_group_costs_the_same_wherever_one_looks() {
         settled(&used),
         "the bill went with the group"
     );
+    agent.finish();
+}
+
+#[test]
+fn a_group_says_what_it_costs_while_it_runs_and_when_it_has_ended() {
+    let agent = billing_agent();
+    let more = format!("{RESOURCES}  terminationGracePeriodSeconds: 0\n");
+    let server = group("web", "while :; do sleep 1; done", &more);
+    agent.ok_with(&["create", "-f", "-"], server.as_bytes());
+    let running = agent.wait_until("web", "costly", |group| {
+        let cost = group["status"]["cost"]["cost"].as_str();
+        group["status"]["phase"] == "Running" && cost.is_some_and(|cost| cost != "0")
+    });
+    // Half a core and 256 MB, by the book.
+    assert_eq!(running["status"]["cost"]["hourlyCost"], "0.0213890976");
+    let described = agent.ok(&["describe", "web"]);
+    assert!(
+        described.contains("so far, 0.021389 an hour"),
+        "{described}"
+    );
+    let wide = agent.ok(&["ps", "-o", "wide"]);
+    assert!(wide.contains("0.021389 USD"), "{wide}");
+    agent.ok(&["rm", "-f", "web"]);
+    let run = ["run", "--rm", "--cost", "--cpus", "1", super::IMAGE, "true"];
+    let ran = agent.ctl(&run);
+    assert_eq!((ran.code, &*ran.stdout), (Some(0), ""), "{ran:?}");
+    let line = ran.stderr.lines().last().unwrap_or_default();
+    assert!(
+        line.starts_with("burstctl: ") && line.contains(" USD for "),
+        "{ran:?}"
+    );
+    let quiet = agent.ctl(&["run", "--rm", super::IMAGE, "true"]);
+    assert_eq!((quiet.code, &*quiet.stderr), (Some(0), ""), "{quiet:?}");
     agent.finish();
 }
 

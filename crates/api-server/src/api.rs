@@ -6,14 +6,15 @@ use burstlet_metering::focus::Invoice;
 use burstlet_metering::ledger::Inspected;
 use burstlet_model::spec::ResourceList;
 use burstlet_model::{GroupUid, Stamp};
-use burstlet_supervisor::Groups;
+use burstlet_proto::v1;
 use burstlet_supervisor::host::Host;
+use burstlet_supervisor::{Groups, Snapshot};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use crate::machine::Machine;
-use crate::status;
+use crate::{convert, status};
 
 /// Streams that are open at once, over all connections: watches, logs, sessions, forwards.
 pub(crate) const STREAMS_MAX: usize = 4096;
@@ -94,6 +95,14 @@ impl<H: Host, M: Machine> Api<H, M> {
 
     pub(crate) fn now(&self) -> Stamp {
         self.groups().host().now()
+    }
+
+    /// A group as it is now and what it costs. One that cannot be rated has no cost; the ledger's
+    /// own reader has told why.
+    pub(crate) fn show(&self, snapshot: &Snapshot) -> Result<v1::ContainerGroup, Status> {
+        let now = self.now();
+        let cost = self.meter().cost(&snapshot.uid, now).unwrap_or_default();
+        convert::group(snapshot, cost.as_ref(), now)
     }
 
     /// Room for one more stream; it must be held as long as the stream lives.

@@ -3,6 +3,7 @@
 mod status;
 mod usage;
 
+use burstlet_metering::GroupCost;
 use burstlet_model::{Stamp, WallTime};
 use burstlet_proto::v1;
 use burstlet_proto::{Duration, Timestamp};
@@ -15,15 +16,19 @@ pub(crate) use status::event;
 pub(crate) use usage::group_stats;
 
 /// A group as the wire shows it: its definition as it was given with secrets masked, and what it
-/// is now.
-pub(crate) fn group(snapshot: &Snapshot, now: Stamp) -> Result<v1::ContainerGroup, Status> {
+/// is now and costs.
+pub(crate) fn group(
+    snapshot: &Snapshot,
+    cost: Option<&GroupCost>,
+    now: Stamp,
+) -> Result<v1::ContainerGroup, Status> {
     let mut group = definition(&snapshot.definition.source)?;
     let metadata = group.metadata.get_or_insert_default();
     metadata.uid = snapshot.uid.to_string();
     metadata.creation_timestamp = Some(timestamp(snapshot.status.created_at));
     metadata.resource_version = snapshot.resource_version.to_string();
     let origin = snapshot.definition.origin;
-    group.status = Some(status::group_status(&snapshot.status, origin, now));
+    group.status = Some(status::group_status(&snapshot.status, origin, cost, now));
     Ok(group)
 }
 

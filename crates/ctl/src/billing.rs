@@ -134,6 +134,11 @@ fn round(text: &str, digits: usize) -> Option<String> {
     })
 }
 
+/// An amount with its currency, for people.
+pub(crate) fn money(amount: &str, currency: &str) -> String {
+    format!("{} {}", rounded(amount, 6), human::clean(currency))
+}
+
 /// A decimal number of bytes or byte-seconds in thousand millions.
 pub(crate) fn giga(text: &str) -> String {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

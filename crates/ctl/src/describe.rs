@@ -5,9 +5,10 @@ mod timeline;
 
 use std::collections::BTreeMap;
 
-use burstlet_proto::v1::{ContainerGroup, Event, GroupStatus, ObjectMeta};
+use burstlet_proto::v1::{ContainerGroup, Event, GroupCost, GroupStatus, ObjectMeta};
 use pbjson_types::Timestamp;
 
+use crate::billing::{money, rounded};
 use crate::cmd::get::status_word;
 use crate::human::{self, clean};
 use crate::table::Table;
@@ -104,6 +105,17 @@ fn head(lines: &mut Lines, metadata: &ObjectMeta, status: &GroupStatus, now: &Ti
             "Metered",
             &format!("{seconds} s in {sessions} {plural}{open}"),
         );
+    }
+    if let Some(cost) = &status.cost {
+        lines.field("Cost", &so_far(cost));
+    }
+}
+
+fn so_far(cost: &GroupCost) -> String {
+    let spent = money(&cost.cost, &cost.currency);
+    match cost.hourly_cost.as_str() {
+        "0" => spent,
+        hourly => format!("{spent} so far, {} an hour", rounded(hourly, 6)),
     }
 }
 

@@ -35,4 +35,4 @@ pub mod verify;
 pub mod view;
 
 pub use extract::{ExtractError, Hex, extract, published};
-pub use meter::Meter;
+pub use meter::{GroupCost, Meter};

@@ -6,15 +6,15 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use burstlet_model::{Stamp, WallTime};
+use burstlet_model::{GroupUid, Stamp, WallTime};
 use tokio::sync::watch;
 
 use crate::book::Shelf;
 use crate::focus::{self, Invoice};
 use crate::ledger::{Shown, Status};
-use crate::rating::RatingError;
+use crate::rating::{RatingError, Running, running};
 use crate::record::{BootId, Moment, SessionId};
-use crate::sessions::{Sessions, Window};
+use crate::sessions::{Session, Sessions, Window};
 use crate::usage::{self, Committed, Dimension, Filter, Report};
 use crate::view::{Format, View, ViewError};
 
@@ -22,6 +22,15 @@ use crate::view::{Format, View, ViewError};
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
     shared: Arc<Shared>,
+}
+
+/// What a group costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupCost {
+    /// All of its sessions together.
+    pub running: Running,
+    /// The currency.
+    pub currency: String,
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +99,30 @@ impl Meter {
     #[must_use]
     pub fn shelf(&self) -> Shelf {
         self.view().shelf().clone()
+    }
+
+    /// What a group has cost so far, and what it costs; nothing without a price book.
+    ///
+    /// # Errors
+    /// A session cannot be rated.
+    pub fn cost(&self, uid: &GroupUid, now: Stamp) -> Result<Option<GroupCost>, RatingError> {
+        let (shelf, sessions) = {
+            let view = self.view();
+            let sessions: Vec<_> = view.sessions().shared_of_group(uid).cloned().collect();
+            (view.shelf().clone(), sessions)
+        };
+        let Some(currency) = shelf.currency() else {
+            return Ok(None);
+        };
+        let now = self.moment(now);
+        let of = |session: &Arc<Session>| running(session, &shelf, now, Window::ALL);
+        let mut sessions = sessions.iter();
+        let running =
+            sessions.try_fold(Running::default(), |sum, session| Ok(sum + of(session)?))?;
+        Ok(Some(GroupCost {
+            running,
+            currency: currency.to_owned(),
+        }))
     }
 
     /// The page for a scrape.

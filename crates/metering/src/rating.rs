@@ -8,11 +8,14 @@
 
 pub mod commitment;
 pub mod quote;
+mod running;
 
 use std::collections::BTreeMap;
 use std::ops::Add;
 
 use burstlet_model::{ErrorKind, WallTime};
+
+pub use running::{Running, running};
 
 use crate::book::{Amounts, Attributes, BilledStates, Book, Shelf, Sku, select};
 use crate::money::{Money, MoneyError};

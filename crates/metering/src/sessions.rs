@@ -114,8 +114,21 @@ impl Sessions {
         self.open.iter().filter_map(|id| self.get(id))
     }
 
+    /// The same, to be kept as they are now.
+    pub fn shared_open(&self) -> impl Iterator<Item = &Arc<Session>> {
+        self.open.iter().filter_map(|id| self.sessions.get(id))
+    }
+
     /// The sessions of one group, oldest first.
     pub fn of_group(&self, uid: &burstlet_model::GroupUid) -> impl Iterator<Item = &Session> {
+        self.shared_of_group(uid).map(AsRef::as_ref)
+    }
+
+    /// The same, to be kept as they are now.
+    pub fn shared_of_group(
+        &self,
+        uid: &burstlet_model::GroupUid,
+    ) -> impl Iterator<Item = &Arc<Session>> {
         let first = SessionId {
             uid: uid.clone(),
             start: 0,
@@ -126,7 +139,7 @@ impl Sessions {
         };
         self.sessions
             .range(first..=last)
-            .map(|(_, session)| session.as_ref())
+            .map(|(_, session)| session)
     }
 
     /// Begins with what did not fit among records that are gone.

@@ -1,5 +1,7 @@
 //! What a group is.
 
+use burstlet_metering::GroupCost;
+use burstlet_metering::money::fixed;
 use burstlet_model::Stamp;
 use burstlet_model::status::{
     ContainerState, ContainerStatus, Desired, Event, ExitStatus, GroupStatus, ImagePull,
@@ -11,7 +13,12 @@ use burstlet_supervisor::record::Origin;
 
 use super::{duration, timestamp};
 
-pub(super) fn group_status(status: &GroupStatus, origin: Origin, now: Stamp) -> v1::GroupStatus {
+pub(super) fn group_status(
+    status: &GroupStatus,
+    origin: Origin,
+    cost: Option<&GroupCost>,
+    now: Stamp,
+) -> v1::GroupStatus {
     let desired = match status.desired {
         Desired::Running => "Running",
         Desired::Stopped => "Stopped",
@@ -34,6 +41,7 @@ pub(super) fn group_status(status: &GroupStatus, origin: Origin, now: Stamp) -> 
         sessions: status.sessions.iter().map(|s| session(s, now)).collect(),
         metered_seconds: status.metered_s(now),
         origin: origin.as_str().to_owned(),
+        cost: cost.map(self::cost),
     }
 }
 
@@ -51,6 +59,15 @@ pub(crate) fn event(event: &Event) -> v1::Event {
         message: event.message.clone(),
         container: container.map(ToString::to_string).unwrap_or_default(),
         count: event.count,
+    }
+}
+
+fn cost(cost: &GroupCost) -> v1::GroupCost {
+    v1::GroupCost {
+        cost: cost.running.cost.to_string(),
+        hourly_cost: cost.running.hourly.to_string(),
+        currency: cost.currency.clone(),
+        billed_seconds: fixed(cost.running.billed_ns, 9),
     }
 }
 

@@ -12,7 +12,7 @@ use tonic::Status;
 use super::resolve;
 use crate::api::Api;
 use crate::machine::Machine;
-use crate::{convert, status};
+use crate::status;
 
 /// The longest grace period that a request may ask for: one day.
 const GRACE_S_MAX: u32 = 86_400;
@@ -77,5 +77,5 @@ fn answer<H: Host, M: Machine>(
     result: Result<Arc<Snapshot>, Refusal>,
 ) -> Result<v1::ContainerGroup, Status> {
     let snapshot = result.map_err(|refusal| status::refusal(&refusal))?;
-    convert::group(&snapshot, api.now())
+    api.show(&snapshot)
 }

@@ -58,7 +58,7 @@ pub(crate) async fn create<H: Host, M: Machine>(
         .await
         .map_err(|refusal| status::refusal(&refusal))?;
     Ok(v1::CreateResponse {
-        group: Some(convert::group(&snapshot, api.now())?),
+        group: Some(api.show(&snapshot)?),
         findings: findings.iter().map(convert::finding).collect(),
         already_existed: snapshot.uid != uid,
     })

@@ -10,7 +10,7 @@ use tonic::Status;
 use super::resolve::{self, Scope};
 use crate::api::Api;
 use crate::machine::Machine;
-use crate::{convert, pages, status};
+use crate::{pages, status};
 
 /// One group.
 pub(crate) fn get<H: Host, M: Machine>(
@@ -18,7 +18,7 @@ pub(crate) fn get<H: Host, M: Machine>(
     request: &v1::GetRequest,
 ) -> Result<v1::ContainerGroup, Status> {
     let handle = resolve::group(api.groups(), request.group.as_ref())?;
-    convert::group(&handle.snapshot(), api.now())
+    api.show(&handle.snapshot())
 }
 
 /// A page of groups, in the order of their names.
@@ -42,11 +42,10 @@ pub(crate) fn list<H: Host, M: Machine>(
     let resource_version = listing.resource_version.to_string();
     let mut all = scope.select(listing.groups);
     all.retain(|snapshot| wanted(snapshot));
-    let now = api.now();
     // Converted one by one while the page has room: a page is small, the node may be full.
     let mut broken = None;
     let converted = all.iter().map_while(|snapshot| {
-        let group = convert::group(snapshot, now);
+        let group = api.show(snapshot);
         group.map_err(|status| broken = Some(status)).ok()
     });
     let (groups, more) = pages::page(converted, request.page_size);

@@ -34,7 +34,7 @@ pub(crate) async fn update<H: Host, M: Machine>(
         let definition = changed(api, &snapshot, &request)?;
         let expected = wanted.unwrap_or(snapshot.resource_version);
         match handle.update(definition, Some(expected)).await {
-            Ok(snapshot) => return convert::group(&snapshot, api.now()),
+            Ok(snapshot) => return api.show(&snapshot),
             // Somebody else was faster: what was just read may be old.
             Err(Refusal::Changed { .. }) if wanted.is_none() && tries < TRIES_MAX => {}
             Err(refusal) => return Err(status::refusal(&refusal)),

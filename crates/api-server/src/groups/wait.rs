@@ -40,7 +40,7 @@ pub(crate) async fn wait<H: Host, M: Machine>(
             awaited: "stopped",
         }));
     }
-    convert::group(&snapshot, api.now())
+    api.show(&snapshot)
 }
 
 fn condition(wanted: Wanted) -> Result<Condition, Status> {

@@ -11,8 +11,8 @@ use tonic::Status;
 use super::resolve::{self, Scope};
 use crate::api::Api;
 use crate::machine::Machine;
+use crate::status;
 use crate::streams::{self, Answer, Answers, Gone};
-use crate::{convert, status};
 
 /// What is there and a marker, unless the client knows it already, and changes until the client
 /// goes. A watch of one group ends with it.
@@ -117,7 +117,7 @@ impl<H: Host, M: Machine> Watcher<H, M> {
     ) -> Result<Option<Gone>, Status> {
         let answer = v1::WatchResponse {
             r#type: kind.into(),
-            group: Some(convert::group(snapshot, self.api.now())?),
+            group: Some(self.api.show(snapshot)?),
         };
         Ok(streams::send(answers, answer).await.err())
     }

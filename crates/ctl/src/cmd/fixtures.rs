@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use burstlet_proto::v1::container_status::State;
 use burstlet_proto::v1::{
     Charge, CommitmentSum, Container, ContainerGroup, ContainerPort, ContainerRunning,
-    ContainerStatus, ContainerTerminated, ContainerUser, ContainerWaiting, GroupSpec, GroupStatus,
-    ImagePullTook, LaunchTimeline, LedgerHead, ObjectMeta, ResourceRequirements, Session,
-    UsageResponse, UsageRow, VolumeMount,
+    ContainerStatus, ContainerTerminated, ContainerUser, ContainerWaiting, GroupCost, GroupSpec,
+    GroupStatus, ImagePullTook, LaunchTimeline, LedgerHead, ObjectMeta, ResourceRequirements,
+    Session, UsageResponse, UsageRow, VolumeMount,
 };
 use pbjson_types::{Duration, Timestamp};
 
@@ -199,6 +199,12 @@ fn web_status() -> GroupStatus {
             ..Session::default()
         }],
         metered_seconds: 205,
+        cost: Some(GroupCost {
+            cost: "0.001425214138679375".to_owned(),
+            hourly_cost: "0.0250281511168".to_owned(),
+            currency: "USD".to_owned(),
+            billed_seconds: "205".to_owned(),
+        }),
         ..GroupStatus::default()
     }
 }

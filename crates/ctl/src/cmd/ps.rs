@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 use burstlet_proto::v1::container_status::State;
-use burstlet_proto::v1::{Container, ContainerGroup, ContainerStatus};
+use burstlet_proto::v1::{Container, ContainerGroup, ContainerStatus, GroupCost};
 use pbjson_types::Timestamp;
 use serde_json::json;
 
+use crate::billing::money;
 use crate::client::Client;
 use crate::error::Exit;
 use crate::human;
@@ -33,6 +34,7 @@ pub(crate) struct Args {
 struct Row {
     namespace: String,
     group: String,
+    cost: Option<GroupCost>,
     spec: Container,
     status: ContainerStatus,
 }
@@ -76,13 +78,14 @@ fn rows(groups: impl IntoIterator<Item = ContainerGroup>, all: bool) -> Vec<Row>
         statuses.extend(status.container_statuses);
         for container in spec.init_containers.into_iter().chain(spec.containers) {
             let found = statuses.iter().find(|status| status.name == container.name);
-            let status = found.cloned().unwrap_or_default();
-            if all || !matches!(status.state, Some(State::Terminated(_))) {
+            let of_it = found.cloned().unwrap_or_default();
+            if all || !matches!(of_it.state, Some(State::Terminated(_))) {
                 rows.push(Row {
                     namespace: metadata.namespace.clone(),
                     group: metadata.name.clone(),
+                    cost: status.cost.clone(),
                     spec: container,
-                    status,
+                    status: of_it,
                 });
             }
         }
@@ -100,6 +103,8 @@ fn table(rows: &[Row], is_wide: bool, all_namespaces: bool, now: &Timestamp) -> 
         "RESTARTS",
         "PORTS",
         "PID",
+        "GROUP COST",
+        "PER HOUR",
         "IMAGE ID",
     ]);
     for row in rows {
@@ -112,6 +117,8 @@ fn table(rows: &[Row], is_wide: bool, all_namespaces: bool, now: &Timestamp) -> 
             row.status.restart_count.to_string(),
             ports(&row.spec),
             pid(&row.status),
+            cost(row, |cost| &cost.cost),
+            cost(row, |cost| &cost.hourly_cost),
             row.status.image_id.clone(),
         ]);
     }
@@ -119,7 +126,7 @@ fn table(rows: &[Row], is_wide: bool, all_namespaces: bool, now: &Timestamp) -> 
         table = table.without(&["NAMESPACE"]);
     }
     if !is_wide {
-        table = table.without(&["PID", "IMAGE ID"]);
+        table = table.without(&["PID", "GROUP COST", "PER HOUR", "IMAGE ID"]);
     }
     table.render("")
 }
@@ -163,6 +170,13 @@ fn ports(container: &Container) -> String {
         .map(port)
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// An amount of what the container's group costs.
+fn cost(row: &Row, amount: fn(&GroupCost) -> &String) -> String {
+    let cost = row.cost.as_ref();
+    cost.map(|cost| money(amount(cost), &cost.currency))
+        .unwrap_or_default()
 }
 
 fn pid(status: &ContainerStatus) -> String {

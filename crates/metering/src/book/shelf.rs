@@ -61,10 +61,10 @@ impl Shelf {
 
     /// A shelf with one book that was always in force.
     #[must_use]
-    pub fn always(book: Book) -> Self {
+    pub fn always(book: impl Into<Arc<Book>>) -> Self {
         let shelved = Shelved {
             from: WallTime(i64::MIN),
-            book: Arc::new(book),
+            book: book.into(),
         };
         Self {
             books: vec![shelved],

@@ -43,12 +43,13 @@ pub struct Comparison {
 /// The price does not fit.
 pub fn quote(book: &Book, opened: &Opened, duration_ns: u64) -> Result<Quote, RatingError> {
     let shelf = Shelf::always(book.clone());
-    let rated = running(&shelf, opened, duration_ns)?;
+    let amounts = Amounts::from(&opened.allocation);
+    let rated = lasting(&shelf, opened, (State::Running, amounts), duration_ns)?;
     Ok(Quote {
-        billed: book.billed(Amounts::from(&opened.allocation)),
+        billed: book.billed(amounts),
         billed_ns: rated.time.total_ns(),
         total: rated.cost(),
-        hourly: hourly(&shelf, opened)?,
+        hourly: hourly(&shelf, opened, (State::Running, amounts))?,
         charges: rated.charges,
     })
 }
@@ -68,7 +69,8 @@ pub fn compare(book: &Book, opened: &Opened) -> Result<Option<Comparison>, Ratin
     };
     let day = |hourly: Money| hourly.times(24).unwrap_or(hourly);
     let machine_daily = day(Money::from_decimal(machine.hourly_price));
-    let hourly = hourly(&Shelf::always(book.clone()), opened)?;
+    let running = (State::Running, Amounts::from(allocation));
+    let hourly = hourly(&Shelf::always(book.clone()), opened, running)?;
     let whole_day = Decimal::from_raw(24 * Decimal::ONE.raw());
     Ok(machine_daily.ratio(hourly).map(|hours| Comparison {
         machine: index,
@@ -78,24 +80,36 @@ pub fn compare(book: &Book, opened: &Opened) -> Result<Option<Comparison>, Ratin
     }))
 }
 
-fn running(shelf: &Shelf, opened: &Opened, ns: u64) -> Result<Rated, RatingError> {
+/// What every further hour costs that a group is in a state, with these amounts set aside, by the
+/// one book of a shelf.
+///
+/// The 26th hour: what is rounded up is a whole number of steps by then, and any minimum is over.
+pub(super) fn hourly(
+    shelf: &Shelf,
+    opened: &Opened,
+    lasts: (State, Amounts),
+) -> Result<Money, RatingError> {
+    let hours = |hours: u64| lasting(shelf, opened, lasts, hours * 3600 * SECOND_NS);
+    Ok(hours(26)?.cost() - hours(25)?.cost())
+}
+
+fn lasting(
+    shelf: &Shelf,
+    opened: &Opened,
+    (state, amounts): (State, Amounts),
+    ns: u64,
+) -> Result<Rated, RatingError> {
     let segment = Segment {
-        state: State::Running,
+        state,
         span: Window {
             from: WallTime(0),
             to: WallTime(i64::try_from(ns).unwrap_or(i64::MAX)),
         },
-        amounts: Amounts::from(&opened.allocation),
+        amounts,
     };
     let timeline = Timeline {
         opened,
         segments: vec![segment],
     };
     rate(&timeline, shelf, Window::ALL)
-}
-
-/// The 26th hour: what is rounded up is a whole number of steps by then, and any minimum is over.
-fn hourly(shelf: &Shelf, opened: &Opened) -> Result<Money, RatingError> {
-    let hours = |hours: u64| running(shelf, opened, hours * 3600 * SECOND_NS);
-    Ok(hours(26)?.cost() - hours(25)?.cost())
 }

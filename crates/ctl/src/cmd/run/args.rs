@@ -10,6 +10,9 @@ pub(crate) struct Args {
     /// Remove the group when it has ended
     #[arg(long)]
     pub(crate) rm: bool,
+    /// Say what it cost when it has ended, to scripts too
+    #[arg(long)]
+    pub(crate) cost: bool,
     /// Give it a standard input
     #[arg(short, long)]
     pub(crate) interactive: bool,

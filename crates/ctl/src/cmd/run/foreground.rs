@@ -18,13 +18,16 @@ mod seen;
 use std::io::{self, IsTerminal};
 
 use anyhow::Result;
+use burstlet_proto::v1::wait_request::Condition;
 use burstlet_proto::v1::{
-    AttachStart, ContainerGroup, DeleteRequest, GroupRef, LogsRequest, WatchRequest,
+    AttachStart, ContainerGroup, DeleteRequest, GroupCost, GroupRef, LogsRequest, WaitRequest,
+    WatchRequest,
 };
 use tonic::Code;
 
 use super::CONTAINER;
 use super::args::Args;
+use crate::billing::{money, rounded};
 use crate::client::Client;
 use crate::cmd::{logs, shown_name};
 use crate::error::{Exit, ExitError};
@@ -32,6 +35,9 @@ use crate::session::{self, DetachKeys, End, Options, Signals, terminal};
 use follow::Follower;
 use interrupt::Interrupt;
 use seen::{Seen, seen};
+
+/// The longest wait for a group to come to rest after its container has ended, in seconds.
+const REST_WAIT_S: i64 = 10;
 
 /// How our part ended.
 enum Left {
@@ -58,6 +64,9 @@ pub(super) async fn run(args: &Args, client: &Client, group: &ContainerGroup) ->
     };
     let name = shown_name(group, client);
     let left = stay.until_left().await;
+    if matches!(left, Ok(Left::Ended(_))) && (args.cost || io::stderr().is_terminal()) {
+        stay.tell_cost(&name).await;
+    }
     let ended = !matches!(left, Ok(Left::Detached | Left::Interrupted) | Err(_));
     // A group that never started is of no use to anyone, as with docker.
     if ended && (args.rm || matches!(left, Ok(Left::Broken(..)))) {
@@ -205,6 +214,23 @@ impl Stay<'_> {
         }
     }
 
+    /// Says what it came to, once that is known to the last nanosecond. Not to know it fails nothing.
+    async fn tell_cost(&self, name: &str) {
+        let request = WaitRequest {
+            group: Some(self.group.clone()),
+            condition: Condition::Finished.into(),
+            timeout: Some(pbjson_types::Duration {
+                seconds: REST_WAIT_S,
+                nanos: 0,
+            }),
+        };
+        let rested = self.client.groups().wait(request).await;
+        let status = rested.ok().and_then(|group| group.into_inner().status);
+        if let Some(cost) = status.and_then(|status| status.cost) {
+            eprintln!("{}", cost_line(name, &cost));
+        }
+    }
+
     async fn remove(&self) -> Result<()> {
         let request = DeleteRequest {
             group: Some(self.group.clone()),
@@ -215,6 +241,12 @@ impl Stay<'_> {
             _ => Ok(()),
         }
     }
+}
+
+fn cost_line(name: &str, cost: &GroupCost) -> String {
+    let spent = money(&cost.cost, &cost.currency);
+    let seconds = rounded(&cost.billed_seconds, 3);
+    format!("burstctl: {name} cost {spent} for {seconds}s")
 }
 
 /// Tells why it does not run yet, to people only.
