@@ -5,6 +5,7 @@
 mod adoption;
 mod api;
 mod billing;
+mod budgets;
 mod cni;
 mod commands;
 mod configuration;

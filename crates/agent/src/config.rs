@@ -4,11 +4,13 @@
 //! Types here hold valid values only: a value's own rules live in its `Deserialize`, so that an
 //! error has the value's place in the file; rules between values are in `Config::check`.
 
+mod budget;
 mod kubernetes;
 mod load;
 mod sections;
 mod value;
 
+pub(crate) use budget::Budget;
 pub(crate) use kubernetes::{CapacityMode, Kubernetes};
 pub(crate) use load::load;
 pub(crate) use sections::{

@@ -4,6 +4,7 @@
 
 mod adopt;
 mod attach;
+mod budgets;
 mod complete;
 mod container;
 mod exec;
@@ -148,6 +149,12 @@ impl RealHost {
         Arc::clone(groups.entry(uid.clone()).or_insert_with(make))
     }
 
+    /// The same, if it was asked for before.
+    fn known(&self, uid: &GroupUid) -> Option<Arc<Group>> {
+        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        groups.get(uid).cloned()
+    }
+
     /// The groups whose sandboxes stand, and what they are to be.
     fn standing(&self) -> Vec<(GroupUid, Arc<GroupSpec>)> {
         let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
@@ -195,6 +202,10 @@ impl Host for RealHost {
     async fn meter(&self, group: GroupRef<'_>, marks: &[Mark]) -> Result<(), HostError> {
         let told = self.metering.tell(group, marks).await;
         told.map_err(|error| failure::fail(error.kind(), "MeterFailed", &error))
+    }
+
+    fn admit(&self, spec: &GroupSpec) -> Result<(), HostError> {
+        self.metering.admit(spec)
     }
 
     fn metered(&self, uid: &GroupUid) -> Option<Known> {

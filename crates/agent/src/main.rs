@@ -1,6 +1,7 @@
 //! The agent: configuration, wiring and the real host.
 
 mod billing;
+mod budgets;
 mod cli;
 mod config;
 mod doctor;

@@ -1,6 +1,7 @@
 //! The agent's ledger: opened before any group is taken over, told of every session, asked what it
 //! knows.
 
+mod budgets;
 mod retire;
 mod sample;
 mod tell;
@@ -8,18 +9,20 @@ mod tell;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use burstlet_metering::Meter;
 use burstlet_metering::book::Book;
+use burstlet_metering::budget;
 use burstlet_metering::ledger::{
     AppendError, Directory, Ledger, Mark, Opening, Options, Outcome, SEGMENT_BYTES, Shown,
 };
 use burstlet_metering::record::{BootId, Entry, Fact, Moment};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Billing;
+use crate::config::{Billing, Budget};
 use crate::machine;
 use sample::Samples;
 
@@ -31,6 +34,8 @@ pub(crate) struct Metering {
     ledger: Ledger,
     meter: Meter,
     samples: Mutex<Samples>,
+    /// How the budgets stood when somebody looked last.
+    budgets: watch::Sender<Arc<[budget::State]>>,
     boot_id: BootId,
     directory: PathBuf,
     tag_labels: Vec<String>,
@@ -54,7 +59,9 @@ impl Metering {
             segment_bytes: SEGMENT_BYTES,
             archive: config.archive,
         };
-        let meter = Meter::new(boot_id, config.tag_labels.iter().cloned());
+        let budgets = config.budgets.iter().map(|Budget(budget)| budget.clone());
+        let labels = config.tag_labels.iter().cloned();
+        let meter = Meter::new(boot_id, labels, budgets.collect());
         let told = meter.clone();
         let observer = Box::new(move |shown: Shown<'_>| {
             if let Err(error) = told.apply(shown) {
@@ -69,6 +76,7 @@ impl Metering {
             ledger,
             meter,
             samples: Mutex::default(),
+            budgets: watch::Sender::default(),
             boot_id,
             directory,
             tag_labels: config.tag_labels.clone(),

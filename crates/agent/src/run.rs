@@ -77,6 +77,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     host.metering.end_when_poisoned(shutdown.clone());
     host.metering.install_books(books).await?;
     close_orphans(&host).await?;
+    // Before anybody may ask for a group.
+    host.metering.look_at_budgets();
     let known = loaded.records.len();
     let bounds = supervisor_config(&config, &machine);
     let groups = Groups::start(Arc::clone(&host), bounds, loaded.records, shutdown.clone());

@@ -1,6 +1,7 @@
 //! The verbs of `Metering`: questions about a copy of the ledger's view, which are computed beside
 //! the tasks that serve others.
 
+mod budgets;
 mod convert;
 mod quote;
 mod verify;
@@ -19,6 +20,7 @@ use crate::machine::Machine;
 use crate::status;
 use crate::streams::{self, Answers};
 
+pub(crate) use budgets::budgets;
 pub(crate) use quote::quote;
 pub(crate) use verify::verify;
 

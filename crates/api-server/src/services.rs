@@ -204,6 +204,11 @@ impl<H: Host, M: Machine> Metering for Api<H, M> {
         Ok(Response::new(metering::price_books(self)))
     }
 
+    async fn budgets(&self, request: Request<v1::BudgetsRequest>) -> Reply<v1::BudgetsResponse> {
+        let budgets = metering::budgets(self, request.into_inner()).await;
+        budgets.map(Response::new)
+    }
+
     async fn export_focus(
         &self,
         request: Request<v1::ExportFocusRequest>,

@@ -95,6 +95,14 @@ pub(crate) fn no_price_book() -> Status {
     with_details(Code::FailedPrecondition, message, details("NoPriceBook"))
 }
 
+/// A budget that nobody set.
+pub(crate) fn no_budget(name: &str) -> Status {
+    let message = format!("there is no budget {name}");
+    let mut details = details("BudgetNotFound");
+    details.set_resource_info("Budget", name, "", message.clone());
+    with_details(Code::NotFound, message, details)
+}
+
 /// A field of a request that is not as it should be.
 pub(crate) fn invalid(field: &str, message: impl Into<String>) -> Status {
     let message = message.into();

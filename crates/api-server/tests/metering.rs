@@ -7,14 +7,18 @@ use std::collections::BTreeMap;
 
 use burstlet_metering::Meter;
 use burstlet_metering::book::Book;
+use burstlet_metering::budget::{Action, Budget, Period, Scope, Threshold, Unit};
 use burstlet_metering::ledger::Shown;
+use burstlet_metering::money::Decimal;
 use burstlet_metering::record::{
-    Allocation, Close, Fact, Moment, Opened, Record, Scheduling, SessionFact, SessionId, State,
+    Allocation, BootId, Close, Fact, Moment, Opened, Record, Scheduling, SessionFact, SessionId,
+    State,
 };
 use burstlet_model::{
     BootTime, Bytes, GroupName, GroupUid, MilliCpu, Name, Namespace, Stamp, WallTime,
 };
 use burstlet_proto::{Duration, Timestamp, v1};
+use burstlet_supervisor::host::Host;
 use common::{Edge, manifest, reason};
 use tonic::Code;
 
@@ -51,9 +55,13 @@ impl Teller<'_> {
     }
 
     /// A group that ran from one second to another.
-    fn ran(&mut self, namespace: &str, (from, to): (u64, u64)) {
+    fn ran(&mut self, namespace: &str, span: (u64, u64)) {
+        self.ran_as(namespace, namespace, span);
+    }
+
+    fn ran_as(&mut self, uid: &str, namespace: &str, (from, to): (u64, u64)) {
         let id = SessionId {
-            uid: GroupUid::new(namespace).unwrap(),
+            uid: GroupUid::new(uid).unwrap(),
             start: 1,
         };
         let opened = Opened {
@@ -250,6 +258,95 @@ async fn a_quote_is_by_the_book_in_force() {
     });
     let status = edge.metering.quote(request(negative)).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_group_s_status_says_what_it_costs() {
+    let mut edge = Edge::start().await;
+    let cost = |group: v1::ContainerGroup| group.status.unwrap().cost;
+    let free = edge.run("web").await;
+    let uid = free.metadata.clone().unwrap().uid;
+    assert_eq!(cost(free), None, "without a book nobody knows");
+    let mut teller = Teller(&edge.meter, 0);
+    teller.tell(1, Fact::BookInstalled(book().to_record()));
+    teller.ran_as(&uid, "default", (10, 110));
+    let get = v1::GetRequest {
+        group: common::group("web"),
+    };
+    let costs = cost(edge.groups.get(get).await.unwrap().into_inner());
+    let expected = v1::GroupCost {
+        cost: "0.0027444".to_owned(),
+        hourly_cost: "0".to_owned(),
+        currency: "USD".to_owned(),
+        billed_seconds: "100".to_owned(),
+    };
+    assert_eq!(costs, Some(expected.clone()));
+    let listed = edge.groups.list(v1::ListRequest::default()).await;
+    let listed = listed.unwrap().into_inner().groups;
+    assert_eq!(cost(listed[0].clone()), Some(expected));
+}
+
+#[tokio::test]
+async fn budgets_say_how_they_stand() {
+    let budget = |name: &str, scope| Budget {
+        name: name.to_owned(),
+        scope,
+        unit: Unit::CoreSeconds,
+        limit: Decimal::parse("150").unwrap(),
+        period: Period::Month,
+        thresholds: vec![
+            Threshold {
+                percent: 200,
+                action: Action::Stop { grace_s: 7 },
+            },
+            Threshold {
+                percent: 100,
+                action: Action::RefuseNew,
+            },
+        ],
+    };
+    let tag = Scope::Tag {
+        key: "TEAM".to_owned(),
+        value: "team-b".to_owned(),
+    };
+    let budgets = vec![budget("all", Scope::All), budget("b", tag)];
+    let mut edge = Edge::with_meter(Meter::new(BootId::default(), [], budgets)).await;
+    // The sessions are of the period that the host's clock is in.
+    let now = u64::try_from(edge.host.now().wall.unix_s() - BOOT).unwrap();
+    let mut teller = Teller(&edge.meter, 0);
+    teller.ran("team-a", (now, now + 100));
+    teller.ran("team-b", (now, now + 50));
+    let all = v1::BudgetsRequest::default();
+    let answer = edge.metering.budgets(all).await.unwrap().into_inner();
+    let shown: Vec<_> = answer
+        .budgets
+        .iter()
+        .map(|b| (&*b.name, &*b.spent, &*b.unit, &*b.tag_value, &*b.action))
+        .collect();
+    let expected = [
+        ("all", "300", "core-seconds", "", "stop"),
+        ("b", "100", "core-seconds", "team-b", ""),
+    ];
+    assert_eq!(shown, expected);
+    let steps = &answer.budgets[0].thresholds;
+    let steps: Vec<_> = steps
+        .iter()
+        .map(|t| (t.percent, &*t.action, t.grace_seconds, t.reached))
+        .collect();
+    assert_eq!(
+        steps,
+        [(100, "refuse-new", 0, true), (200, "stop", 7, true)]
+    );
+    let one = |name: &str| v1::BudgetsRequest {
+        name: name.to_owned(),
+    };
+    let b = edge.metering.budgets(one("b")).await.unwrap().into_inner();
+    assert_eq!(b.budgets.len(), 1);
+    let status = edge.metering.budgets(one("c")).await.unwrap_err();
+    assert_eq!(
+        (status.code(), &*reason(&status)),
+        (Code::NotFound, "BudgetNotFound")
+    );
 }
 
 #[tokio::test]

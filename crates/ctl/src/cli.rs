@@ -115,6 +115,8 @@ pub(crate) enum Command {
     /// Say how far the ledger is, and whether it is as it was written
     #[command(subcommand)]
     Ledger(cmd::ledger::Command),
+    /// Show what may be spent, what was, and what happens about it
+    Budgets(cmd::budgets::Args),
     /// Write a group as a file to create it from
     Export(cmd::export::Args),
     /// Show images

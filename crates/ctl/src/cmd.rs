@@ -3,6 +3,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod bill;
+pub(crate) mod budgets;
 pub(crate) mod capabilities;
 pub(crate) mod completion;
 pub(crate) mod cp;
@@ -79,6 +80,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Quote(args) => quote::run(&args, &client).await,
         Command::Prices(args) => prices::run(&args, &client).await,
         Command::Ledger(command) => ledger::run(&command, &client).await,
+        Command::Budgets(args) => budgets::run(&args, &client).await,
         Command::Export(args) => export::run(&args, &client).await,
         Command::Images(args) => images::run(&args, &client).await,
         Command::Pull(args) => pull::run(&args, &client).await,

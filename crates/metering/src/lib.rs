@@ -10,6 +10,8 @@
 //! the records, so that anybody who holds them comes to the same sum. `FORMAT.md` beside this
 //! crate documents their bytes for those who would rather not trust this code.
 //!
+//! Budgets stand as the same records say ([`budget`]).
+//!
 //! Integers only: nanoseconds, bytes, millicores, microseconds, and their products. This crate
 //! knows no cgroup, no wire and no clock but the stamps it is handed.
 #![deny(clippy::float_arithmetic)]

@@ -10,6 +10,7 @@ use burstlet_model::{GroupUid, Stamp, WallTime};
 use tokio::sync::watch;
 
 use crate::book::Shelf;
+use crate::budget::{self, Budget};
 use crate::focus::{self, Invoice};
 use crate::ledger::{Shown, Status};
 use crate::rating::{RatingError, Running, running};
@@ -41,13 +42,17 @@ struct Shared {
 }
 
 impl Meter {
-    /// Nothing yet, on this boot; these tags become labels.
+    /// Nothing yet, on this boot; these tags become labels, and these budgets are watched.
     #[must_use]
-    pub fn new(boot_id: BootId, tag_labels: impl IntoIterator<Item = String>) -> Self {
+    pub fn new(
+        boot_id: BootId,
+        tag_labels: impl IntoIterator<Item = String>,
+        budgets: Vec<Budget>,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 boot_id,
-                view: Mutex::new(View::new(tag_labels)),
+                view: Mutex::new(View::new(tag_labels).with_budgets(budgets)),
                 ledger: OnceLock::new(),
             }),
         }
@@ -123,6 +128,18 @@ impl Meter {
             running,
             currency: currency.to_owned(),
         }))
+    }
+
+    /// How the budgets stand.
+    ///
+    /// # Errors
+    /// A session that lasts cannot be rated.
+    pub fn budgets(&self, now: Stamp) -> Result<Vec<budget::State>, RatingError> {
+        let ((accounts, open), shelf) = {
+            let view = self.view();
+            (view.accounts(), view.shelf().clone())
+        };
+        accounts.states(&open, &shelf, self.moment(now))
     }
 
     /// The page for a scrape.
@@ -205,7 +222,7 @@ mod tests {
     #[test]
     fn who_asks_sees_what_was_told() {
         let mut teller = two_groups();
-        let meter = Meter::new(teller.now().boot_id, []);
+        let meter = Meter::new(teller.now().boot_id, [], Vec::new());
         *meter.view() = teller.view.clone();
         let now = teller.now().stamp;
         let page = meter.page(Format::Text, now).unwrap();

@@ -18,6 +18,7 @@ mod tags;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use burstlet_model::{BootTime, ErrorKind, GroupUid, Stamp, WallTime};
 
@@ -26,10 +27,11 @@ pub use groups::{RETAINED_GROUPS_MAX, RETAINED_SECONDS};
 pub use tags::{OTHER, TAG_LABELS_MAX, TAG_VALUES_MAX};
 
 use crate::book::{Book, BookError, Shelf, ShelfError};
+use crate::budget::{Accounts, Budget, State};
 use crate::ledger::Status;
 use crate::rating::{Rated, RatingError};
 use crate::record::{BookText, Fact, Moment, Opened, Record, SessionFact, SessionId};
-use crate::sessions::Sessions;
+use crate::sessions::{Session, Sessions};
 use contribution::Contribution;
 use groups::Groups;
 use series::Sums;
@@ -90,6 +92,7 @@ pub struct View {
     /// What closed sessions come to.
     closed: Sums,
     groups: Groups,
+    accounts: Accounts,
     /// What was shown last: no total is ever shown smaller.
     shown: Sums,
     /// Sessions that ended before are in totals only.
@@ -104,6 +107,13 @@ impl View {
             tags: Tags::new(tag_labels),
             ..Self::default()
         }
+    }
+
+    /// The same, with these budgets.
+    #[must_use]
+    pub fn with_budgets(mut self, budgets: Vec<Budget>) -> Self {
+        self.accounts = Accounts::new(budgets);
+        self
     }
 
     /// Takes note of a record.
@@ -144,6 +154,21 @@ impl View {
     #[must_use]
     pub const fn shelf(&self) -> &Shelf {
         &self.shelf
+    }
+
+    /// How the budgets stand.
+    ///
+    /// # Errors
+    /// A session that lasts cannot be rated.
+    pub fn budgets(&self, now: Moment) -> Result<Vec<State>, RatingError> {
+        let (accounts, open) = self.accounts();
+        accounts.states(&open, &self.shelf, now)
+    }
+
+    /// What the budgets' states follow from.
+    pub(crate) fn accounts(&self) -> (Accounts, Vec<Arc<Session>>) {
+        let open = self.sessions.shared_open().cloned();
+        (self.accounts.clone(), open.collect())
     }
 
     /// The page for a scrape.
@@ -209,6 +234,7 @@ impl View {
             (None, Some((at, added))) => {
                 self.groups.ended(&id.uid, at, &added.rated);
                 self.closed.add(added.sums);
+                self.account(id)?;
             }
             (Some((_, before)), Some((_, after))) => {
                 self.groups.amend(&id.uid, &before.rated, &after.rated);
@@ -218,6 +244,20 @@ impl View {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A session that has just ended counts for its budgets.
+    fn account(&mut self, id: &SessionId) -> Result<(), ViewError> {
+        let session = self.sessions.get(id);
+        let Some((session, closed)) = session.and_then(|s| Some((s, s.closed()?))) else {
+            return Ok(());
+        };
+        let end = Moment {
+            boot_id: session.boot_id(),
+            stamp: closed.at,
+        };
+        let counted = self.accounts.closed(session, &self.shelf, end);
+        counted.map_err(|source| failed(id, source))
     }
 
     /// A group that has no series any more begins with what its sessions before came to.

@@ -242,6 +242,7 @@ impl<H: Host> Shared<H> {
         }
         index.admit(&request, self.config.groups_max)?;
         let spec = &request.definition.spec;
+        self.host.admit(spec)?;
         let seat = self
             .room
             .enter(&request.uid, spec)

@@ -55,6 +55,13 @@ pub trait Host: Send + Sync + 'static {
         marks: &[Mark],
     ) -> impl Future<Output = Result<(), HostError>> + Send;
 
+    /// Whether a group may begin, beside the room that it takes: the operator may have set bounds
+    /// to what is spent. Answers at once.
+    ///
+    /// # Errors
+    /// It may not, and why.
+    fn admit(&self, spec: &GroupSpec) -> Result<(), HostError>;
+
     /// What the ledger knows of a group's latest session.
     fn metered(&self, uid: &GroupUid) -> Option<Known>;
 
@@ -307,9 +314,18 @@ pub enum HostEvent {
     },
     /// The keeper is gone, and every process of the group with it.
     KeeperLost,
-    /// The group uses more of the node's disk than it may, and has to go.
+    /// The group uses more of something than it may, and has to go.
     Evicted {
         /// What is used too much of, for people.
+        message: String,
+        /// How long it has to end by itself.
+        grace: Duration,
+    },
+    /// Something that the group's owner is to be warned of.
+    Warned {
+        /// A stable word for it.
+        reason: &'static str,
+        /// The same for people.
         message: String,
     },
 }

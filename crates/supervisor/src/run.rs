@@ -192,7 +192,8 @@ impl<H: Host> GroupLoop<H> {
                 None => return,
             },
             HostEvent::KeeperLost => Outcome::KeeperLost,
-            HostEvent::Evicted { message } => Outcome::Evicted { message },
+            HostEvent::Evicted { message, grace } => Outcome::Evicted { message, grace },
+            HostEvent::Warned { reason, message } => Outcome::Warned { reason, message },
         };
         self.learn(outcome);
     }

@@ -57,7 +57,7 @@ pub(crate) struct Seen {
     /// Set once something decides that all processes must end; only [`Seen::begin`] clears it.
     pub(crate) ending: Option<Ending>,
     /// The machine wants the group to go; why.
-    pub(crate) evicted: Option<String>,
+    pub(crate) evicted: Option<(String, Duration)>,
     pub(crate) created_at: WallTime,
     pub(crate) finished_at: Option<Stamp>,
     pub(crate) ip: Option<IpAddr>,
@@ -241,6 +241,11 @@ pub(crate) enum Outcome {
     },
     KeeperLost,
     Evicted {
+        message: String,
+        grace: Duration,
+    },
+    Warned {
+        reason: &'static str,
         message: String,
     },
     Destroyed(Result<(), HostError>),

@@ -108,6 +108,7 @@ struct Inner {
     records: BTreeMap<GroupUid, GroupRecord>,
     marks: HashMap<GroupUid, Vec<Mark>>,
     events: HashMap<GroupUid, mpsc::Sender<HostEvent>>,
+    refusing: Option<HostError>,
     next_pid: u32,
 }
 
@@ -263,7 +264,19 @@ impl ScriptedHost {
     /// Wants a group to go, as if it had used too much of the disk.
     pub fn evict(&self, uid: &GroupUid, message: &str) {
         let message = message.to_owned();
-        self.lock().tell(uid, HostEvent::Evicted { message });
+        let grace = Duration::from_secs(1);
+        self.lock().tell(uid, HostEvent::Evicted { message, grace });
+    }
+
+    /// Warns a group's owner.
+    pub fn warn(&self, uid: &GroupUid, reason: &'static str, message: &str) {
+        let message = message.to_owned();
+        self.lock().tell(uid, HostEvent::Warned { reason, message });
+    }
+
+    /// Lets no group begin from now on; every one without a reason.
+    pub fn refuse(&self, why: Option<HostError>) {
+        self.lock().refusing = why;
     }
 
     /// Starts the machine anew: only records remain.

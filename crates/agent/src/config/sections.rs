@@ -1,6 +1,7 @@
 //! The sections of the configuration. What each key means, with units and defaults, is written in
 //! `runtime-config/burstlet.toml`, which a test holds against these types.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use burstlet_model::{Bytes, MilliCpu};
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 
+use super::budget::{BUDGET_DAYS, BUDGETS_MAX, Budget};
 use super::value::{self, AbsolutePath, InterfaceName, Listen, OptionalPath};
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -116,6 +118,7 @@ pub(crate) struct Billing {
     pub(crate) tag_labels: Vec<String>,
     pub(crate) keep_days: u32,
     pub(crate) archive: bool,
+    pub(crate) budgets: Vec<Budget>,
     pub(crate) account: String,
     pub(crate) provider: String,
     pub(crate) region: String,
@@ -128,6 +131,7 @@ impl Default for Billing {
             tag_labels: Vec::new(),
             keep_days: 400,
             archive: true,
+            budgets: Vec::new(),
             account: "default".to_owned(),
             provider: "burstlet".to_owned(),
             region: "local".to_owned(),
@@ -142,6 +146,20 @@ impl Billing {
             return Err(format!(
                 "[billing] tag_labels has more than {TAG_LABELS_MAX} tags"
             ));
+        }
+        if self.budgets.len() > BUDGETS_MAX {
+            return Err(format!("[billing] has more than {BUDGETS_MAX} budgets"));
+        }
+        if !self.budgets.is_empty() && (1..BUDGET_DAYS).contains(&self.keep_days) {
+            return Err(format!(
+                "[billing] keep_days is below {BUDGET_DAYS}, and budgets count what was spent in a period"
+            ));
+        }
+        let mut names = BTreeSet::new();
+        for Budget(budget) in &self.budgets {
+            if !names.insert(&budget.name) {
+                return Err(format!("[billing] two budgets are called {}", budget.name));
+            }
         }
         Ok(())
     }

@@ -166,3 +166,56 @@ fn variables_decide_over_the_file() {
         "{error}"
     );
 }
+
+#[test]
+fn budgets_are_read_whole_or_refused_with_their_place() {
+    let full = "[[billing.budgets]]
+        name = 'team-a'
+        tag = 'costcenter=42'
+        amount = '12.50'
+        period = 'month'
+        thresholds = [
+            { percent = 80, action = 'tell' },
+            { percent = 100, action = 'refuse-new' },
+            { percent = 120, action = 'stop', grace_s = 30 },
+        ]";
+    let config = check(full, &[]).unwrap();
+    let budget = &config.billing.budgets[0].0;
+    assert_eq!(budget.limit.to_string(), "12.5");
+    assert_eq!(budget.thresholds.len(), 3);
+    let one = |rest: &str| {
+        format!("[[billing.budgets]]\nname = 'b'\nperiod = 'day'\nthresholds = []\n{rest}")
+    };
+    assert!(check(&one("core_seconds = '3600'\nnamespace = 'a'"), &[]).is_ok());
+    for (rest, problem) in [
+        ("", "an amount or core_seconds"),
+        (
+            "amount = '1'\ncore_seconds = '1'",
+            "an amount or core_seconds",
+        ),
+        ("amount = '0'", "more than nothing"),
+        ("amount = 'much'", "much"),
+        ("amount = '1'\nnamespace = 'a'\ntag = 'b=c'", "not both"),
+        ("amount = '1'\ntag = 'b'", "NAME=VALUE"),
+    ] {
+        let error = check(&one(rest), &[]).unwrap_err();
+        assert!(
+            error.starts_with("FILE:") && error.contains(problem),
+            "{error}"
+        );
+    }
+    let odd = full.replace("'tell'", "'tell', grace_s = 1");
+    assert!(check(&odd, &[]).unwrap_err().contains("only the action"));
+    let short = format!("[billing]\nkeep_days = 31\n{full}");
+    assert!(
+        check(&short, &[])
+            .unwrap_err()
+            .contains("keep_days is below 32")
+    );
+    let twice = format!("{full}\n{full}");
+    assert!(
+        check(&twice, &[])
+            .unwrap_err()
+            .contains("two budgets are called team-a")
+    );
+}

@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use burstlet_image::measure_tree;
 use burstlet_model::spec::{ContainerKind, GroupSpec, Medium, VolumeSource};
@@ -17,6 +18,9 @@ use super::{Parts, RealHost};
 
 /// Names that one look at one tree takes in. A larger tree uses at least what was counted.
 const ENTRIES_MAX: u64 = 500_000;
+
+/// What a group has to end in that uses more of the disk than it may, as under a kubelet.
+const EVICTION_GRACE: Duration = Duration::from_secs(1);
 
 /// What a group uses of the node's disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +57,8 @@ impl RealHost {
             {
                 tracing::info!(group = %uid, message, "evicting");
                 // A loop that does not take it now is told again after the next look.
-                let _ = listener.try_send(HostEvent::Evicted { message });
+                let grace = EVICTION_GRACE;
+                let _ = listener.try_send(HostEvent::Evicted { message, grace });
             }
         }
     }

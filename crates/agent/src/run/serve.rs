@@ -103,7 +103,9 @@ pub(super) fn metrics(groups: &Groups<RealHost>) -> Result<(Registry, Metrics), 
         images: images.list().len(),
         bytes: images.disk_bytes(),
     };
-    let metrics = Metrics::register(&registry, groups, look)?;
+    let host = Arc::clone(groups.host());
+    let budgets = move || host.metering.budgets();
+    let metrics = Metrics::register(&registry, groups, look, budgets)?;
     Ok((registry, metrics))
 }
 

@@ -1,5 +1,5 @@
 //! What is done from time to time: undo meddling with the network, remove images that nobody uses
-//! when the disk is full, and evict groups that use more of the disk than they may.
+//! when the disk is full, evict groups that use more of the disk than they may, and keep budgets.
 //!
 //! Each has a loop of its own, since a large tree takes minutes to remove or to measure, and
 //! meddling must be undone at once.
@@ -13,6 +13,7 @@ use nix::sys::statvfs::statvfs;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use crate::budgets::Told;
 use crate::config::Config;
 use crate::host::RealHost;
 use crate::machine;
@@ -41,6 +42,10 @@ const SAMPLES_PER_READING: u32 = 600;
 
 /// Between two looks for what of the ledger is old enough to become sums.
 const RETIRE_PERIOD: Duration = Duration::from_secs(24 * 3600);
+/// Between looks at the budgets at most: what a group spends meanwhile may be spent too much.
+const BUDGET_PERIOD: Duration = Duration::from_secs(1);
+/// Between looks at the budgets at least.
+const BUDGET_REST: Duration = Duration::from_millis(10);
 
 /// Works until the shutdown.
 pub(super) async fn run(
@@ -54,7 +59,8 @@ pub(super) async fn run(
         collect_images(host, config, health, shutdown.clone()),
         watch_storage(host, shutdown.clone()),
         retire(host, config, shutdown.clone()),
-        measure(host, shutdown),
+        measure(host, shutdown.clone()),
+        keep_budgets(host, shutdown),
     );
 }
 
@@ -126,6 +132,20 @@ async fn retire(host: &RealHost, config: &Config, shutdown: CancellationToken) {
         }
         tokio::select! {
             () = tokio::time::sleep(RETIRE_PERIOD) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+/// Looks at the budgets every second, and at the moment at which one reaches its next threshold.
+async fn keep_budgets(host: &RealHost, shutdown: CancellationToken) {
+    let mut told = Told::default();
+    loop {
+        let pause = host
+            .keep_budgets(&mut told)
+            .clamp(BUDGET_REST, BUDGET_PERIOD);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
             () = shutdown.cancelled() => return,
         }
     }

@@ -100,6 +100,10 @@ pub fn api(
 
 impl Edge {
     pub async fn start() -> Self {
+        Self::with_meter(Meter::default()).await
+    }
+
+    pub async fn with_meter(meter: Meter) -> Self {
         let host = ScriptedHost::new();
         let shutdown = CancellationToken::new();
         let dir = tempfile::tempdir().unwrap();
@@ -110,7 +114,6 @@ impl Edge {
         let on_call = OnCall::new(move |method, code| {
             told.lock().unwrap().push((method.to_owned(), code));
         });
-        let meter = Meter::default();
         let api = api(&host, &meter, &shutdown);
         tokio::spawn(serve(api, vec![door], on_call, shutdown.clone()));
         let channel = Endpoint::from_shared(format!("unix://{}", path.display()))

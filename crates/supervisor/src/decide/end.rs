@@ -10,9 +10,6 @@ use super::launch::restart_at;
 use super::{Action, Decision, probes, stop};
 use crate::seen::{Cause, ContainerSeen, Run, SandboxState, Seen, StopCause};
 
-/// What a group has to end in that uses more of the node than it may, as under a kubelet.
-const EVICTION_GRACE: Duration = Duration::from_secs(1);
-
 /// The specification's grace period.
 pub(super) fn grace(spec: &GroupSpec) -> Duration {
     Duration::from_secs(spec.termination_grace_period_s.into())
@@ -45,8 +42,8 @@ pub(super) fn due(
         };
         return Some((cause, Duration::ZERO));
     }
-    if let Some(message) = &seen.evicted {
-        return Some((Cause::Evicted(message.clone()), EVICTION_GRACE));
+    if let Some((message, grace)) = &seen.evicted {
+        return Some((Cause::Evicted(message.clone()), *grace));
     }
     let limit = Duration::from_secs(spec.active_deadline_s?.into());
     let deadline = seen.sessions.last()?.opened.boot + limit;

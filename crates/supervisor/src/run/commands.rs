@@ -89,6 +89,7 @@ impl<H: Host> GroupLoop<H> {
             });
         }
         let spec = &self.origin.definition.spec;
+        self.shared.host.admit(spec)?;
         let seat = self.shared.room.enter(&self.origin.uid, spec);
         let seat = seat.map_err(|_| Refusal::QueueFull {
             waiting_max: self.shared.waiting_max(),

@@ -57,7 +57,10 @@ impl Seen {
                 exit,
             } => self.exited(spec, (container, attempt), exit, now),
             Outcome::KeeperLost => self.keeper_lost(now),
-            Outcome::Evicted { message } => self.evicted = Some(message),
+            Outcome::Evicted { message, grace } => self.evicted = Some((message, grace)),
+            Outcome::Warned { reason, message } => {
+                self.tell(now, Severity::Warning, reason, &message);
+            }
             Outcome::Destroyed(result) => self.destroyed(result, now),
             Outcome::Removed(result) => self.removed(result, now),
         }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use burstlet_model::ErrorKind;
 use burstlet_model::spec::{Hook, HookAction, RestartPolicy, Signal};
 use burstlet_model::status::{Desired, Phase};
+use burstlet_supervisor::host::HostError;
 use burstlet_supervisor::{Condition, Refusal};
 use burstlet_testkit::host::{Fault, OnSignal, RunScript};
 use burstlet_testkit::spec::{container, group};
@@ -198,6 +200,46 @@ async fn a_group_that_uses_too_much_disk_is_evicted_and_may_be_started_again() {
     let again = wait(&group, Condition::Ready).await;
     assert_eq!(again.status.phase, Phase::Running);
     assert_eq!(again.status.reason, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_s_owner_is_warned_and_the_group_goes_on() {
+    let agent = Agent::start();
+    let group = agent.create(group("g", vec![container("web")])).await;
+    wait(&group, Condition::Ready).await;
+    agent
+        .host
+        .warn(group.uid(), "BudgetWarning", "half of it is spent");
+    let mut snapshots = group.subscribe();
+    let warned = snapshots.wait_for(|snapshot| {
+        let mut events = snapshot.events.iter();
+        events.any(|e| e.reason == "BudgetWarning" && e.message == "half of it is spent")
+    });
+    assert_eq!(warned.await.unwrap().status.phase, Phase::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_begins_only_if_the_host_admits_it() {
+    let agent = Agent::start();
+    let there = agent.create(group("there", vec![container("web")])).await;
+    wait(&there, Condition::Ready).await;
+    there.stop(None).await.unwrap();
+    wait(&there, Condition::AtRest).await;
+    let why = HostError::new(
+        ErrorKind::ResourceExhausted,
+        "BudgetExceeded",
+        "all is spent",
+    );
+    agent.host.refuse(Some(why.clone()));
+    let new = group("new", vec![container("web")]);
+    let refused = agent.try_create(new.clone()).await.unwrap_err();
+    assert_eq!(refused, Refusal::Host(why.clone()));
+    assert_eq!(refused.reason(), "BudgetExceeded");
+    assert_eq!(there.start().await.unwrap_err(), Refusal::Host(why));
+    agent.host.refuse(None);
+    agent.create(new).await;
+    there.start().await.unwrap();
+    wait(&there, Condition::Ready).await;
 }
 
 #[tokio::test(start_paused = true)]

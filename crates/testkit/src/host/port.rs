@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use burstlet_model::metering::{Known, Mark};
-use burstlet_model::spec::{HookAction, ProbeAction, Signal};
+use burstlet_model::spec::{GroupSpec, HookAction, ProbeAction, Signal};
 use burstlet_model::status::ImagePull;
 use burstlet_model::{
     Bytes, ContainerName, Digest, ErrorKind, GroupUid, NetworkUsage, Stamp, Usage,
@@ -44,6 +44,10 @@ impl Host for ScriptedHost {
         let told = inner.marks.entry(group.uid.clone()).or_default();
         told.extend(marks.iter().cloned());
         Ok(())
+    }
+
+    fn admit(&self, _: &GroupSpec) -> Result<(), HostError> {
+        self.lock().refusing.clone().map_or(Ok(()), Err)
     }
 
     fn metered(&self, uid: &GroupUid) -> Option<Known> {
