@@ -93,6 +93,7 @@ impl Config {
         self.api.tls()?;
         self.admin.check()?;
         self.billing.check()?;
+        self.policy.check()?;
         if self.images.gc_low_percent > self.images.gc_high_percent {
             return Err("[images] gc_low_percent is above gc_high_percent".to_owned());
         }

@@ -138,12 +138,13 @@ pub(crate) fn node_ip(config: &Config) -> Option<IpAddr> {
 }
 
 /// A pod means what it means on a kubelet: what is left unsaid about privileges is Kubernetes' own
-/// default, and a field that is newer than this agent is worth a warning.
+/// default, and a field that is newer than this agent, or a tag that the operator misses, is worth a warning.
 fn policy(policy: &Policy) -> Policy {
     Policy {
         privilege_escalation_default: true,
         cluster_network: true,
         unknown_fields: Level::Warned,
+        lacking_tags: Level::Warned,
         ..policy.clone()
     }
 }

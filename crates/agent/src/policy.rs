@@ -40,6 +40,11 @@ impl Rules {
                 .map(|path| path.display().to_string())
                 .collect(),
             sysctls: given.sysctls.iter().cloned().collect(),
+            required_tags: given
+                .required_tags
+                .iter()
+                .map(|(name, values)| (name.clone(), values.iter().cloned().collect()))
+                .collect(),
             capabilities: given
                 .capabilities
                 .iter()

@@ -177,7 +177,7 @@ impl Report {
         self.findings
     }
 
-    fn add(
+    pub(crate) fn add(
         &mut self,
         level: Level,
         rule: Rule,

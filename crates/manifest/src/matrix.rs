@@ -86,7 +86,11 @@ const METADATA: &[Field] = &[
         "The tenant's namespace; `default` if missing.",
     ),
     done("labels", TextMap, "Selectors look at these."),
-    done("annotations", TextMap, "Carried, never interpreted."),
+    done(
+        "annotations",
+        TextMap,
+        "Carried. `tags.burstlet.dev/NAME` is the tag `NAME`, for Pods.",
+    ),
     done(
         "tags",
         TextMap,

@@ -1,6 +1,6 @@
 //! What the operator allows, and what the translator must know of the node.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burstlet_model::GroupUid;
 use burstlet_model::spec::ResourceList;
@@ -34,6 +34,11 @@ pub struct Policy {
     pub privilege_escalation_default: bool,
     /// What becomes of a manifest with a field that nobody knows.
     pub unknown_fields: Level,
+    /// Tags that every group must have, with the values that they may have; any if none is named.
+    /// Names of tags are compared without case.
+    pub required_tags: BTreeMap<String, BTreeSet<String>>,
+    /// What becomes of a manifest that has not all of them as they must be.
+    pub lacking_tags: Level,
 }
 
 impl Default for Policy {
@@ -51,6 +56,8 @@ impl Default for Policy {
             capabilities: BTreeSet::new(),
             privilege_escalation_default: false,
             unknown_fields: Level::Refused,
+            required_tags: BTreeMap::new(),
+            lacking_tags: Level::Refused,
         }
     }
 }
@@ -74,6 +81,8 @@ impl Policy {
             capabilities: all("ALL"),
             privilege_escalation_default: false,
             unknown_fields: Level::Warned,
+            required_tags: BTreeMap::new(),
+            lacking_tags: Level::Warned,
         }
     }
 
@@ -108,7 +117,20 @@ impl Policy {
                 "capabilities beside the default set: {}",
                 list(&self.capabilities)
             ),
+            format!("tags required: {}", self.required()),
         ]
+    }
+
+    fn required(&self) -> String {
+        let tag = |(name, values): (&String, &BTreeSet<String>)| match values.is_empty() {
+            true => name.clone(),
+            false => format!("{name} ({})", one_of(values)),
+        };
+        let tags: Vec<String> = self.required_tags.iter().map(tag).collect();
+        match tags.is_empty() {
+            true => "none".to_owned(),
+            false => tags.join(", "),
+        }
     }
 
     pub(crate) fn allows_seccomp_profile(&self, name: &str) -> bool {
@@ -139,6 +161,12 @@ impl Policy {
             || self.capabilities.contains("ALL")
             || self.capabilities.contains(name)
     }
+}
+
+/// Values to choose from.
+pub(crate) fn one_of(values: &BTreeSet<String>) -> String {
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    values.join(" or ")
 }
 
 /// Kubernetes' safe sysctls: namespaced, and harmless to other groups and to the node.

@@ -11,6 +11,7 @@ mod network;
 mod probe;
 mod resources;
 mod security;
+mod tags;
 mod volume;
 
 use burstlet_model::spec::GroupSpec;

@@ -5,6 +5,8 @@
 
 mod common;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use burstlet_manifest::{Level, Policy, Rule};
 use common::{check_with, container, fine, group, merge, refused, spec, translate_with};
 use serde_json::{Value, json};
@@ -84,6 +86,68 @@ fn metadata() {
     );
     let ignored = [(Level::Warned, Rule::Ignored, "metadata.uid")];
     check_with(&Policy::default(), &metadata(json!({"uid": "u"})), &ignored);
+}
+
+#[test]
+fn tags_are_required_by_name_and_value() {
+    let policy = Policy {
+        required_tags: BTreeMap::from([
+            (
+                "CostCenter".to_owned(),
+                ["42", "43"].map(str::to_owned).into(),
+            ),
+            ("owner".to_owned(), BTreeSet::new()),
+        ]),
+        ..Policy::default()
+    };
+    let cost = "metadata.tags[\"CostCenter\"]";
+    let owner = "metadata.tags[\"owner\"]";
+    let metadata = |value: Value| group(json!({"metadata": value}));
+    let tags = |tags: Value| metadata(json!({"tags": tags}));
+    for (manifest, findings) in [
+        (tags(json!({"costcenter": "42", "Owner": "ann"})), vec![]),
+        (
+            metadata(json!({})),
+            vec![(Rule::Required, cost), (Rule::Required, owner)],
+        ),
+        (
+            tags(json!({"costcenter": "44", "owner": ""})),
+            vec![(Rule::NotAllowed, cost), (Rule::Required, owner)],
+        ),
+        (
+            tags(json!({"costcenter": "42", "COSTCENTER": "44", "owner": "ann"})),
+            vec![(Rule::NotAllowed, cost)],
+        ),
+    ] {
+        let at = |level| {
+            let findings = findings.iter();
+            findings
+                .map(move |(rule, path)| (level, *rule, *path))
+                .collect::<Vec<_>>()
+        };
+        check_with(&policy, &manifest, &at(Level::Refused));
+        let mild = Policy {
+            lacking_tags: Level::Warned,
+            ..policy.clone()
+        };
+        check_with(&mild, &manifest, &at(Level::Warned));
+    }
+}
+
+#[test]
+fn a_pod_s_annotations_may_be_tags() {
+    let metadata = json!({"annotations": {"tags.burstlet.dev/team": "blue", "other": "x"}});
+    let translated = translate_with(&Policy::default(), &group(json!({"metadata": metadata})));
+    let tags = translated.unwrap().spec.tags;
+    assert_eq!(
+        tags,
+        BTreeMap::from([("team".to_owned(), "blue".to_owned())])
+    );
+    refused(
+        &group(json!({"metadata": {"annotations": {"tags.burstlet.dev/team": "a\nb"}}})),
+        Rule::Invalid,
+        "metadata.annotations[\"tags.burstlet.dev/team\"]",
+    );
 }
 
 #[test]

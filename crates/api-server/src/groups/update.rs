@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use burstlet_manifest::Policy;
+use burstlet_manifest::{Level, Policy};
 use burstlet_model::spec::GroupSpec;
 use burstlet_proto::v1;
 use burstlet_supervisor::host::Host;
@@ -60,7 +60,14 @@ fn changed<H: Host, M: Machine>(
             &request.remove_annotations,
         );
     }
-    let policy = Policy::unrestricted();
+    // What was accepted stays accepted; a tag that is required stays what it must be.
+    let retagged = !request.tags.is_empty() || !request.remove_tags.is_empty();
+    let required = &api.settings().policy.required_tags;
+    let policy = Policy {
+        required_tags: required.clone().into_iter().filter(|_| retagged).collect(),
+        lacking_tags: Level::Refused,
+        ..Policy::unrestricted()
+    };
     let translation = api
         .translate_by(&policy, &source, &snapshot.uid, "")
         .map_err(|refused| status::refused(&refused))?;

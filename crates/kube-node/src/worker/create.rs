@@ -20,6 +20,9 @@ const SANDBOX_ERROR: &str = "FailedCreatePodSandBox";
 /// Kubernetes' word for what was lost without an end that anybody saw.
 const LOST: &str = "ContainerStatusUnknown";
 
+/// Where findings about tags are.
+const TAGS_PATH: &str = "metadata.tags";
+
 /// Why there is no group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Hindrance {
@@ -83,18 +86,7 @@ impl<H: Host> Worker<H> {
         }
         let group = self.group(pod).await?;
         let translation = self.translate(&group)?;
-        let warnings: Vec<&Finding> = translation.findings.iter().collect();
-        if !warnings.is_empty() {
-            let telling = Telling {
-                warning: true,
-                reason: "FieldNotSupported".to_owned(),
-                message: sentences(warnings.into_iter()),
-                container: None,
-                count: 1,
-                at: self.shared.now(),
-            };
-            self.shared.events.tell(pod, &telling);
-        }
+        self.tell_findings(pod, &translation.findings);
         let request = CreateRequest {
             uid: self.uid.clone(),
             definition: Definition {
@@ -112,6 +104,26 @@ impl<H: Host> Worker<H> {
         handle
             .map(Local::group)
             .map_err(|refusal| Hindrance::later(refusal.to_string()))
+    }
+
+    /// Tells what of the pod does not count, and which tags the operator misses.
+    fn tell_findings(&self, pod: &Pod, findings: &[Finding]) {
+        let is_of_tags = |finding: &&Finding| finding.path.starts_with(TAGS_PATH);
+        let (tags, fields): (Vec<_>, Vec<_>) = findings.iter().partition(is_of_tags);
+        for (reason, findings) in [("FieldNotSupported", fields), ("TagsRequired", tags)] {
+            if findings.is_empty() {
+                continue;
+            }
+            let telling = Telling {
+                warning: true,
+                reason: reason.to_owned(),
+                message: sentences(findings.into_iter()),
+                container: None,
+                count: 1,
+                at: self.shared.now(),
+            };
+            self.shared.events.tell(pod, &telling);
+        }
     }
 
     /// The pod as a group's manifest.

@@ -1,13 +1,11 @@
-//! Name, namespace, labels, annotations and tags.
+//! Name, namespace, labels and annotations; tags are in `tags.rs`.
 
 use std::collections::BTreeMap;
 
 use burstlet_model::{GroupName, Name, Namespace};
 
 use super::Cx;
-use crate::bounds::{
-    ANNOTATIONS_BYTES_MAX, LABELS_MAX, TAG_KEY_BYTES_MAX, TAG_VALUE_BYTES_MAX, TAGS_MAX,
-};
+use crate::bounds::{ANNOTATIONS_BYTES_MAX, LABELS_MAX};
 use crate::check;
 use crate::finding::{Rule, quote};
 use crate::node::Node;
@@ -117,50 +115,6 @@ impl Cx<'_> {
         }
         owned(&entries)
     }
-
-    fn tags(&mut self, node: &Node<'_>) -> BTreeMap<String, String> {
-        let entries = node.map("tags");
-        for problem in tag_problems(entries.iter().copied()) {
-            let path = match &problem.key {
-                Some(key) => node.entry("tags", quote(key)),
-                None => node.at("tags"),
-            };
-            self.report.invalid(path, problem.message);
-        }
-        owned(&entries)
-    }
-}
-
-/// What is wrong with a tag, or with all of them if it has no key.
-struct TagProblem {
-    key: Option<String>,
-    message: String,
-}
-
-fn tag_problems<'t>(tags: impl ExactSizeIterator<Item = (&'t str, &'t str)>) -> Vec<TagProblem> {
-    let mut problems = Vec::new();
-    if tags.len() > TAGS_MAX {
-        problems.push(TagProblem {
-            key: None,
-            message: format!("{} tags; at most {TAGS_MAX} are taken", tags.len()),
-        });
-    }
-    for (key, value) in tags {
-        let message = if key.is_empty() || key.len() > TAG_KEY_BYTES_MAX {
-            format!("a tag's key has 1 to {TAG_KEY_BYTES_MAX} bytes")
-        } else if value.len() > TAG_VALUE_BYTES_MAX {
-            format!("a tag's value has at most {TAG_VALUE_BYTES_MAX} bytes")
-        } else if !check::is_one_line(key) || !check::is_one_line(value) {
-            "a tag has no control characters".to_owned()
-        } else {
-            continue;
-        };
-        problems.push(TagProblem {
-            key: Some(key.to_owned()),
-            message,
-        });
-    }
-    problems
 }
 
 fn owned(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
