@@ -1,11 +1,15 @@
 //! What a group's specification says that is frozen when its session opens, or would be.
 
+use std::collections::BTreeMap;
+
 use burstlet_model::spec::GroupSpec;
 
 use super::{Allocation, IMAGES_MAX, Opened, Scheduling};
 
 /// The only tier of isolation that there is.
 const ISOLATION: &str = "container";
+/// Tags that say who a group is for, the first that is there: its own word, or a pod's controller.
+const OWNER_TAGS: [&str; 2] = ["owner", "kubernetes.owner"];
 /// The only operating system.
 const OS: &str = "linux";
 
@@ -22,7 +26,7 @@ impl Opened {
         }
         Self {
             group: spec.name.clone(),
-            owner: String::new(),
+            owner: owner(&spec.tags),
             tags: spec.tags.clone(),
             images,
             os: OS.to_owned(),
@@ -32,6 +36,16 @@ impl Opened {
             allocation: allocation(spec),
         }
     }
+}
+
+/// Who a group is for; nobody if no tag says so. Names of tags are compared without case.
+fn owner(tags: &BTreeMap<String, String>) -> String {
+    let value = |name: &str| {
+        let mut tags = tags.iter();
+        let found = tags.find(|(tag, _)| tag.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.clone())
+    };
+    OWNER_TAGS.into_iter().find_map(value).unwrap_or_default()
 }
 
 fn allocation(spec: &GroupSpec) -> Allocation {
@@ -46,5 +60,24 @@ fn allocation(spec: &GroupSpec) -> Allocation {
         ephemeral: requested.ephemeral_storage.unwrap_or_default(),
         ports: u32::try_from(ports.count()).unwrap_or(u32::MAX),
         ..Allocation::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_says_who_a_group_is_for() {
+        let tags = |tags: &[(&str, &str)]| {
+            let pairs = tags.iter();
+            pairs
+                .map(|(tag, value)| ((*tag).to_owned(), (*value).to_owned()))
+                .collect()
+        };
+        let pod = ("kubernetes.owner", "ReplicaSet/web");
+        assert_eq!(owner(&tags(&[])), "");
+        assert_eq!(owner(&tags(&[pod])), "ReplicaSet/web");
+        assert_eq!(owner(&tags(&[pod, ("Owner", "ann")])), "ann");
     }
 }
