@@ -1,6 +1,9 @@
-//! Budgets: who is told, who is kept out, who is ended, and that a later agent comes to the same.
+//! Budgets: who is told, who is kept out, who is ended, and that a later agent comes to the same. Tags
+//! that groups must have, and what is told of use by them.
 
-use burstlet_tests::Agent;
+use std::time::Instant;
+
+use burstlet_tests::{Agent, PATIENCE};
 use serde_json::{Value, json};
 
 use super::{agent_with, create_json, shell_group, state, with_container, with_spec};
@@ -116,6 +119,57 @@ fn a_spent_budget_ends_its_groups_and_keeps_others_out_even_over_a_crash() {
     assert!(one.stderr.contains("there is no budget nobody"), "{one:?}");
     for name in ["a/job", "b/job", "c/job", "free/job"] {
         agent.ok(&["rm", "-f", name]);
+    }
+    agent.finish();
+}
+
+fn usage(agent: &Agent, more: &[&str]) -> Value {
+    let args = [&["usage", "-o", "json"][..], more].concat();
+    serde_json::from_str(&agent.ok(&args)).unwrap()
+}
+
+#[test]
+fn tags_are_required_and_use_is_told_by_them() {
+    let agent = agent_with("[policy]\nrequired_tags = { costcenter = [\"42\"], owner = [] }\n");
+    let job = |name: &str, tags: &Value| {
+        let mut group = shell_group(name, "sleep 3");
+        group["metadata"]["tags"] = tags.clone();
+        with_spec(group, "restartPolicy", json!("Never"))
+    };
+    let odd = job("odd", &json!({"costcenter": "43"})).to_string();
+    let outcome = agent.ctl_with(&["create", "-f", "-"], odd.as_bytes());
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    for told in ["metadata.tags[\"costcenter\"]", "metadata.tags[\"owner\"]"] {
+        assert!(outcome.stderr.contains(told), "{outcome:?}");
+    }
+    // A busy machine may take no sample of a short life; of many it takes some.
+    let tags = json!({"CostCenter": "42", "Owner": "ann"});
+    let deadline = Instant::now() + 2 * PATIENCE;
+    let mut names = Vec::new();
+    let row = loop {
+        let name = format!("job-{}", names.len());
+        create_json(&agent, &job(&name, &tags));
+        agent.wait_until(&name, "ended", |g| g["status"]["phase"] == "Succeeded");
+        names.push(name);
+        let row = usage(&agent, &["--by", "owner"])["rows"][0].clone();
+        if row["memoryBytes"].is_object() {
+            break row;
+        }
+        assert!(Instant::now() < deadline, "nothing was sampled: {row:#}");
+    };
+    assert_eq!(row["keys"], json!(["ann"]));
+    let memory = &row["memoryBytes"];
+    assert!(number(&memory["peak"]) >= number(&memory["p95"]), "{row:#}");
+    let (asked, ran) = (number(&row["askedSeconds"]), number(&row["runningSeconds"]));
+    let least = 3.0 * names.len() as f64;
+    assert!(asked >= ran && ran >= least, "{row:#}");
+    let waste = agent.ok(&["usage", "--waste", "--by", "owner"]);
+    assert!(
+        waste.starts_with("OWNER") && waste.contains("PEAK"),
+        "{waste}"
+    );
+    for name in names {
+        agent.ok(&["rm", &name]);
     }
     agent.finish();
 }

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Billing, Budget};
 use crate::machine;
+pub(crate) use sample::Look;
 use sample::Samples;
 
 /// The directory in the state directory.

@@ -10,6 +10,7 @@ mod decode;
 mod encode;
 mod fact;
 mod opening;
+mod samples;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;
@@ -25,6 +26,7 @@ pub use fact::{
     Allocation, BookText, Carry, Close, Fact, Gap, GapReason, Opened, Pull, Restart, Scheduling,
     SessionFact, State, Used,
 };
+pub use samples::{BUCKETS, Histogram, Samples};
 
 /// The schema of the bodies that this code writes. Bodies of a newer one are refused.
 pub const SCHEMA: u8 = 1;

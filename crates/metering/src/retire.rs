@@ -11,7 +11,7 @@ use burstlet_model::{ErrorKind, GroupUid, WallTime};
 use crate::carried::Carried;
 use crate::chain::Hash;
 use crate::ledger::{Entered, Files, Found, OpenError, Scan, scan};
-use crate::record::{BookText, Fact, Record, SessionFact, SessionId, Used};
+use crate::record::{BookText, Fact, Record, Samples, SessionFact, SessionId, Used};
 use crate::view::{View, ViewError};
 
 /// Why nothing can be retired.
@@ -194,31 +194,48 @@ fn stays(record: &Record, kept: &BTreeSet<GroupUid>) -> bool {
     }
 }
 
-/// Of what a session had used by and by only the end counts.
+/// Of what a session had used by and by, and of its samples, only the end counts.
 fn thin(records: &mut Vec<Record>) {
-    let mut later: BTreeMap<SessionId, Used> = BTreeMap::new();
-    let mut stays: Vec<bool> = records
-        .iter()
-        .rev()
-        .map(|record| match &record.fact {
-            Fact::Session {
-                id,
-                fact: SessionFact::Used(used),
-            } => {
-                let known = later.entry(id.clone());
-                let is_first = matches!(known, std::collections::btree_map::Entry::Vacant(_));
-                let known = known.or_insert(*used);
-                let joined = known.join(used);
-                let says_more = is_first || joined != *known;
-                *known = joined;
-                says_more
-            }
-            _ => true,
-        })
-        .collect();
+    let mut later = Later::default();
+    let backwards = records.iter().rev();
+    let mut stays: Vec<bool> = backwards.map(|record| later.lacks(record)).collect();
     stays.reverse();
     let mut stays = stays.into_iter();
     records.retain(|_| stays.next().unwrap_or(true));
+}
+
+/// What the records behind one say of totals that only grow.
+#[derive(Default)]
+struct Later {
+    used: BTreeMap<SessionId, Used>,
+    samples: BTreeMap<SessionId, Samples>,
+}
+
+impl Later {
+    /// Whether a record says what those behind it do not.
+    fn lacks(&mut self, record: &Record) -> bool {
+        let Fact::Session { id, fact } = &record.fact else {
+            return true;
+        };
+        match fact {
+            SessionFact::Used(used) => {
+                let known = self.used.get(id);
+                let joined = known.map_or(*used, |known| known.join(used));
+                let says_more = known != Some(&joined);
+                self.used.insert(id.clone(), joined);
+                says_more
+            }
+            SessionFact::Sampled(samples) => {
+                let known = self.samples.get(id);
+                let mut joined = known.cloned().unwrap_or_default();
+                joined.raise(samples);
+                let says_more = known != Some(&joined);
+                self.samples.insert(id.clone(), joined);
+                says_more
+            }
+            _ => true,
+        }
+    }
 }
 
 fn read(files: &impl Files, each: impl FnMut(Found<'_>)) -> Result<Scan, RetireError> {

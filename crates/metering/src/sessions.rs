@@ -13,6 +13,7 @@
 //! a nanosecond counts; as each nanosecond has one label, the windows of any partition of time sum
 //! to the whole.
 
+mod hours;
 mod piece;
 mod session;
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub use committed::{Committed, commitments};
 use crate::book::{BilledStates, BookVersion, Shelf, Unit};
 use crate::money::{Decimal, Money};
 use crate::rating::{BilledTime, RatingError, Timeline, rate};
-use crate::record::{Moment, Opened, Used};
+use crate::record::{Moment, Opened, Samples, State, Used};
 use crate::sessions::{Quantities, Session, Sessions, Window};
 
 /// What sessions are told apart by.
@@ -133,6 +133,15 @@ pub struct Sums {
     pub time: BilledTime,
     /// What was set aside, from the first pull on.
     pub requested: Quantities,
+    /// Time in which a group was to run, in nanoseconds: from its admission to the end of its
+    /// session, the time excepted in which it was being ended.
+    pub asked_ns: u128,
+    /// The part of it in which a main container ran.
+    pub running_ns: u128,
+    /// How often how much was used, to the hour.
+    pub samples: Samples,
+    /// The most memory at once of the sessions that lie in the window as a whole.
+    pub memory_peak: u64,
     /// Processor time used, in microseconds.
     pub cpu_used_us: u128,
     /// Memory used over time, in byte nanoseconds; from samples.
@@ -198,6 +207,8 @@ fn add(
         .filter(|piece| BilledStates::Aci.bills(piece.state));
     let requested = pieces.filter_map(|piece| piece.within(window));
     sums.requested = sums.requested + requested.map(|piece| piece.quantities()).sum();
+    add_presence(sums, session, (now, window));
+    add_samples(sums, session, (now, window));
     add_used(
         sums,
         &used_until(session, window.from),
@@ -217,6 +228,27 @@ fn add(
         sum.cost = sum.cost + charge.cost;
     }
     Ok(())
+}
+
+fn add_presence(sums: &mut Sums, session: &Session, (now, window): (Moment, Window)) {
+    let pieces = session.pieces(now).filter_map(|piece| piece.within(window));
+    for piece in pieces {
+        let ns = u128::from(piece.ns);
+        if piece.state != State::Terminating {
+            sums.asked_ns += ns;
+        }
+        if piece.state == State::Running {
+            sums.running_ns += ns;
+        }
+    }
+}
+
+fn add_samples(sums: &mut Sums, session: &Session, (now, window): (Moment, Window)) {
+    sums.samples.add(&session.samples_within(window));
+    let life = Timeline::of(session, now).span();
+    if life.is_some_and(|life| life.from >= window.from && life.to <= window.to) {
+        sums.memory_peak = sums.memory_peak.max(session.used().memory_peak);
+    }
 }
 
 /// What had been used before a moment, as far as it was written down.

@@ -13,7 +13,7 @@ use burstlet_metering::ledger::{
 };
 use burstlet_metering::money::Money;
 use burstlet_metering::record::{
-    Allocation, BootId, Close, Entry, Fact, Gap, GapReason, Moment, Opened, Pull, Restart,
+    Allocation, BootId, Close, Entry, Fact, Gap, GapReason, Moment, Opened, Pull, Restart, Samples,
     Scheduling, SessionFact, SessionId, State, Used,
 };
 use burstlet_metering::retire::retiring;
@@ -63,6 +63,15 @@ fn opened(namespace: &str) -> SessionFact {
             volumes: Bytes(9),
         },
     }))
+}
+
+fn sampled() -> Samples {
+    let mut samples = Samples::default();
+    for value in [0, 15, 16, 250, 1 << 33, u64::MAX] {
+        samples.cpu.count(value % 1000);
+        samples.memory.count(value);
+    }
+    samples
 }
 
 /// One life with everything that can be said of it, from `begin` on.
@@ -119,6 +128,7 @@ fn life(namespace: &str, uid: &str, begin: u64) -> Vec<Entry> {
         (30 * S, SessionFact::Closed(Close::Lost)),
         (30 * S, SessionFact::Missed(gap)),
         (31 * S, used(9_000_001, true)),
+        (31 * S, SessionFact::Sampled(sampled())),
     ];
     let entry = |(after, fact)| Entry {
         at: at(begin + after),
@@ -250,7 +260,7 @@ fn the_script_comes_to_the_same_chain_and_the_same_sums() {
 
 /// What each namespace owes, as this crate has it: by price, and how long it was billed in all.
 fn bill(path: &Path) -> BTreeMap<String, (BTreeMap<String, Money>, u64)> {
-    let meter = Meter::new(BootId([4; 16]), []);
+    let meter = Meter::new(BootId([4; 16]), [], Vec::new());
     scan(&Inspected::new(path), |found| {
         if let Found::Record(entered) = found {
             meter.apply(Shown::Record(entered.record)).unwrap();

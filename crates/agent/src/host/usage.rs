@@ -6,6 +6,7 @@ use burstlet_supervisor::host::{GroupUsage, HostError};
 use super::RealHost;
 use super::failure::fail;
 use crate::machine;
+use crate::metering::Look;
 
 const USAGE_FAILED: &str = "UsageFailed";
 
@@ -49,20 +50,27 @@ impl RealHost {
         })
     }
 
-    /// Takes a sample of the memory of every group whose sandbox stands.
-    pub(crate) async fn sample_memory(&self) {
+    /// Takes a sample of the memory of every group whose sandbox stands, and of its processor time
+    /// if that is asked for.
+    pub(crate) async fn sample(&self, with_cpu: bool) {
         let standing: Vec<GroupUid> = self.standing().into_iter().map(|(uid, _)| uid).collect();
         let sample = move |parts: &super::Parts| {
             for uid in &standing {
                 // A group that ends meanwhile is counted by its last reading.
-                if let Ok(memory) = parts.cgroups.group(uid).memory() {
-                    parts.metering.sample(uid, machine::now().boot, memory);
+                let cgroup = parts.cgroups.group(uid);
+                if let Ok(memory) = cgroup.memory() {
+                    let look = Look {
+                        at: machine::now().boot,
+                        memory,
+                        cpu_ns: with_cpu.then(|| cgroup.cpu_ns().ok()).flatten(),
+                    };
+                    parts.metering.sample(uid, look);
                 }
             }
             Ok(())
         };
         if let Err(error) = self.blocking(sample).await {
-            tracing::warn!(%error, "sample the groups' memory");
+            tracing::warn!(%error, "sample what the groups use");
         }
     }
 

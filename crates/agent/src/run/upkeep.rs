@@ -37,6 +37,8 @@ const STORAGE_REST_FACTOR: u32 = 9;
 
 /// Between samples of the groups' memory.
 const SAMPLE_PERIOD: Duration = Duration::from_secs(1);
+/// Samples of memory for each of the processor, which takes one more file.
+const SAMPLES_PER_CPU_SAMPLE: u32 = 10;
 /// Samples between two readings of a group's counters that are written down while it lasts.
 const SAMPLES_PER_READING: u32 = 600;
 
@@ -110,7 +112,8 @@ async fn measure(host: &RealHost, shutdown: CancellationToken) {
             _ = ticks.tick() => {}
             () = shutdown.cancelled() => return,
         }
-        host.sample_memory().await;
+        host.sample(count.is_multiple_of(SAMPLES_PER_CPU_SAMPLE))
+            .await;
         if let Err(error) = host.metering.look_at_clocks().await {
             tracing::warn!(%error, "write down that the clock was set");
         }

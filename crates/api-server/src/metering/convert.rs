@@ -2,6 +2,7 @@
 
 use burstlet_metering::book::{Book, Shelved, Sku, Unit};
 use burstlet_metering::money::{Decimal, fixed};
+use burstlet_metering::record::Histogram;
 use burstlet_metering::usage::{Committed, SkuKey, SkuSum, Sums};
 use burstlet_metering::{Hex, Meter};
 use burstlet_model::WallTime;
@@ -36,8 +37,31 @@ pub(super) fn row((keys, sums): (Vec<String>, Sums)) -> v1::UsageRow {
         sent_bytes: sums.sent.to_string(),
         received_bytes: sums.received.to_string(),
         cost: sums.cost.to_string(),
+        asked_seconds: seconds(sums.asked_ns),
+        running_seconds: seconds(sums.running_ns),
+        cpu_requested_milli: mean(requested.cpu_milli_ns, requested.ns),
+        memory_requested_bytes: mean(requested.memory_byte_ns, requested.ns),
+        cpu_milli: sampled(&sums.samples.cpu, 0),
+        memory_bytes: sampled(&sums.samples.memory, sums.memory_peak),
         charges: sums.skus.into_iter().map(charge).collect(),
     }
+}
+
+/// What was set aside at once, rounded up.
+fn mean(amount_ns: u128, ns: u128) -> u64 {
+    let mean = amount_ns.div_ceil(ns.max(1));
+    u64::try_from(mean).unwrap_or(u64::MAX)
+}
+
+/// What was used; the kernel may know of a peak between two samples.
+fn sampled(histogram: &Histogram, known_peak: u64) -> Option<v1::SampledUse> {
+    let at = |percent| histogram.percentile(percent);
+    Some(v1::SampledUse {
+        samples: histogram.total(),
+        p50: at(50)?,
+        p95: at(95)?,
+        peak: at(100)?.max(known_peak),
+    })
 }
 
 pub(super) fn charge(((book, version, sku), sum): (SkuKey, SkuSum)) -> v1::Charge {

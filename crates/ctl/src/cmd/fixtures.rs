@@ -7,7 +7,7 @@ use burstlet_proto::v1::{
     Charge, CommitmentSum, Container, ContainerGroup, ContainerPort, ContainerRunning,
     ContainerStatus, ContainerTerminated, ContainerUser, ContainerWaiting, GroupCost, GroupSpec,
     GroupStatus, ImagePullTook, LaunchTimeline, LedgerHead, ObjectMeta, ResourceRequirements,
-    Session, UsageResponse, UsageRow, VolumeMount,
+    SampledUse, Session, UsageResponse, UsageRow, VolumeMount,
 };
 use pbjson_types::{Duration, Timestamp};
 
@@ -66,6 +66,17 @@ pub(crate) fn usage() -> UsageResponse {
         received_bytes: "20".to_owned(),
         cost: "0.003375000000005625".to_owned(),
         charges: vec![charge()],
+        asked_seconds: "160".to_owned(),
+        running_seconds: "148.5".to_owned(),
+        cpu_requested_milli: 2000,
+        memory_requested_bytes: 4 << 30,
+        cpu_milli: Some(SampledUse {
+            samples: 15,
+            p50: 79,
+            p95: 415,
+            peak: 1087,
+        }),
+        memory_bytes: None,
     };
     UsageResponse {
         rows: vec![row("team-a", "0"), row("team, \"b\"", "0")],

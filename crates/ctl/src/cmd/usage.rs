@@ -1,9 +1,14 @@
-//! `usage`: what groups had and used, and what it cost.
+//! `usage`: what groups had and used, and what it cost; how much of it was too much; and how long
+//! they ran of the time that they were to.
+
+mod availability;
+mod sums;
+mod waste;
 
 use anyhow::Result;
 use burstlet_proto::v1::{UsageResponse, UsageRow};
 
-use crate::billing::{Format, OutputArgs, Scope, csv, giga, rounded};
+use crate::billing::{Format, OutputArgs, Scope, csv};
 use crate::client::Client;
 use crate::error::Exit;
 use crate::output::{json_text, print};
@@ -14,51 +19,52 @@ use crate::table::Table;
 pub(crate) struct Args {
     #[command(flatten)]
     scope: Scope,
+    /// What was set aside beside what was used, and the requests that would have been enough
+    #[arg(long)]
+    waste: bool,
+    /// How long groups ran of the time in which they were to
+    #[arg(long, conflicts_with = "waste")]
+    availability: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
 
+/// What is told of each row.
+struct Sheet {
+    /// For people: rounded.
+    headings: &'static [&'static str],
+    cells: fn(&UsageRow, &str) -> Vec<String>,
+    /// For spreadsheets: every digit.
+    exact_headings: &'static [&'static str],
+    exact_cells: fn(&UsageRow, &str) -> Vec<String>,
+}
+
 pub(crate) async fn run(args: &Args, client: &Client) -> Result<Exit> {
     let answer = args.scope.ask(client).await?;
-    print(render(&answer, &args.scope.by(), args.output.output)?)?;
+    let sheet = match (args.waste, args.availability) {
+        (true, _) => waste::SHEET,
+        (false, true) => availability::SHEET,
+        (false, false) => sums::SHEET,
+    };
+    let by = args.scope.by();
+    print(render(&answer, &by, &sheet, args.output.output)?)?;
     Ok(Exit::SUCCESS)
 }
 
-fn render(answer: &UsageResponse, by: &[String], format: Format) -> Result<String> {
+fn render(answer: &UsageResponse, by: &[String], sheet: &Sheet, format: Format) -> Result<String> {
     match format {
         Format::Json => json_text(answer),
-        Format::Csv => Ok(csv(&exact(answer, by))),
-        Format::Table => Ok(table(answer, by)),
+        Format::Csv => Ok(csv(&exact(answer, by, sheet))),
+        Format::Table => Ok(table(answer, by, sheet)),
     }
 }
 
-fn table(answer: &UsageResponse, by: &[String]) -> String {
-    let headings = [
-        "SESSIONS",
-        "BILLED",
-        "CORE-SECONDS",
-        "USED",
-        "GB-SECONDS",
-        "USED",
-        "COST",
-    ];
+fn table(answer: &UsageResponse, by: &[String], sheet: &Sheet) -> String {
     let mut heading: Vec<String> = by.iter().map(|word| word.to_uppercase()).collect();
-    heading.extend(headings.map(str::to_owned));
+    heading.extend(sheet.headings.iter().map(|word| (*word).to_owned()));
     let mut table = Table::of(heading);
     let line = |keys: Vec<String>, row: &UsageRow| {
-        let (cpu, memory) = (
-            &row.cpu_requested_core_seconds,
-            &row.memory_requested_byte_seconds,
-        );
-        let cells = [
-            row.sessions.to_string(),
-            rounded(&row.billed_seconds, 3) + "s",
-            rounded(cpu, 3),
-            share(&row.cpu_used_core_seconds, cpu),
-            rounded(&giga(memory), 3),
-            share(&row.memory_used_byte_seconds, memory),
-            format!("{} {}", rounded(&row.cost, 6), answer.currency),
-        ];
+        let cells = (sheet.cells)(row, &answer.currency);
         keys.into_iter().chain(cells).collect::<Vec<_>>()
     };
     for row in &answer.rows {
@@ -74,53 +80,22 @@ fn table(answer: &UsageResponse, by: &[String]) -> String {
     table.render("")
 }
 
-/// How much of what was set aside was used.
-fn share(used: &str, requested: &str) -> String {
-    match (used.parse::<f64>(), requested.parse::<f64>()) {
-        (Ok(used), Ok(requested)) if requested > 0.0 => {
-            format!("{:.0}%", 100.0 * used / requested)
-        }
-        _ => String::new(),
-    }
-}
-
-fn exact(answer: &UsageResponse, by: &[String]) -> Vec<Vec<String>> {
-    let headings = [
-        "sessions",
-        "billed_seconds",
-        "pull_seconds",
-        "backoff_seconds",
-        "unrated_seconds",
-        "cpu_requested_core_seconds",
-        "cpu_used_core_seconds",
-        "memory_requested_byte_seconds",
-        "memory_used_byte_seconds",
-        "sent_bytes",
-        "received_bytes",
-        "cost",
-        "currency",
-    ];
-    let heading = by.iter().cloned().chain(headings.map(str::to_owned));
-    let mut rows = vec![heading.collect()];
+fn exact(answer: &UsageResponse, by: &[String], sheet: &Sheet) -> Vec<Vec<String>> {
+    let headings = sheet.exact_headings.iter().map(|word| (*word).to_owned());
+    let mut rows = vec![by.iter().cloned().chain(headings).collect()];
     for row in &answer.rows {
-        let cells = [
-            row.sessions.to_string(),
-            row.billed_seconds.clone(),
-            row.pull_seconds.clone(),
-            row.backoff_seconds.clone(),
-            row.unrated_seconds.clone(),
-            row.cpu_requested_core_seconds.clone(),
-            row.cpu_used_core_seconds.clone(),
-            row.memory_requested_byte_seconds.clone(),
-            row.memory_used_byte_seconds.clone(),
-            row.sent_bytes.clone(),
-            row.received_bytes.clone(),
-            row.cost.clone(),
-            answer.currency.clone(),
-        ];
+        let cells = (sheet.exact_cells)(row, &answer.currency);
         rows.push(row.keys.iter().cloned().chain(cells).collect());
     }
     rows
+}
+
+/// How much of a whole a part is, for people.
+fn share(part: &str, whole: &str, digits: usize) -> String {
+    match (part.parse::<f64>(), whole.parse::<f64>()) {
+        (Ok(part), Ok(whole)) if whole > 0.0 => format!("{:.digits$}%", 100.0 * part / whole),
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -132,9 +107,16 @@ mod tests {
     #[test]
     fn people_get_a_table_and_spreadsheets_every_digit() {
         let by = ["namespace".to_owned()];
-        let show = |format| render(&usage(), &by, format).unwrap();
-        insta::assert_snapshot!("usage", show(Format::Table));
-        insta::assert_snapshot!("usage_csv", show(Format::Csv).replace("\r\n", "\n"));
-        insta::assert_snapshot!("usage_json", show(Format::Json));
+        let show = |sheet: &Sheet, format| {
+            let text = render(&usage(), &by, sheet, format).unwrap();
+            text.replace("\r\n", "\n")
+        };
+        insta::assert_snapshot!("usage", show(&sums::SHEET, Format::Table));
+        insta::assert_snapshot!("usage_csv", show(&sums::SHEET, Format::Csv));
+        insta::assert_snapshot!("usage_json", show(&sums::SHEET, Format::Json));
+        insta::assert_snapshot!("waste", show(&waste::SHEET, Format::Table));
+        insta::assert_snapshot!("waste_csv", show(&waste::SHEET, Format::Csv));
+        insta::assert_snapshot!("availability", show(&availability::SHEET, Format::Table));
+        insta::assert_snapshot!("availability_csv", show(&availability::SHEET, Format::Csv));
     }
 }

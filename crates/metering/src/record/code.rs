@@ -19,9 +19,10 @@ pub(super) enum Kind {
     Adopted = 22,
     Missed = 23,
     Closed = 24,
+    Sampled = 25,
 }
 
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 15] = [
     Kind::EpochBegan,
     Kind::EpochEnded,
     Kind::ClockStepped,
@@ -36,6 +37,7 @@ const KINDS: [Kind; 14] = [
     Kind::Adopted,
     Kind::Missed,
     Kind::Closed,
+    Kind::Sampled,
 ];
 
 impl Kind {
@@ -56,6 +58,7 @@ impl Kind {
                 SessionFact::Adopted => Self::Adopted,
                 SessionFact::Missed(_) => Self::Missed,
                 SessionFact::Closed(_) => Self::Closed,
+                SessionFact::Sampled(_) => Self::Sampled,
             },
         }
     }

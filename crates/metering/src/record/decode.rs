@@ -13,7 +13,8 @@ use super::fact::{
     Allocation, BookText, Carry, Fact, Gap, Opened, Pull, Restart, SessionFact, Used,
 };
 use super::{
-    BOOK_BYTES_MAX, BootId, IMAGES_MAX, Moment, Record, SCHEMA, SessionId, TAGS_MAX, TEXT_BYTES_MAX,
+    BOOK_BYTES_MAX, BUCKETS, BootId, Histogram, IMAGES_MAX, Moment, Record, SCHEMA, Samples,
+    SessionId, TAGS_MAX, TEXT_BYTES_MAX,
 };
 
 /// Why bytes are not a record.
@@ -152,6 +153,10 @@ fn session(from: &mut Reader<'_>, kind: Kind) -> Result<SessionFact, DecodeError
             reason: from.code("gap's reason")?,
         }),
         Kind::Closed => SessionFact::Closed(from.code("reason")?),
+        Kind::Sampled => SessionFact::Sampled(Samples {
+            cpu: histogram(from)?,
+            memory: histogram(from)?,
+        }),
         Kind::EpochBegan
         | Kind::EpochEnded
         | Kind::ClockStepped
@@ -206,6 +211,18 @@ fn allocation(from: &mut Reader<'_>) -> Result<Allocation, DecodeError> {
         ports: from.u32("ports")?,
         volumes: Bytes(from.u64("volumes")?),
     })
+}
+
+/// Buckets come in order, each once and not empty: one meaning has one form.
+fn histogram(from: &mut Reader<'_>) -> Result<Histogram, DecodeError> {
+    let mut histogram = Histogram::default();
+    for _ in 0..from.count("buckets", BUCKETS.into())? {
+        let (bucket, count) = (from.u16("bucket")?, from.u32("samples")?);
+        if !histogram.push(bucket, count) {
+            return Err(DecodeError::Invalid("order of buckets"));
+        }
+    }
+    Ok(histogram)
 }
 
 fn used(from: &mut Reader<'_>) -> Result<Used, DecodeError> {

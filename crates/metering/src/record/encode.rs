@@ -5,7 +5,10 @@ use burstlet_model::ErrorKind;
 use super::bytes::Writer;
 use super::code::Kind;
 use super::fact::{Allocation, BookText, Fact, Opened, SessionFact, Used};
-use super::{BODY_BYTES_MAX, BOOK_BYTES_MAX, IMAGES_MAX, Record, SCHEMA, TAGS_MAX, TEXT_BYTES_MAX};
+use super::{
+    BODY_BYTES_MAX, BOOK_BYTES_MAX, BUCKETS, Histogram, IMAGES_MAX, Record, SCHEMA, TAGS_MAX,
+    TEXT_BYTES_MAX,
+};
 
 /// Why a fact cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,6 +102,10 @@ fn session(to: &mut Writer, fact: &SessionFact) -> Result<(), EncodeError> {
             to.code(gap.reason);
         }
         SessionFact::Closed(reason) => to.code(*reason),
+        SessionFact::Sampled(samples) => {
+            histogram(to, &samples.cpu)?;
+            histogram(to, &samples.memory)?;
+        }
     }
     Ok(())
 }
@@ -131,6 +138,16 @@ fn allocation(to: &mut Writer, allocation: &Allocation) -> Result<(), EncodeErro
     to.text("gpu model", &allocation.gpu_model, TEXT_BYTES_MAX)?;
     to.u32(allocation.ports);
     to.u64(allocation.volumes.0);
+    Ok(())
+}
+
+fn histogram(to: &mut Writer, histogram: &Histogram) -> Result<(), EncodeError> {
+    let counts = histogram.counts();
+    to.count("buckets", counts.len(), BUCKETS.into())?;
+    for (bucket, count) in counts {
+        to.u16(bucket);
+        to.u32(count);
+    }
     Ok(())
 }
 

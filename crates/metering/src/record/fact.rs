@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 pub use burstlet_model::metering::{Close, GapReason, State};
 use burstlet_model::{BootTime, Bytes, ContainerName, GroupName, MilliCpu, WallTime};
 
-use super::SessionId;
+use super::{Samples, SessionId};
 use crate::chain::Hash;
 
 /// A fact.
@@ -44,6 +44,8 @@ pub enum SessionFact {
     Resized(Allocation),
     /// What has been used since the session was opened.
     Used(Used),
+    /// How often how much was used since the session was opened.
+    Sampled(Samples),
     /// An image was pulled.
     Pulled(Pull),
     /// A container was started again.

@@ -70,6 +70,16 @@ fn session_fact() -> impl Strategy<Value = SessionFact> {
     prop_oneof![
         opened(),
         used(),
+        vec(any::<(u64, bool)>(), 0..40).prop_map(|values| {
+            let mut samples = Samples::default();
+            for (value, of_cpu) in values {
+                match of_cpu {
+                    true => samples.cpu.count(value),
+                    false => samples.memory.count(value),
+                }
+            }
+            SessionFact::Sampled(samples)
+        }),
         allocation().prop_map(SessionFact::Resized),
         prop::sample::select(&State::ALL).prop_map(SessionFact::Entered),
         prop::sample::select(&Close::ALL).prop_map(SessionFact::Closed),

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use burstlet_model::{BootTime, ContainerName, Stamp};
 
-use super::{Oddities, Piece, Quantities};
+use super::hours::Hours;
+use super::{Oddities, Piece, Quantities, Window};
 use crate::record::{
-    Allocation, BootId, Close, Gap, Moment, Opened, Pull, SessionFact, SessionId, State, Used,
+    Allocation, BootId, Close, Gap, Moment, Opened, Pull, Samples, SessionFact, SessionId, State,
+    Used,
 };
 
 /// One launch of a group, as the records tell it.
@@ -21,6 +23,7 @@ pub struct Session {
     last: Last,
     closed: Option<Closed>,
     readings: Vec<Reading>,
+    samples: Hours,
     pulls: Vec<Pull>,
     restarts: BTreeMap<ContainerName, u32>,
     gaps: Vec<Gap>,
@@ -79,6 +82,7 @@ impl Session {
             spans: Vec::new(),
             closed: None,
             readings: Vec::new(),
+            samples: Hours::default(),
             pulls: Vec::new(),
             restarts: BTreeMap::new(),
             gaps: Vec::new(),
@@ -157,6 +161,18 @@ impl Session {
         self.readings.last().map(|r| r.used).unwrap_or_default()
     }
 
+    /// How often how much was used, in the hours that a window touches.
+    #[must_use]
+    pub fn samples_within(&self, window: Window) -> Samples {
+        self.samples.within(window)
+    }
+
+    /// The same, since the opening.
+    #[must_use]
+    pub fn samples(&self) -> Samples {
+        self.samples.all()
+    }
+
     /// The images that were pulled for it.
     #[must_use]
     pub fn pulls(&self) -> &[Pull] {
@@ -212,6 +228,7 @@ impl Session {
         match fact {
             SessionFact::Opened(_) | SessionFact::Adopted => {}
             SessionFact::Used(used) => self.read(*used, at.stamp, odd),
+            SessionFact::Sampled(samples) => self.samples.tell(samples, at.stamp.wall),
             SessionFact::Missed(gap) => self.missed(*gap, odd),
             SessionFact::Pulled(pull) => self.pulled(pull, odd),
             SessionFact::Restarted(restart) => {

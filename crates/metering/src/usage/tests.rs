@@ -1,6 +1,6 @@
 use super::*;
 use crate::fixture::{S, Teller, two_groups};
-use crate::record::{SessionFact, State};
+use crate::record::{Samples, SessionFact, State};
 
 fn ask(teller: &Teller, window: Window, filter: &Filter, by: &[&str]) -> Report {
     let by: Vec<_> = by
@@ -153,4 +153,45 @@ fn commitments_are_settled_by_the_hour() {
         to: Window::ALL.to,
     };
     assert_eq!(settled(one).unwrap().hours, 1);
+}
+
+#[test]
+fn groups_are_asked_for_from_their_admission_and_run_while_a_process_does() {
+    let mut teller = two_groups();
+    // team-b's group waits to be started again for five seconds, and is ended in two.
+    teller.of("0-b", SessionFact::Entered(State::BackOff));
+    teller.wait(5 * S);
+    teller.of("0-b", SessionFact::Entered(State::Terminating));
+    teller.wait(2 * S);
+    let report = all(&teller, &["namespace"]);
+    let presence = |namespace: &str| {
+        let sums = &report[&vec![namespace.to_owned()]];
+        (sums.asked_ns, sums.running_ns)
+    };
+    let s = u128::from(S);
+    // Half a second in the queue, one of pulling, ten of running.
+    assert_eq!(presence("team-a"), (11 * s + s / 2 + 1, 10 * s + 1));
+    assert_eq!(presence("team-b"), (15 * s + 1, 10 * s + 1));
+}
+
+#[test]
+fn samples_of_groups_are_counted_together() {
+    let mut teller = two_groups();
+    let mut sampled = Samples::default();
+    for milli in [1, 2, 300] {
+        sampled.cpu.count(milli);
+    }
+    teller.of("0-a", SessionFact::Sampled(sampled.clone()));
+    teller.of("0-b", SessionFact::Sampled(sampled.clone()));
+    let both = &all(&teller, &[])[&vec![]];
+    assert_eq!(both.samples.cpu.total(), 6);
+    assert_eq!(both.samples.cpu.percentile(50), Some(2));
+    // The hour that is over has none of them.
+    let hour = 3600 * i64::try_from(S).unwrap();
+    let now = teller.now().stamp.wall.0;
+    let window = Window {
+        from: WallTime(now - 3 * hour),
+        to: WallTime(now - 2 * hour),
+    };
+    assert!(ask(&teller, window, &Filter::default(), &[]).is_empty());
 }
