@@ -71,12 +71,15 @@ need_go() {
     export PATH
 }
 
-# Builds every program into target/PROFILE, the launcher as a static one.
+# Builds every program into target/PROFILE, the launcher as a static one. The agent that is tested has
+# its failpoints.
 #   build_programs PROFILE
 build_programs() {
-    local profile=$1 out
+    local profile=$1 out features=()
+    [ "$profile" = dev ] && features=(--features burstlet-agent/failpoints)
     out=${CARGO_TARGET_DIR:-$root/target}
-    cargo build --profile "$profile" -p burstlet-agent -p burstlet-ctl -p burstlet-image --bins
+    cargo build --profile "$profile" -p burstlet-agent -p burstlet-ctl -p burstlet-image --bins \
+        "${features[@]}"
     cargo build --profile launcher --target "$launcher_target" \
         -p burstlet-sandbox --features launcher --bin burstlet-launcher
     [ "$profile" = dev ] && profile=debug

@@ -8,6 +8,7 @@
 
 mod admin;
 pub mod api;
+pub mod crashing;
 mod person;
 mod programs;
 
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use burstlet_testkit::leak::HostState;
 use nix::fcntl::{Flock, FlockArg};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -41,6 +43,8 @@ pub struct Setup<'a> {
     pub network: &'a str,
     /// Other sections.
     pub more: &'a str,
+    /// Options of a file system in memory that its state is kept on, below [`Agent::disk`].
+    pub disk: Option<&'a str>,
     /// Variables of its environment.
     pub environment: &'a [(&'a str, &'a str)],
 }
@@ -53,6 +57,7 @@ pub struct Agent {
     told: Option<UnixDatagram>,
     before: HostState,
     finished: bool,
+    has_disk: bool,
     /// Tells it from its neighbours.
     index: u32,
     /// The host is this test's; whoever stands beside another has no turn of his own.
@@ -118,9 +123,15 @@ impl Agent {
             told: None,
             before,
             finished: false,
+            has_disk: setup.disk.is_some(),
             index,
             _turn: turn,
         };
+        if let Some(options) = setup.disk {
+            fs::create_dir(agent.disk()).unwrap();
+            let (kind, none) = (Some("tmpfs"), None::<&str>);
+            mount(none, &agent.disk(), kind, MsFlags::empty(), Some(options)).unwrap();
+        }
         fs::write(agent.config(), agent.configuration(setup)).unwrap();
         agent.launch();
         agent
@@ -129,9 +140,11 @@ impl Agent {
     fn configuration(&self, setup: Setup<'_>) -> String {
         let number = self.number();
         let path = self.dir.path().display();
+        let state = self.state_dir();
+        let state = state.display();
         let Setup { network, more, .. } = setup;
         format!(
-            "state_dir = \"{path}/state\"\nrun_dir = \"{path}/run\"\ncgroup_root = \"bt{number}\"\n\
+            "state_dir = \"{state}\"\nrun_dir = \"{path}/run\"\ncgroup_root = \"bt{number}\"\n\
              [admin]\nlisten = \"127.0.0.1:0\"\n\
              [network]\nbridge = \"bt{number}\"\nsubnet = \"{}/24\"\n{network}\n{more}\n",
             self.address_of(0),
@@ -169,8 +182,43 @@ impl Agent {
         self.dir.path()
     }
 
+    /// Where [`Setup::disk`] is.
+    #[must_use]
+    pub fn disk(&self) -> PathBuf {
+        self.dir.path().join("disk")
+    }
+
+    /// The agent's state directory.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        match self.has_disk {
+            true => self.disk().join("state"),
+            false => self.dir.path().join("state"),
+        }
+    }
+
     /// Starts the agent's process and waits until it answers.
     pub fn launch(&mut self) {
+        let ended = self.launch_armed("");
+        assert_eq!(ended, None, "the agent did not start:\n{}", self.log());
+    }
+
+    /// Starts the agent's process with failpoints, and waits until it answers or ends.
+    pub fn launch_armed(&mut self, failpoints: &str) -> Option<ExitStatus> {
+        self.spawn(failpoints);
+        let deadline = Instant::now() + PATIENCE;
+        while self.ctl(&["info"]).code != Some(0) {
+            if let Some(ended) = self.ended() {
+                return Some(ended);
+            }
+            assert!(Instant::now() < deadline, "no answer:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+
+    /// Starts the agent's process with failpoints.
+    pub fn spawn(&mut self, failpoints: &str) {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -186,23 +234,18 @@ impl Agent {
             .arg("--config")
             .arg(self.config())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .env("FAILPOINTS", failpoints)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
         self.child = Some(child);
-        let deadline = Instant::now() + PATIENCE;
-        while self.ctl(&["info"]).code != Some(0) {
-            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
-            let late = Instant::now() >= deadline;
-            assert!(
-                ended.is_none() && !late,
-                "the agent did not start ({ended:?}):\n{}",
-                self.log()
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
+    }
+
+    /// How the agent's process has ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut().unwrap().try_wait().unwrap()
     }
 
     /// The agent's process.
@@ -332,24 +375,23 @@ impl Agent {
     /// Processor time that the launcher has taken, in ticks of 10 ms.
     #[must_use]
     pub fn launcher_ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.launcher())).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let times = fields.split_whitespace().skip(11).take(2);
+        times.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
+
+    /// The launcher's process. Keepers have other names.
+    #[must_use]
+    pub fn launcher(&self) -> u32 {
         let run_dir = self.dir.path().join("run").display().to_string();
-        let mut ticks = None;
-        for entry in fs::read_dir("/proc").unwrap().flatten() {
-            let read = |name: &str| fs::read_to_string(entry.path().join(name)).unwrap_or_default();
-            let command = read("cmdline");
-            if command.starts_with("burstlet-launcher") && command.contains(&run_dir) {
-                let stat = read("stat");
-                let fields: Vec<&str> = stat
-                    .rsplit_once(')')
-                    .unwrap()
-                    .1
-                    .split_whitespace()
-                    .collect();
-                let time = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-                ticks = Some(ticks.unwrap_or(0) + time);
-            }
-        }
-        ticks.expect("the launcher runs")
+        let is_ours = |pid: &u32| {
+            let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            command.starts_with("burstlet-launcher") && command.contains(&run_dir)
+        };
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.find(is_ours).expect("the launcher runs")
     }
 
     /// Uninstalls the agent, and fails if anything is left on the host.
@@ -358,9 +400,10 @@ impl Agent {
         let outcome = self.uninstall();
         self.finished = true;
         assert!(outcome.success(), "uninstall failed:\n{}", self.log());
-        for name in ["state", "run"] {
-            assert!(!self.dir.path().join(name).exists(), "{name} is left");
+        for dir in [self.state_dir(), self.dir.path().join("run")] {
+            assert!(!dir.exists(), "{} is left", dir.display());
         }
+        self.drop_disk();
         let leaks = self.before.leaks(&[]);
         assert!(
             leaks.is_empty(),
@@ -368,6 +411,12 @@ impl Agent {
             leaks.join("\n"),
             self.log()
         );
+    }
+
+    fn drop_disk(&mut self) {
+        if std::mem::take(&mut self.has_disk) {
+            umount2(&self.disk(), MntFlags::MNT_DETACH).unwrap();
+        }
     }
 
     fn uninstall(&self) -> ExitStatus {
@@ -414,6 +463,7 @@ impl Drop for Agent {
         if !self.finished {
             self.crash();
             let _ = self.uninstall();
+            self.drop_disk();
         }
     }
 }

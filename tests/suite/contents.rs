@@ -45,42 +45,93 @@ fn data_has_its_paths_modes_and_owners() {
 }
 
 #[test]
-fn secrets_are_on_no_disk_but_in_the_record() {
+fn secrets_are_on_no_disk_and_in_nothing_that_is_shown() {
     const CANARY: &str = "canary-3f9d2b";
-    let agent = agent();
+    let mut agent = agent();
+    let registries = format!("[{{registry: r.example, username: u, password: {CANARY}}}]");
     begin(
         &agent,
         "[{name: sec, mountPath: /sec}]",
-        &format!("  volumes: [{{name: sec, secret: {{stringData: {{token: {CANARY}}}}}}}]\n"),
+        &format!(
+            "  registryCredentials: {registries}\n  volumes: [{{name: sec, secret: {{stringData: {{token: {CANARY}}}}}}}]\n"
+        ),
     );
     assert_eq!(in_box(&agent, "cat /sec/token"), CANARY);
-    let mut holders = Vec::new();
-    files_with(
-        &agent.scratch().join("state"),
-        CANARY.as_bytes(),
-        &mut holders,
-    );
-    assert_eq!(holders, ["record.json"]);
+    // The next agent has it from what is on disk.
+    agent.crash();
+    agent.launch();
+    assert_eq!(in_box(&agent, "cat /sec/token"), CANARY);
+    assert_no_disk_has(&agent, CANARY);
     for shown in [
         agent.ok(&["get", "box", "-o", "yaml"]),
         agent.ok(&["describe", "box"]),
         agent.ok(&["export", "box"]),
+        agent.admin("/metrics"),
+        agent.admin("/metrics/billing"),
         agent.log(),
     ] {
         assert!(!shown.contains(CANARY), "{shown}");
     }
+    assert_no_environment_has(&agent, CANARY);
     agent.ok(&["rm", "-f", "box"]);
     agent.finish();
 }
 
+#[test]
+fn variables_are_on_no_disk() {
+    const CANARY: &str = "canary-71ac04";
+    let mut agent = agent();
+    let more = format!("      env: [{{name: TOKEN, value: {CANARY}}}]\n{END}");
+    create(&agent, "box", "sleep 1000", &more);
+    agent.ok(&["wait", "box", "--for", "running", "--timeout", "30s"]);
+    agent.crash();
+    agent.launch();
+    // What is run by exec has them, whoever started the container.
+    assert_eq!(in_box(&agent, "echo $TOKEN"), format!("{CANARY}\n"));
+    assert_no_disk_has(&agent, CANARY);
+    assert_no_environment_has(&agent, CANARY);
+    agent.ok(&["rm", "-f", "box"]);
+    agent.finish();
+}
+
+fn assert_no_disk_has(agent: &Agent, canary: &str) {
+    let mut holders = Vec::new();
+    for dir in [agent.state_dir(), agent.scratch().join("run")] {
+        files_with(&dir, canary.as_bytes(), &mut holders);
+    }
+    assert!(holders.is_empty(), "{holders:?}");
+}
+
+/// No process but the container's own, which sleeps, has it in its environment or command line.
+fn assert_no_environment_has(agent: &Agent, canary: &str) {
+    let mut looked_at = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let read = |name: &str| std::fs::read(entry.path().join(name)).unwrap_or_default();
+        let pid = entry.file_name().to_string_lossy().parse::<u32>();
+        let Ok(pid) = pid else { continue };
+        if read("comm") == b"sleep\n" {
+            continue;
+        }
+        looked_at.push(pid);
+        for file in ["environ", "cmdline"] {
+            let text = String::from_utf8_lossy(&read(file)).into_owned();
+            assert!(!text.contains(canary), "{pid} {file}");
+        }
+    }
+    for pid in [agent.pid(), agent.launcher()] {
+        assert!(looked_at.contains(&pid), "{pid} is not in {looked_at:?}");
+    }
+}
+
 /// The names of the regular files below `dir` that hold `needle`.
 pub(super) fn files_with(dir: &Path, needle: &[u8], found: &mut Vec<String>) {
-    for entry in std::fs::read_dir(dir).unwrap().flatten() {
+    // The agent replaces files meanwhile; what is gone holds nothing.
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let kind = entry.file_type().unwrap();
         if kind.is_dir() {
             files_with(&entry.path(), needle, found);
         } else if kind.is_file() {
-            let bytes = std::fs::read(entry.path()).unwrap();
+            let bytes = std::fs::read(entry.path()).unwrap_or_default();
             if bytes.windows(needle.len()).any(|window| window == needle) {
                 found.push(entry.file_name().into_string().unwrap());
             }

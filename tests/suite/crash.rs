@@ -83,6 +83,41 @@ fn a_clean_stop_of_the_agent_leaves_groups_alone() {
     agent.finish();
 }
 
+/// The keeper of a container's process: its parent.
+fn keeper_of(container: u64) -> u32 {
+    let stat = std::fs::read_to_string(format!("/proc/{container}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let parent = fields.split_whitespace().nth(1).unwrap();
+    parent.parse().unwrap()
+}
+
+fn kill(process: u32) {
+    let process = nix::unistd::Pid::from_raw(process.cast_signed());
+    nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn a_lost_launcher_is_replaced_when_it_is_needed() {
+    let agent = agent();
+    let quick = "  terminationGracePeriodSeconds: 0\n";
+    create(&agent, "before", "sleep 1000", quick);
+    let before = agent.wait_until("before", "running", |g| pid(g).is_some());
+    let first = agent.launcher();
+    kill(first);
+    create(&agent, "after", "sleep 1000", quick);
+    agent.wait_until("after", "running", |g| pid(g).is_some());
+    assert_ne!(agent.launcher(), first);
+    assert_eq!(agent.ok(&["exec", "before", "--", "echo", "in"]), "in\n");
+    assert_eq!(pid(&agent.group("before")), pid(&before));
+    // Whose launcher is gone is missed all the same.
+    kill(keeper_of(pid(&before).unwrap()));
+    let failed = agent.wait_until("before", "failed", |g| g["status"]["phase"] == "Failed");
+    assert_eq!(failed["status"]["reason"], "KeeperLost", "{failed:#}");
+    assert_eq!(agent.group("after")["status"]["phase"], "Running");
+    agent.ok(&["rm", "-f", "before", "after"]);
+    agent.finish();
+}
+
 #[test]
 fn a_lost_keeper_fails_its_group_alone() {
     let agent = agent();
@@ -96,21 +131,7 @@ fn a_lost_keeper_fails_its_group_alone() {
     let victim = agent.wait_until("victim", "running", |g| pid(g).is_some());
     agent.wait_until("other", "running", |g| pid(g).is_some());
     let container = pid(&victim).unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{container}/stat")).unwrap();
-    let keeper: i32 = stat
-        .rsplit_once(')')
-        .unwrap()
-        .1
-        .split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse()
-        .unwrap();
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(keeper),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
+    kill(keeper_of(container));
     let failed = agent.wait_until("victim", "failed", |g| g["status"]["phase"] == "Failed");
     assert_eq!(failed["status"]["reason"], "KeeperLost", "{failed:#}");
     assert!(!std::path::Path::new(&format!("/proc/{container}")).exists());

@@ -39,6 +39,7 @@ use std::time::Duration;
 
 use burstlet_bundle::seccomp::Profiles;
 use burstlet_cgroup::Cgroups;
+use burstlet_failpoint::{Point, reach};
 use burstlet_image::snapshot::Snapshotter;
 use burstlet_image::store::ImageStore;
 use burstlet_model::metering::{Known, Mark};
@@ -200,7 +201,9 @@ impl Host for RealHost {
     }
 
     async fn meter(&self, group: GroupRef<'_>, marks: &[Mark]) -> Result<(), HostError> {
+        failure::pass(Point::LedgerBegun)?;
         let told = self.metering.tell(group, marks).await;
+        reach(Point::LedgerTold);
         told.map_err(|error| failure::fail(error.kind(), "MeterFailed", &error))
     }
 
@@ -234,6 +237,7 @@ impl Host for RealHost {
         container: &ContainerName,
         signal: Signal,
     ) -> Result<(), HostError> {
+        failure::pass(Point::SignalBegun)?;
         let keeper = self.group(uid).keeper()?;
         gone_is_fine(keeper.signal(container, signal.number().into()).await)
     }

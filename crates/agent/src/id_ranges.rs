@@ -10,6 +10,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use burstlet_failpoint::{Point, pass, reach};
 use burstlet_model::GroupUid;
 
 use crate::config::{IDS_PER_GROUP, Sandbox};
@@ -69,13 +70,16 @@ impl IdRanges {
             taken.insert(base, uid.clone());
             base
         };
-        if let Err(source) = replace(dir, FILE, base.to_string().as_bytes()) {
+        let text = base.to_string();
+        let write = pass(Point::IdsBegun).and_then(|()| replace(dir, FILE, text.as_bytes()));
+        if let Err(source) = write {
             self.lock().remove(&base);
             return Err(IdRangeError::Write {
                 uid: uid.clone(),
                 source,
             });
         }
+        reach(Point::IdsTaken);
         Ok(base)
     }
 
@@ -84,7 +88,8 @@ impl IdRanges {
     /// # Errors
     /// The disk does not take it.
     pub(crate) fn settle(uid: &GroupUid, dir: &Path) -> Result<(), IdRangeError> {
-        make_durable(dir, FILE).map_err(|source| IdRangeError::Write {
+        let settled = pass(Point::IdsSettle).and_then(|()| make_durable(dir, FILE));
+        settled.map_err(|source| IdRangeError::Write {
             uid: uid.clone(),
             source,
         })

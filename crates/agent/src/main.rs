@@ -20,6 +20,7 @@ mod policy;
 mod records;
 mod run;
 mod uninstall;
+mod vault;
 
 use std::process::ExitCode;
 
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
+    burstlet_failpoint::arm();
     match cli.command.unwrap_or(Command::Run) {
         Command::Config(ConfigCommand::Check) => ExitCode::SUCCESS,
         Command::Ledger(command) => match ledger::look(&config, command) {

@@ -18,11 +18,13 @@ mod file;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burstlet_model::{ErrorKind, GroupUid};
 use burstlet_supervisor::record::GroupRecord;
 
 use crate::policy::Rules;
+use crate::vault::{Vault, VaultError};
 
 pub(crate) use file::{make_durable, replace, replace_durably};
 
@@ -30,6 +32,7 @@ pub(crate) use file::{make_durable, replace, replace_durably};
 #[derive(Clone, Debug)]
 pub(crate) struct Records {
     groups: PathBuf,
+    vault: Arc<Vault>,
 }
 
 /// What is on disk.
@@ -59,6 +62,9 @@ pub(crate) enum RecordError {
         uid: GroupUid,
         source: serde_json::Error,
     },
+    /// What the record must not show cannot be sealed.
+    #[error("seal the record of group {uid}")]
+    Seal { uid: GroupUid, source: VaultError },
     /// The directory cannot be read.
     #[error("list the group records in {path}")]
     List { path: PathBuf, source: io::Error },
@@ -80,7 +86,7 @@ impl RecordError {
                 io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Unavailable,
                 _ => ErrorKind::Internal,
             },
-            Self::Encode { .. } => ErrorKind::Internal,
+            Self::Encode { .. } | Self::Seal { .. } => ErrorKind::Internal,
         }
     }
 }
@@ -91,11 +97,33 @@ const RECORD: &str = "record.json";
 const SET_ASIDE: &str = "record.corrupt";
 
 impl Records {
-    /// Records below `state_dir`.
-    pub(crate) fn new(state_dir: &Path) -> Self {
-        Self {
+    /// Records below `state_dir`, sealed under the host's key. Blocks.
+    ///
+    /// # Errors
+    /// There is no key, and none can be made.
+    pub(crate) fn open(state_dir: &Path) -> Result<Self, VaultError> {
+        let groups = state_dir.join("groups");
+        let vault = Vault::open(state_dir, || any_sealed(&groups))?;
+        Ok(Self {
+            groups,
+            vault: Arc::new(vault),
+        })
+    }
+
+    /// The same for who only wants to remove them: no key is needed.
+    ///
+    /// # Errors
+    /// There are no random bytes.
+    pub(crate) fn open_closed(state_dir: &Path) -> Result<Self, VaultError> {
+        Ok(Self {
             groups: state_dir.join("groups"),
-        }
+            vault: Arc::new(Vault::throwaway()?),
+        })
+    }
+
+    /// What the groups' files are sealed with.
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// A group's own directory.
@@ -122,11 +150,14 @@ impl Records {
         written: impl FnOnce(),
     ) -> Result<(), RecordError> {
         let uid = &record.uid;
-        let bytes = serde_json::to_vec(&disk::Record::from(record)).map_err(|source| {
-            RecordError::Encode {
-                uid: uid.clone(),
-                source,
-            }
+        let sealed = disk::Record::seal(record, &self.vault);
+        let sealed = sealed.map_err(|source| RecordError::Seal {
+            uid: uid.clone(),
+            source,
+        })?;
+        let bytes = serde_json::to_vec(&sealed).map_err(|source| RecordError::Encode {
+            uid: uid.clone(),
+            source,
         })?;
         let path = self.dir(uid);
         file::replace_in_two_steps(&path, RECORD, &bytes, written).map_err(|source| {
@@ -171,7 +202,7 @@ impl Records {
                 continue;
             };
             let path = entry.path().join(RECORD);
-            match read(&path, &uid, rules) {
+            match self.read(&path, &uid, rules) {
                 Ok(Some(record)) => loaded.records.push(record),
                 Ok(None) => loaded.orphans.push(uid),
                 Err(problem) => {
@@ -188,46 +219,62 @@ impl Records {
             .sort_by(|a, b| (a.created.wall, &a.uid).cmp(&(b.created.wall, &b.uid)));
         Ok(loaded)
     }
-}
 
-fn read(path: &Path, uid: &GroupUid, rules: &Rules) -> Result<Option<GroupRecord>, String> {
-    if let Some(record) = read_pending(path, uid, rules) {
-        return Ok(Some(record));
-    }
-    match file::read_bounded(path, RECORD_BYTES_MAX) {
-        Ok(bytes) => parse(&bytes, uid, rules).map(Some),
-        // A record set aside before is not an orphan: somebody has to look at it.
-        Err(error)
-            if error.kind() == io::ErrorKind::NotFound
-                && path.with_file_name(SET_ASIDE).exists() =>
-        {
-            Err("was set aside before".to_owned())
+    fn read(
+        &self,
+        path: &Path,
+        uid: &GroupUid,
+        rules: &Rules,
+    ) -> Result<Option<GroupRecord>, String> {
+        if let Some(record) = self.read_pending(path, uid, rules) {
+            return Ok(Some(record));
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.to_string()),
+        match file::read_bounded(path, RECORD_BYTES_MAX) {
+            Ok(bytes) => self.parse(&bytes, uid, rules).map(Some),
+            // A record set aside before is not an orphan: somebody has to look at it.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && path.with_file_name(SET_ASIDE).exists() =>
+            {
+                Err("was set aside before".to_owned())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The record that an earlier agent had written, and maybe acted upon, when it ended. It is made
+    /// durable first, since what is loaded counts as that.
+    fn read_pending(&self, path: &Path, uid: &GroupUid, rules: &Rules) -> Option<GroupRecord> {
+        let dir = path.parent()?;
+        let pending = dir.join(file::pending(RECORD));
+        let bytes = file::read_bounded(&pending, RECORD_BYTES_MAX).ok()?;
+        let record = self.parse(&bytes, uid, rules).ok()?;
+        if let Err(error) = file::finish(dir, RECORD) {
+            tracing::error!(path = %pending.display(), %error, "cannot make a record durable");
+        }
+        Some(record)
+    }
+
+    fn parse(&self, bytes: &[u8], uid: &GroupUid, rules: &Rules) -> Result<GroupRecord, String> {
+        let record: disk::Record =
+            serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let record = record.into_model(rules, &self.vault)?;
+        if record.uid != *uid {
+            return Err(format!("is of group {}", record.uid));
+        }
+        Ok(record)
     }
 }
 
-/// The record that an earlier agent had written, and maybe acted upon, when it ended. It is made
-/// durable first, since what is loaded counts as that.
-fn read_pending(path: &Path, uid: &GroupUid, rules: &Rules) -> Option<GroupRecord> {
-    let dir = path.parent()?;
-    let pending = dir.join(file::pending(RECORD));
-    let bytes = file::read_bounded(&pending, RECORD_BYTES_MAX).ok()?;
-    let record = parse(&bytes, uid, rules).ok()?;
-    if let Err(error) = file::finish(dir, RECORD) {
-        tracing::error!(path = %pending.display(), %error, "cannot make a record durable");
-    }
-    Some(record)
-}
-
-fn parse(bytes: &[u8], uid: &GroupUid, rules: &Rules) -> Result<GroupRecord, String> {
-    let record: disk::Record = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    let record = record.into_model(rules)?;
-    if record.uid != *uid {
-        return Err(format!("is of group {}", record.uid));
-    }
-    Ok(record)
+/// Whether a record needs the key that it was sealed under.
+fn any_sealed(groups: &Path) -> bool {
+    let entries = std::fs::read_dir(groups).into_iter().flatten().flatten();
+    let names = [RECORD.to_owned(), file::pending(RECORD)];
+    entries
+        .flat_map(|entry| names.clone().map(|name| entry.path().join(name)))
+        .filter_map(|path| file::read_bounded(&path, RECORD_BYTES_MAX).ok())
+        .any(|bytes| disk::is_sealed(&bytes))
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use burstlet_bundle::seccomp::{Arch, KernelVersion, Profile, Profiles};
 use burstlet_cgroup::{CgroupRoot, Cgroups, Hierarchy, JoinPaths};
+use burstlet_failpoint::{Point, pass, reach};
 use burstlet_image::snapshot::Snapshotter;
 use burstlet_model::spec::ResourceList;
 use burstlet_model::{ContainerName, GroupUid};
@@ -67,13 +68,19 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let starting = readiness.latch("groups");
     let books = billing::books(&config.billing)?;
     let _lock = lock(&config)?;
+    pass(Point::StartLocked)?;
     let config = Arc::new(config);
     let machine = Machine::read().context("read what this machine has")?;
     let rules = Rules::new(&config, &machine);
-    let loaded = load(&config, &rules)?;
-    let host = Arc::new(host(&config).await?);
+    let records = Records::open(&config.state_dir)?;
+    let loaded = load(&records, &rules)?;
+    reach(Point::StartLoaded);
+    let host = Arc::new(host(&config, records).await?);
+    reach(Point::StartNetwork);
     settle(&host, &loaded).await?;
+    reach(Point::StartSettled);
     host.renew_leases(&loaded.records).await;
+    reach(Point::StartLeases);
     host.metering.end_when_poisoned(shutdown.clone());
     host.metering.install_books(books).await?;
     close_orphans(&host).await?;
@@ -189,8 +196,7 @@ fn private_dir(dir: &Path) -> io::Result<()> {
     std::fs::set_permissions(dir, Permissions::from_mode(0o700))
 }
 
-fn load(config: &Config, rules: &Rules) -> anyhow::Result<Loaded> {
-    let records = Records::new(&config.state_dir);
+fn load(records: &Records, rules: &Rules) -> anyhow::Result<Loaded> {
     let loaded = records.load(rules).context("read the groups' records")?;
     for (path, problem) in &loaded.corrupt {
         tracing::error!(path = %path.display(), problem, "a group's record cannot be read and was set aside");
@@ -202,7 +208,7 @@ fn load(config: &Config, rules: &Rules) -> anyhow::Result<Loaded> {
 ///
 /// # Errors
 /// A part cannot be brought up.
-pub(crate) async fn host(config: &Arc<Config>) -> anyhow::Result<RealHost> {
+pub(crate) async fn host(config: &Arc<Config>, records: Records) -> anyhow::Result<RealHost> {
     let hierarchy = Hierarchy::detect().context("find the cgroup hierarchies")?;
     let root = CgroupRoot::new(&*config.cgroup_root).context("cgroup_root")?;
     let cgroups = Cgroups::open(hierarchy, root).context("make the cgroup root")?;
@@ -210,11 +216,14 @@ pub(crate) async fn host(config: &Arc<Config>) -> anyhow::Result<RealHost> {
         tracing::warn!("{warning}");
     }
     let launcher = launcher(config, &cgroups)?;
+    pass(Point::StartLauncher)?;
     launcher.ensure().await.context("start the launcher")?;
+    reach(Point::StartLaunched);
     let snapshots = config.state_dir.join("init-layers");
     let metering = Metering::open(&config.state_dir, &config.billing).context("open the ledger")?;
+    reach(Point::StartLedger);
     Ok(RealHost::new(Parts {
-        records: Records::new(&config.state_dir),
+        records,
         ids: IdRanges::new(config.sandbox),
         images: images::open(config).await?,
         snapshotter: Snapshotter::open(&snapshots).context("open the snapshots")?,

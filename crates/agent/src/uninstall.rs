@@ -11,6 +11,7 @@ use burstlet_supervisor::host::Host;
 
 use crate::config::Config;
 use crate::host::RealHost;
+use crate::records::Records;
 use crate::run;
 
 /// How long what is left in a cgroup may take to end.
@@ -34,7 +35,8 @@ pub(crate) async fn uninstall(config: Config, sure: bool) -> anyhow::Result<()> 
     }
     let lock = run::lock(&config)?;
     let config = Arc::new(config);
-    let host = run::host(&config)
+    let records = Records::open_closed(&config.state_dir)?;
+    let host = run::host(&config, records)
         .await
         .context("look for what the agent has made")?;
     let mut problems = end_groups(&host).await;

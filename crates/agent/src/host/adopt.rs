@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use burstlet_failpoint::{Point, reach};
 use burstlet_model::spec::GroupSpec;
 use burstlet_model::{ContainerName, ErrorKind, GroupUid, Stamp};
 use burstlet_sandbox::client::{self, ClientError, Keeper};
@@ -12,19 +13,23 @@ use burstlet_sandbox::protocol::{ContainerPhase, ContainerView, Snapshot};
 use burstlet_supervisor::host::{
     Adopted, AdoptedContainer, AdoptedState, Adoption, GroupRef, HostError, Sandbox, Started,
 };
+use oci_spec::runtime::Process;
 
 use super::exit::explain;
-use super::failure::{SANDBOX, fail};
+use super::failure::{SANDBOX, fail, pass};
 use super::group::{Group, RunState, Standing};
 use super::layout::Layout;
 use super::run_file::RunFile;
 use super::sandbox::MARKER;
 use super::{RealHost, complete};
+use crate::vault::Vault;
 
 /// Looks at a container that is being launched, and the pause between them: together longer than
 /// the two limits that the keeper sets a launch.
 const LAUNCH_LOOKS_MAX: u32 = 3500;
 const LAUNCH_LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// What asks a container to end of which nobody knows what else does.
+const SIGTERM: u8 = 15;
 
 impl RealHost {
     pub(super) async fn take_over(&self, of: GroupRef<'_>) -> Result<Adoption, HostError> {
@@ -32,6 +37,7 @@ impl RealHost {
         let _changing = group.changing.lock().await;
         let spec = Arc::new(of.spec.clone());
         let id_base = self.ids_of(&group, &spec).await?;
+        pass(Point::AdoptBegun)?;
         let adopted = match self.launcher.adopt(of.uid).await {
             Ok(adopted) => adopted,
             Err(ClientError::NoKeeper(_)) => return self.without_keeper(&group).await,
@@ -43,6 +49,7 @@ impl RealHost {
         } = adopted;
         let snapshot = launched(&connected.keeper, snapshot).await;
         let snapshot = snapshot.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+        reach(Point::AdoptTold);
         if snapshot.containers.is_empty() && !self.is_complete(&group).await? {
             // Nothing has run in it, and nobody knows how far it came: it is made anew.
             tracing::warn!(group = %group.uid, "an agent went while it made the sandbox; ending it");
@@ -61,6 +68,7 @@ impl RealHost {
             id_base,
         });
         self.follow(&group, pid, connected.events);
+        reach(Point::AdoptDone);
         Ok(Adoption::Standing(Adopted {
             sandbox,
             containers,
@@ -114,11 +122,12 @@ impl RealHost {
         snapshot: Snapshot,
     ) -> Result<Vec<AdoptedContainer>, HostError> {
         let of = Arc::clone(group);
-        let see = move |_: &super::Parts| {
+        let see = move |parts: &super::Parts| {
+            let vault = parts.records.vault();
             Ok(snapshot
                 .containers
                 .iter()
-                .filter_map(|view| seen(&of.layout, view))
+                .filter_map(|view| seen(vault, &of.layout, view))
                 .collect::<Vec<_>>())
         };
         let containers = self.blocking(see).await?;
@@ -157,11 +166,11 @@ async fn launched(keeper: &Keeper, mut snapshot: Snapshot) -> Result<Snapshot, C
     Ok(snapshot)
 }
 
-fn seen(layout: &Layout, view: &ContainerView) -> Option<AdoptedContainer> {
+fn seen(vault: &Vault, layout: &Layout, view: &ContainerView) -> Option<AdoptedContainer> {
     let state = match (&view.exit, view.phase) {
         (Some(exit), _) => AdoptedState::Exited(explain(layout, &view.name, view.attempt, exit)),
         (None, ContainerPhase::Running | ContainerPhase::Ending) => {
-            AdoptedState::Running(started(layout, view)?)
+            AdoptedState::Running(started(vault, layout, view)?)
         }
         // Not even the keeper's limit has ended its launch.
         (None, _) => return None,
@@ -173,8 +182,17 @@ fn seen(layout: &Layout, view: &ContainerView) -> Option<AdoptedContainer> {
     })
 }
 
-fn started(layout: &Layout, view: &ContainerView) -> Option<Started> {
-    let file = RunFile::read(layout.dir(), &view.name).ok()?;
+fn started(vault: &Vault, layout: &Layout, view: &ContainerView) -> Option<Started> {
+    let place = (layout.dir(), &view.name);
+    let known = RunFile::read(layout.dir(), &view.name).and_then(|file| {
+        let stop_signal = file.stop_signal;
+        Ok((stop_signal, file.process(vault, place)?))
+    });
+    // It runs, whatever became of the file: to take it for absent would start it twice.
+    let (stop_signal, process) = known.unwrap_or_else(|error| {
+        tracing::error!(container = %view.name, %error, "cannot read what a container runs");
+        (SIGTERM, Process::default())
+    });
     let started = view.started?;
     Some(Started {
         pid: view
@@ -183,8 +201,8 @@ fn started(layout: &Layout, view: &ContainerView) -> Option<Started> {
             .unwrap_or_default(),
         created: view.created.unwrap_or(started),
         started,
-        user: super::plan::identity(&file.process),
-        stop_signal: super::plan::signal(file.stop_signal),
+        user: super::plan::identity(&process),
+        stop_signal: super::plan::signal(stop_signal),
     })
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use burstlet_cgroup::{Devices, Limits};
+use burstlet_failpoint::{Point, reach};
 use burstlet_image::remove_tree;
 use burstlet_image::snapshot::{ContainerUser, IdBase, ImageTree, Snapshot, resolve_user};
 use burstlet_image::store::Image;
@@ -17,12 +18,12 @@ use burstlet_sandbox::plan::ContainerPlan;
 use burstlet_sandbox::protocol::FailureClass;
 use burstlet_supervisor::host::{GroupRef, HostError, StartContainer, Started};
 
-use super::failure::{CREATE, fail};
+use super::failure::{CREATE, fail, pass};
 use super::group::{Group, RunState, Standing};
 use super::host_path::Found;
 use super::layout::Run;
 use super::plan::{self, Composed, Ingredients};
-use super::run_file::{RunFile, Termination};
+use super::run_file::{About, RunFile, Termination};
 use super::sandbox::{any_privileged, disk};
 use super::{Parts, RealHost, image_volumes, storage};
 
@@ -45,13 +46,19 @@ impl RealHost {
             let text = format!("image {} is not in the store any more", start.image);
             HostError::new(ErrorKind::NotFound, CREATE, text)
         })?;
-        let Prepared { plan, file, held } =
-            self.prepare_run(&group, &standing, image, &start).await?;
+        let Prepared {
+            plan,
+            stop_signal,
+            held,
+        } = self.prepare_run(&group, &standing, image, &start).await?;
+        let user = plan::identity(&plan.spec.process().clone().unwrap_or_default());
         let attempt = start.attempt;
+        pass(Point::RunBegun)?;
         // Noted before it runs: it may end before we hear that it began.
         group.note(start.container, RunState::Running { attempt });
         let begun = standing.keeper.run(plan).await;
         drop(held);
+        reach(Point::RunDone);
         let started = begun.map_err(|error| {
             let code = CODE_NOT_STARTED;
             group.note(start.container, RunState::Ended { attempt, code });
@@ -64,8 +71,8 @@ impl RealHost {
             pid: u32::try_from(started.pid).unwrap_or_default(),
             created: started.created,
             started: started.started.unwrap_or(started.created),
-            user: plan::identity(&file.process),
-            stop_signal: plan::signal(file.stop_signal),
+            user,
+            stop_signal: plan::signal(stop_signal),
         })
     }
 
@@ -119,7 +126,7 @@ struct Preparation<'a> {
 /// One run, ready to be started.
 struct Prepared {
     plan: ContainerPlan,
-    file: RunFile,
+    stop_signal: u8,
     held: Vec<Found>,
 }
 
@@ -131,8 +138,13 @@ impl Preparation<'_> {
         let layers: Vec<PathBuf> = layers.map(|layer| layer.path.clone()).collect();
         let user = self.user(spec, &layers)?;
         self.clear_earlier_runs()?;
+        reach(Point::RunCleared);
+        pass(Point::RootBegun)?;
         let snapshot = self.snapshot(&layers)?;
+        reach(Point::RootMade);
+        pass(Point::RunCgroupBegun)?;
         let cgroup = self.cgroup(spec)?;
+        pass(Point::LogsBegun)?;
         self.make_log_dir()?;
         let ingredients = Ingredients {
             parts: self.parts,
@@ -152,16 +164,20 @@ impl Preparation<'_> {
             held,
         } = plan::compose(&ingredients)?;
         let process = plan.spec.process().clone().unwrap_or_default();
-        let file = RunFile {
+        let about = About {
             attempt: self.run.attempt,
-            process,
             stop_signal,
             termination: termination(spec),
         };
         let dir = self.group.layout.dir();
-        file.write(dir, self.run.container)
+        let vault = self.parts.records.vault();
+        RunFile::write(vault, (dir, self.run.container), &process, about)
             .map_err(|error| disk(dir, &error))?;
-        Ok(Prepared { plan, file, held })
+        Ok(Prepared {
+            plan,
+            stop_signal,
+            held,
+        })
     }
 
     fn spec(&self) -> Result<&ContainerSpec, HostError> {

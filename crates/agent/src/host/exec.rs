@@ -89,9 +89,13 @@ impl RealHost {
             return Err(not_running(container));
         }
         let (of, name) = (Arc::clone(group), container.clone());
-        let read = tokio::task::spawn_blocking(move || RunFile::read(of.layout.dir(), &name));
-        let file = read.await.map_err(|error| aborted(&error))?;
-        file.map(|file| file.process).map_err(|error| {
+        let parts = Arc::clone(&self.parts);
+        let read = tokio::task::spawn_blocking(move || {
+            let file = RunFile::read(of.layout.dir(), &name)?;
+            file.process(parts.records.vault(), (of.layout.dir(), &name))
+        });
+        let process = read.await.map_err(|error| aborted(&error))?;
+        process.map_err(|error| {
             HostError::new(
                 ErrorKind::Internal,
                 EXEC_FAILED,

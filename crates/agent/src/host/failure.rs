@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::Write;
 
+use burstlet_failpoint::Point;
 use burstlet_model::ErrorKind;
 use burstlet_supervisor::host::HostError;
 
@@ -32,6 +33,11 @@ pub(super) fn fail(
     error: &(dyn Error + 'static),
 ) -> HostError {
     HostError::new(kind, reason, chain(error))
+}
+
+/// Stands before an effect that can fail; see [`burstlet_failpoint`].
+pub(super) fn pass(point: Point) -> Result<(), HostError> {
+    burstlet_failpoint::pass(point).map_err(|error| fail(ErrorKind::Internal, SANDBOX, &error))
 }
 
 /// What a blocking task says when it was ended by the runtime.

@@ -1,13 +1,14 @@
 //! A group's sandbox: made before its first container, ended after its last.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use burstlet_bundle::{HostIds, group_sysctls};
 use burstlet_cgroup::{Devices, JoinPaths, Limits};
+use burstlet_failpoint::{Point, reach};
 use burstlet_image::remove_tree;
 use burstlet_model::spec::{GroupSpec, Protocol, Reach};
 use burstlet_model::{ErrorKind, GroupUid, MilliCpu};
@@ -16,7 +17,7 @@ use burstlet_sandbox::client::Connected;
 use burstlet_sandbox::plan::{CgroupEntry, GroupPlan, IdRange, NetworkNamespace, Outside};
 use burstlet_supervisor::host::{GroupRef, HostError, Sandbox};
 
-use super::failure::{SANDBOX, fail};
+use super::failure::{SANDBOX, fail, pass};
 use super::group::{Group, Standing};
 use super::volumes::{self, Owner};
 use super::{Parts, RealHost, complete, files, image_volumes};
@@ -57,11 +58,11 @@ impl RealHost {
         let plan = self.group_plan(group, &spec, id_base)?;
         // All to their end: what goes on behind a failure would undo its tidying up.
         let (connected, leased, settled) = tokio::join!(
-            self.launcher.create_group(plan),
+            self.ask_keeper(plan),
             self.lease(group, &spec),
             self.settle_ids(group, &spec),
         );
-        let connected = connected.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+        let connected = connected?;
         let ((), ()) = (leased?, settled?);
         let created = machine::now();
         let Connected {
@@ -74,19 +75,24 @@ impl RealHost {
         if let Some(netns) = &network
             && !spec.network.host_network
         {
+            pass(Point::AttachBegun)?;
             let attached = self.network.attach(&group.uid, netns.as_fd()).await;
             let attached = attached.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+            reach(Point::AttachDone);
             (addresses, dns) = (attached.addresses, attached.dns);
         }
         let ip = addresses.first().copied();
         let network_ready = machine::now();
         let (for_files, of) = (Arc::clone(&spec), Arc::clone(group));
         let write = move |_: &Parts| {
+            pass(Point::FilesBegun)?;
             files::write(&of.layout, &for_files, &addresses, dns.as_ref(), id_base)?;
             let dir = of.layout.dir();
+            pass(Point::FilesWritten)?;
             complete::mark(dir).map_err(|error| disk(dir, &error))
         };
         self.blocking(write).await?;
+        reach(Point::SandboxDone);
         let sandbox = Sandbox {
             ip,
             created,
@@ -103,6 +109,13 @@ impl RealHost {
         });
         self.follow(group, pid, events);
         Ok(sandbox)
+    }
+
+    async fn ask_keeper(&self, plan: GroupPlan) -> Result<Connected, HostError> {
+        pass(Point::KeeperBegun)?;
+        let connected = self.launcher.create_group(plan).await;
+        reach(Point::KeeperMade);
+        connected.map_err(|error| fail(error.kind(), SANDBOX, &error))
     }
 
     /// Nothing runs with ids that the next start of the machine would give to others.
@@ -135,7 +148,9 @@ impl RealHost {
             isolation,
             ports: published(spec),
         };
+        pass(Point::LeaseBegun)?;
         let leased = self.network.lease(request).await;
+        reach(Point::LeaseTaken);
         leased
             .map(drop)
             .map_err(|error| fail(error.kind(), SANDBOX, &error))
@@ -198,34 +213,45 @@ impl RealHost {
                 .ok()
                 .map(|adopted| adopted.connected.keeper),
         };
+        reach(Point::ShutdownBegun);
         if let Some(keeper) = keeper
             && let Err(error) = keeper.shutdown().await
         {
             tracing::warn!(group = %group.uid, %error, "the keeper did not end its group; killing it");
         }
+        reach(Point::ShutdownDone);
         // A reading that fails must not keep what the group held.
         if let Err(error) = self.write_down(&group.uid, true).await {
             tracing::error!(group = %group.uid, %error, "write down what the group has used");
         }
         let network = standing.and_then(|standing| standing.network);
         let netns = network.as_ref().map(|fd| fd.as_fd());
-        let detached = self.network.detach(&group.uid, netns).await;
-        let detached = detached.map_err(|error| fail(error.kind(), SANDBOX, &error));
+        let detached = self.detach(&group.uid, netns).await;
         let of = Arc::clone(group);
         let freed = self.blocking(move |parts| free(parts, &of)).await;
         detached.and(freed)
     }
 
+    async fn detach(&self, uid: &GroupUid, netns: Option<BorrowedFd<'_>>) -> Result<(), HostError> {
+        pass(Point::DetachBegun)?;
+        let detached = self.network.detach(uid, netns).await;
+        reach(Point::DetachDone);
+        detached.map_err(|error| fail(error.kind(), SANDBOX, &error))
+    }
+
     pub(super) async fn remove_group(&self, uid: &GroupUid) -> Result<(), HostError> {
         self.end_sandbox(uid).await?;
+        pass(Point::ReleaseBegun)?;
         let released = self.network.release(uid).await;
         released.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+        reach(Point::ReleaseDone);
         let released = self.images.release(uid, machine::now().wall).await;
         released.map_err(|error| fail(error.kind(), "ImageReleaseFailed", &error))?;
         let removed = uid.clone();
         let remove = move |parts: &Parts| {
             let done = parts.records.remove(&removed);
             done.map_err(|error| fail(error.kind(), "RemoveFailed", &error))?;
+            reach(Point::RemovalDone);
             parts.ids.release(&removed);
             Ok(())
         };
@@ -247,6 +273,8 @@ fn prepare(parts: &Parts, group: &Group, spec: &GroupSpec) -> Result<u32, HostEr
     complete::clear(layout.dir())
         .and_then(|()| replace(layout.dir(), MARKER, parts.boot_id.as_bytes()))
         .map_err(|error| disk(layout.dir(), &error))?;
+    reach(Point::SandboxMarked);
+    pass(Point::SandboxDirs)?;
     for dir in [
         layout.files(),
         layout.rootfs_all(),
@@ -257,15 +285,18 @@ fn prepare(parts: &Parts, group: &Group, spec: &GroupSpec) -> Result<u32, HostEr
     volumes::prepare(layout, spec, Owner::of(spec, id_base))
         .map_err(|error| fail(ErrorKind::Internal, super::failure::MOUNT, &error))?;
     image_volumes::settle(parts, group, spec)?;
+    reach(Point::VolumesMade);
     let cgroup = parts.cgroups.group(&group.uid);
     if cgroup.exists() {
         // Left by an earlier life: counters must begin at zero.
         free_cgroup(parts, &group.uid)?;
     }
+    pass(Point::CgroupBegun)?;
     let made = parts
         .cgroups
         .create_group(&group.uid, &group_limits(parts, spec));
     made.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+    reach(Point::CgroupMade);
     Ok(id_base)
 }
 
@@ -301,12 +332,15 @@ pub(super) fn any_privileged(spec: &GroupSpec) -> bool {
 /// Kills what is left, and frees cgroups and root file systems. Blocks.
 fn free(parts: &Parts, group: &Group) -> Result<(), HostError> {
     free_cgroup(parts, &group.uid)?;
+    reach(Point::CgroupGone);
+    pass(Point::RootsEnd)?;
     let roots = group.layout.rootfs_all();
     if roots.exists() {
         remove_tree(&roots).map_err(|error| fail(error.kind(), SANDBOX, &error))?;
     }
     let dir = group.layout.dir();
     complete::clear(dir).map_err(|error| disk(dir, &error))?;
+    pass(Point::MarkerEnd)?;
     let marker = dir.join(MARKER);
     match std::fs::remove_file(&marker) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk(&marker, &error)),
@@ -319,6 +353,7 @@ fn free_cgroup(parts: &Parts, uid: &GroupUid) -> Result<(), HostError> {
     if !cgroup.exists() {
         return Ok(());
     }
+    pass(Point::CgroupEnd)?;
     let killed = cgroup.kill_all(REMOVAL_PATIENCE);
     killed
         .and_then(|()| cgroup.remove(REMOVAL_PATIENCE))

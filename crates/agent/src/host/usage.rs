@@ -1,10 +1,11 @@
 //! What a group uses, as its cgroups and its link count it.
 
+use burstlet_failpoint::Point;
 use burstlet_model::{ContainerName, GroupUid, NetworkUsage};
 use burstlet_supervisor::host::{GroupUsage, HostError};
 
 use super::RealHost;
-use super::failure::fail;
+use super::failure::{fail, pass};
 use crate::machine;
 use crate::metering::Look;
 
@@ -103,6 +104,7 @@ impl RealHost {
         // Where links cannot be counted, there is nothing to write down of them.
         let links = self.network.usage().await.unwrap_or_default();
         let network: NetworkUsage = links.get(uid).copied().unwrap_or_default();
+        pass(Point::UsageBegun)?;
         let told = self.metering.used(uid, (usage, network), is_final).await;
         told.map_err(|error| fail(error.kind(), USAGE_FAILED, &error))
     }

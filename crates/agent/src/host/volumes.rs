@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
+use burstlet_failpoint::{Point, pass};
 use burstlet_model::spec::{DataFile, GroupSpec, Medium, VolumeSource};
 
 use super::layout::Layout;
@@ -89,6 +90,7 @@ fn empty(path: &Path, owner: Owner) -> io::Result<()> {
     DirBuilder::new().recursive(true).create(&new)?;
     fs::set_permissions(&new, fs::Permissions::from_mode(0o777))?;
     owner.give(&new, true)?;
+    pass(Point::VolumeMade)?;
     fs::rename(&new, path)
 }
 
@@ -103,6 +105,7 @@ fn data(path: &Path, files: &[DataFile], owner: Owner) -> io::Result<()> {
     for file in files {
         write(&new, file, owner)?;
     }
+    pass(Point::VolumeMade)?;
     fs::rename(&new, path)
 }
 

@@ -1,7 +1,7 @@
 //! The record's form on disk, versioned, apart from the model so that either can change.
 //!
 //! Unknown fields are ignored and new ones have defaults, so that an agent one version older or
-//! newer reads it.
+//! newer reads it. The definition may hold secrets and is sealed; version 1 had it as it was.
 
 mod status;
 
@@ -13,15 +13,22 @@ use burstlet_supervisor::record::{Definition, GroupRecord, Origin};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Rules;
+use crate::vault::{Vault, VaultError};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The version before, whose definitions are not sealed.
+const VERSION_PLAIN: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Record {
     version: u32,
     uid: String,
-    /// The canonical JSON of the group; translated again when it is read.
-    source: String,
+    /// The canonical JSON of the group, sealed; translated again when it is read.
+    #[serde(default)]
+    sealed: String,
+    /// The same as version 1 had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
     /// Set for a pod of a cluster's.
     #[serde(default)]
     kubernetes: bool,
@@ -67,42 +74,53 @@ struct DiskEvent {
     count: u32,
 }
 
-impl From<&GroupRecord> for Record {
-    fn from(record: &GroupRecord) -> Self {
-        Self {
+/// Whether the bytes are a record that needs a key.
+pub(super) fn is_sealed(bytes: &[u8]) -> bool {
+    serde_json::from_slice(bytes).is_ok_and(|record: Record| !record.sealed.is_empty())
+}
+
+fn about(uid: &str) -> String {
+    format!("definition of group {uid}")
+}
+
+impl Record {
+    /// The record as it is kept.
+    pub(super) fn seal(record: &GroupRecord, vault: &Vault) -> Result<Self, VaultError> {
+        let source = record.definition.source.as_bytes();
+        Ok(Self {
             version: VERSION,
             uid: record.uid.to_string(),
-            source: record.definition.source.to_string(),
+            sealed: vault.seal(&about(record.uid.as_str()), source)?,
+            source: None,
             kubernetes: record.definition.origin == Origin::Kubernetes,
             request_id: record.request_id.clone(),
             created: record.created.into(),
             status: (&record.status).into(),
             events: record.events.iter().map(DiskEvent::from).collect(),
-        }
+        })
     }
-}
 
-impl Record {
     /// The record as the model has it; the error says what is wrong with it.
-    pub(super) fn into_model(self, rules: &Rules) -> Result<GroupRecord, String> {
-        if self.version != VERSION {
+    pub(super) fn into_model(self, rules: &Rules, vault: &Vault) -> Result<GroupRecord, String> {
+        if self.version != VERSION && self.version != VERSION_PLAIN {
             return Err(format!(
-                "has version {}, and this agent reads version {VERSION}",
+                "has version {}, and this agent reads versions up to {VERSION}",
                 self.version
             ));
         }
+        let source = self.definition(vault)?;
         let uid = GroupUid::new(&self.uid).map_err(|error| error.to_string())?;
         let origin = if self.kubernetes {
             Origin::Kubernetes
         } else {
             Origin::Direct
         };
-        let spec = Arc::new(rules.retranslate(&self.source, &uid, origin)?.spec);
+        let spec = Arc::new(rules.retranslate(&source, &uid, origin)?.spec);
         Ok(GroupRecord {
             uid,
             definition: Definition {
                 spec,
-                source: Arc::from(self.source),
+                source: Arc::from(source),
                 origin,
             },
             request_id: self.request_id,
@@ -114,6 +132,15 @@ impl Record {
                 .map(DiskEvent::into_model)
                 .collect::<Result<_, _>>()?,
         })
+    }
+
+    fn definition(&self, vault: &Vault) -> Result<String, String> {
+        if let Some(source) = &self.source {
+            return Ok(source.clone());
+        }
+        let opened = vault.unseal(&about(&self.uid), &self.sealed);
+        let opened = opened.map_err(|error| format!("its definition {error}"))?;
+        String::from_utf8(opened).map_err(|error| error.to_string())
     }
 }
 

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
+use burstlet_failpoint::{Point, pass};
+
 /// Writes `bytes` to `name` in `dir` so that a crash leaves the old contents or the new ones:
 /// temporary file, fsync, rename, fsync of the directory. Makes the directory if it is not there.
 ///
@@ -25,6 +27,7 @@ pub(super) fn replace_in_two_steps(
     bytes: &[u8],
     written: impl FnOnce(),
 ) -> io::Result<()> {
+    pass(Point::RecordBegun)?;
     let is_new = !dir.is_dir();
     if is_new {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
@@ -37,6 +40,7 @@ pub(super) fn replace_in_two_steps(
         .open(dir.join(pending(name)))?;
     file.write_all(bytes)?;
     written();
+    pass(Point::RecordWritten)?;
     settle(dir, name, &file)?;
     match is_new {
         true => sync_parent(dir),
@@ -80,6 +84,7 @@ pub(super) fn finish(dir: &Path, name: &str) -> io::Result<()> {
 fn settle(dir: &Path, name: &str, new: &File) -> io::Result<()> {
     new.sync_all()?;
     fs::rename(dir.join(pending(name)), dir.join(name))?;
+    pass(Point::RecordRenamed)?;
     File::open(dir)?.sync_all()
 }
 
@@ -113,6 +118,7 @@ pub(super) fn remove_all_but_last(dir: &Path, last: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
+    pass(Point::RemovalBegun)?;
     for entry in entries {
         let entry = entry?;
         if entry.file_name() == last {
@@ -125,9 +131,11 @@ pub(super) fn remove_all_but_last(dir: &Path, last: &str) -> io::Result<()> {
             fs::remove_file(entry.path())?;
         }
     }
+    pass(Point::RemovalEmptied)?;
     match fs::remove_file(dir.join(last)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
+    pass(Point::RemovalLast)?;
     fs::remove_dir(dir)
 }

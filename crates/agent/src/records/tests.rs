@@ -133,7 +133,7 @@ fn record(uid: &str) -> GroupRecord {
 #[test]
 fn what_is_saved_is_loaded() {
     let dir = tempfile::tempdir().unwrap();
-    let records = Records::new(dir.path());
+    let records = Records::open(dir.path()).unwrap();
     let saved = record("u1");
     records.save(&saved, || {}).unwrap();
     let loaded = records.load(&rules()).unwrap();
@@ -156,7 +156,7 @@ fn what_is_saved_is_loaded() {
 #[test]
 fn what_cannot_be_read_is_set_aside_and_never_taken_for_absent() {
     let dir = tempfile::tempdir().unwrap();
-    let records = Records::new(dir.path());
+    let records = Records::open(dir.path()).unwrap();
     for uid in ["good", "torn", "moved"] {
         records.save(&record(uid), || {}).unwrap();
     }
@@ -177,7 +177,7 @@ fn what_cannot_be_read_is_set_aside_and_never_taken_for_absent() {
 #[test]
 fn what_was_written_is_gone_on_from_though_it_was_not_durable_yet() {
     let dir = tempfile::tempdir().unwrap();
-    let records = Records::new(dir.path());
+    let records = Records::open(dir.path()).unwrap();
     let file = |uid: &str, name: &str| dir.path().join("groups").join(uid).join(name);
     for uid in ["newer", "torn", "first"] {
         records.save(&record(uid), || {}).unwrap();
@@ -214,4 +214,33 @@ fn what_was_written_is_gone_on_from_though_it_was_not_durable_yet() {
         assert_eq!(found, expected);
         assert!(!file("newer", &file::pending(RECORD)).exists());
     }
+}
+
+#[test]
+fn definitions_are_sealed_and_those_of_the_version_before_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = Records::open(dir.path()).unwrap();
+    records.save(&record("u1"), || {}).unwrap();
+    let path = dir.path().join("groups/u1").join(RECORD);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(!text.contains("hostNetwork"), "{text}");
+
+    // The key is gone: nobody goes on as if there were no groups.
+    let key = dir.path().join("host.key");
+    let moved = dir.path().join("elsewhere");
+    std::fs::rename(&key, &moved).unwrap();
+    let gone = Records::open(dir.path());
+    assert!(matches!(gone, Err(VaultError::Gone { .. })), "{gone:?}");
+    std::fs::rename(moved, key).unwrap();
+
+    let mut old: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let fields = old.as_object_mut().unwrap();
+    fields.remove("sealed");
+    fields.insert("version".to_owned(), 1.into());
+    fields.insert("source".to_owned(), SOURCE.into());
+    std::fs::write(&path, old.to_string()).unwrap();
+    let records = Records::open(dir.path()).unwrap();
+    let loaded = records.load(&rules()).unwrap();
+    assert!(loaded.corrupt.is_empty(), "{:?}", loaded.corrupt);
+    assert_eq!(&*loaded.records[0].definition.source, SOURCE);
 }

@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use burstlet_failpoint::{Point, pass};
+
 use super::{ContentError, io_error};
 
 /// Temporary files begin so; one that is found at start was left by a crash.
@@ -14,6 +16,7 @@ const TEMPORARY_PREFIX: &str = ".new-";
 /// Replaces `path` by a file of `bytes`, wholly or not at all.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), ContentError> {
     replace(path, bytes, File::sync_all)?;
+    pass(Point::FileRenamed).map_err(io_error("sync", path))?;
     sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 
@@ -34,6 +37,7 @@ fn replace(
         .tempfile_in(dir)
         .map_err(io_error("create a temporary file in", dir))?;
     file.write_all(bytes)
+        .and_then(|()| pass(Point::FileWritten))
         .and_then(|()| settle(file.as_file()))
         .map_err(io_error("write", path))?;
     file.persist(path)

@@ -1,12 +1,15 @@
 //! Removal, by name or by policy.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use burstlet_failpoint::{Point, pass};
 use burstlet_model::{Digest, ImageRef, WallTime};
 
 use super::image::Image;
 use super::state::PrunePolicy;
 use super::{ImageStore, Inner, StoreError};
+use crate::content::io_error;
 
 /// What a removal did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,9 +123,12 @@ impl Inner {
         let image = image.clone();
         let removal = move |inner: &Self| {
             inner.images.remove(image.id.hex())?;
+            let place = Path::new(image.id.hex());
+            pass(Point::ImageForgotten).map_err(io_error("remove", place))?;
             unused
                 .iter()
                 .try_for_each(|layer| inner.layers.discard(layer))?;
+            pass(Point::LayersDiscarded).map_err(io_error("remove", place))?;
             inner.content.remove(&image.id)?;
             Ok(inner.content.remove(&image.manifest_digest)?)
         };

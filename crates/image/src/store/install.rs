@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use burstlet_failpoint::{Point, reach};
 use burstlet_model::{ImageRef, WallTime};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::watch;
@@ -70,6 +71,7 @@ impl Install {
         let received = self.receive_layers(&resolved, &config, progress).await?;
         let stats = stats_of(&received, self.begun).with_resolving(resolving);
         self.keep_documents(&resolved, config_bytes).await?;
+        reach(Point::DocumentsKept);
         let image = self.inner.add(self.image(&resolved, config)).await?;
         self.inner.sync_in_background();
         Ok(Landed {
@@ -195,6 +197,7 @@ impl Inner {
             (image, changed)
         };
         self.keep(changed).await?;
+        reach(Point::ImageRecorded);
         Ok(image)
     }
 }

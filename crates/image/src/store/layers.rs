@@ -20,6 +20,7 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use burstlet_failpoint::{Point, pass};
 use burstlet_model::Digest;
 use tracing::warn;
 
@@ -90,6 +91,7 @@ impl LayerStore {
 
     /// A new directory to unpack into.
     pub(super) fn stage(&self) -> Result<Stage, StoreError> {
+        pass(Point::StageBegun).map_err(io_error("create a stage in", &self.dir))?;
         let made = tempfile::Builder::new()
             .prefix(STAGE_PREFIX)
             .tempdir_in(&self.dir);
@@ -113,11 +115,14 @@ impl LayerStore {
         record: &mut LayerRecord,
     ) -> Result<(), StoreError> {
         let target = self.path(diff_id);
+        let failed = io_error("rename a new layer to", &target);
+        pass(Point::LayerUnpacked).map_err(failed)?;
         if let Some(path) = stage.path.as_ref().filter(|_| !target.exists()) {
             fs::rename(path, &target).map_err(io_error("rename a new layer to", &target))?;
             stage.path = None;
             record.unsynced_boot = Some(self.boot.clone());
         }
+        pass(Point::LayerRenamed).map_err(io_error("record", &target))?;
         self.save(diff_id, record)
     }
 
@@ -127,6 +132,7 @@ impl LayerStore {
 
     /// Waits until all that was written is on the platter.
     pub(super) fn sync(&self) -> Result<(), StoreError> {
+        pass(Point::LayersSync).map_err(io_error("sync", &self.dir))?;
         let dir = File::open(&self.dir).map_err(io_error("open", &self.dir))?;
         let synced = nix::unistd::syncfs(&dir).map_err(std::io::Error::from);
         Ok(synced.map_err(io_error("sync the file system of", &self.dir))?)

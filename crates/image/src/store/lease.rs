@@ -1,14 +1,17 @@
 //! What groups need: a lease keeps images from being removed until it is released.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
+use burstlet_failpoint::{Point, pass, reach};
 use burstlet_model::{Digest, GroupUid, WallTime};
 
 use super::image::Image;
 use super::record::LeaseRecord;
 use super::state::Lease;
 use super::{ImageStore, StoreError};
+use crate::content::io_error;
 
 impl ImageStore {
     /// How many groups keep an image.
@@ -53,8 +56,13 @@ impl ImageStore {
         };
         let name = uid.clone();
         inner
-            .blocking(move |inner| inner.leases.save_soon(name.as_str(), &record))
+            .blocking(move |inner| {
+                pass(Point::ImageLeaseBegun)
+                    .map_err(io_error("lease", Path::new(name.as_str())))?;
+                inner.leases.save_soon(name.as_str(), &record)
+            })
             .await?;
+        reach(Point::ImageLeased);
         inner
             .state()
             .leases
@@ -71,8 +79,13 @@ impl ImageStore {
         let _writer = inner.writer.lock().await;
         let name = uid.clone();
         inner
-            .blocking(move |inner| inner.leases.remove(name.as_str()))
+            .blocking(move |inner| {
+                let lease = Path::new(name.as_str());
+                pass(Point::ImageReleaseBegun).map_err(io_error("release", lease))?;
+                inner.leases.remove(name.as_str())
+            })
             .await?;
+        reach(Point::ImageReleased);
         let used: Vec<Arc<Image>> = {
             let mut state = inner.state();
             match state.leases.remove(uid) {

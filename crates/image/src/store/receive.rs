@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use burstlet_failpoint::{Point, reach};
 use burstlet_model::Digest;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -184,6 +185,7 @@ impl ReceiveLayer {
         let diff_id = self.diff_id.clone();
         let commit = move |inner: &Inner| {
             inner.layers.commit(&diff_id, stage, &mut record)?;
+            reach(Point::LayerRecorded);
             inner.state().layers.insert(diff_id, record);
             Ok(blob.remove()?)
         };

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
+use burstlet_failpoint::{Point, reach};
 use ipnet::Ipv4Net;
 use tracing::debug;
 
@@ -47,9 +48,11 @@ impl Bridge {
             netns: netns.as_fd(),
         };
         self.add_rules(kernel, lease, address)?;
+        reach(Point::RulesAdded);
         let bridge = self.bridge_index()?;
         kernel.inside(attach.netns, lease.uid.as_str(), restrain_links)?;
         self.make_link(kernel, &attach, bridge)?;
+        reach(Point::LinkMade);
         let port = link_index(&attach.port)?;
         let alias = self.owner.port_alias(&lease.uid);
         let requests = [

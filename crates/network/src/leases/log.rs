@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use burstlet_failpoint::{Point, pass};
 use tracing::warn;
 
 use super::record::Record;
@@ -71,9 +72,8 @@ impl Log {
             });
         }
         let line = record.encode();
-        let written = self
-            .file
-            .write_all(line.as_bytes())
+        let written = pass(Point::LeaseLog)
+            .and_then(|()| self.file.write_all(line.as_bytes()))
             .and_then(|()| self.file.sync_data());
         match written {
             Ok(()) => {

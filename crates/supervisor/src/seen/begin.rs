@@ -348,10 +348,11 @@ impl Seen {
 
 impl Action {
     /// Whether what begins must be durable before its effect: the session that it is billed to,
-    /// the number of a run that must not be used twice, an end that could not be told again.
+    /// the number of a run that must not be used twice, an end that could not be told again. Ends
+    /// of containers can be told again for as long as their sandbox stands.
     pub(crate) const fn is_intent(&self) -> bool {
         match self {
-            Self::Admit | Self::Settle => true,
+            Self::Admit | Self::DestroySandbox | Self::Settle => true,
             Self::Start { attempt, .. } => *attempt > 0,
             Self::End { cause, .. } => !matches!(cause, Cause::Completed | Cause::InitFailed),
             _ => false,

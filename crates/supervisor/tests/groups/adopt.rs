@@ -273,3 +273,21 @@ async fn an_end_that_could_not_be_tidied_up_keeps_its_verdict() {
     assert_eq!(done.status.metered_s(agent.now()), 5);
     assert_eq!(agent.host.count("start"), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_end_is_written_down_before_what_tells_of_it_goes() {
+    let agent = Agent::start();
+    agent.host.script("job", [RunScript::ends(secs(5), 0)]);
+    let mut spec = group("g", vec![container("job")]);
+    spec.restart_policy = RestartPolicy::Never;
+    wait(&agent.create(spec).await, Condition::Ready).await;
+    pass(secs(1)).await;
+    let none = error("Dead");
+    agent.host.plan("save", u32::MAX, Fault::Fails(none));
+    pass(secs(5)).await;
+    assert_eq!(agent.host.count("destroy_sandbox"), 0);
+    let agent = agent.killed().await;
+    let group = taken_over(&agent).await;
+    wait(&group, Condition::Finished).await;
+    assert_eq!(agent.host.count("start"), 1, "it has run once");
+}

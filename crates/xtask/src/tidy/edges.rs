@@ -9,11 +9,12 @@ use serde::Deserialize;
 const EDGES: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("strict-json", &[]),
+    ("failpoint", &[]),
     ("manifest", &["model", "strict-json"]),
     ("bundle", &["model"]),
-    ("image", &["model", "strict-json"]),
+    ("image", &["failpoint", "model", "strict-json"]),
     ("sandbox", &["model"]),
-    ("network", &["model"]),
+    ("network", &["failpoint", "model"]),
     ("cgroup", &["model"]),
     ("metering", &["model"]),
     ("supervisor", &["model"]),
@@ -32,6 +33,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "api-server",
             "bundle",
             "cgroup",
+            "failpoint",
             "image",
             "kube-node",
             "kubelet-api",
@@ -50,7 +52,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("bench", &["proto"]),
     ("testkit", &["model", "supervisor"]),
     // What burstctl does not show is asked over the API.
-    ("tests", &["proto", "testkit"]),
+    ("tests", &["failpoint", "proto", "testkit"]),
     // Runs in containers, where nothing of ours is.
     ("incontainer", &[]),
     ("xtask", &[]),
