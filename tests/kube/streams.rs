@@ -21,10 +21,15 @@ pub(crate) fn protocols(cluster: &Cluster) -> [Kubectl; 2] {
 /// The log of a pod that goes on, of one that has ended, of a run before, and of none.
 pub(crate) fn logs(cluster: &Cluster, _: &Node) {
     let admin = cluster.admin();
-    let script = "echo one; echo two >&2; echo three; exec sleep 1000";
+    // What comes by two streams has no order between them.
+    let script = "echo one; echo two; echo three; exec sleep 1000";
     admin.apply(&pod("talker", script, ""));
     admin.apply(&pod("failing", "echo run; exit 3", ""));
-    let ended = pod("ended", "echo done; sleep 1", "  restartPolicy: Never\n");
+    let ended = pod(
+        "ended",
+        "echo done >&2; sleep 1",
+        "  restartPolicy: Never\n",
+    );
     admin.apply(&ended);
     running(&admin, "talker");
     admin.wait_until(&["pod", "ended"], "started", |pod| {
