@@ -22,6 +22,7 @@ mod pipes;
 mod plan;
 mod probe;
 mod pull;
+mod renew;
 mod run_file;
 mod sandbox;
 mod shared_look;
@@ -229,6 +230,10 @@ impl Host for RealHost {
         start: StartContainer<'_>,
     ) -> Result<Started, HostError> {
         self.run_container(group, start).await
+    }
+
+    async fn renew(&self, group: GroupRef<'_>) -> Result<(), HostError> {
+        self.renew_volumes(group).await
     }
 
     async fn signal(

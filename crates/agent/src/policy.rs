@@ -78,7 +78,10 @@ impl Rules {
         origin: Origin,
     ) -> Result<Translation, String> {
         let value: Value = serde_json::from_str(source).map_err(|error| error.to_string())?;
-        let policy = Policy::unrestricted();
+        let policy = Policy {
+            privilege_escalation_default: origin == Origin::Kubernetes,
+            ..Policy::unrestricted()
+        };
         let context = Context {
             policy: &policy,
             uid,

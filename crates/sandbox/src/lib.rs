@@ -10,6 +10,7 @@
 //! * [`plan`] is what the agent asks for, as plain data; [`protocol`] is how it is said: versioned
 //!   JSON messages over `SOCK_SEQPACKET` with file descriptors.
 //! * [`client`] is the agent's side, on tokio.
+//! * [`files`] changes the files of a volume together, in memory and on disk.
 //! * [`logs`] writes and reads the container logs.
 //! * [`verify`] compares what a container was given with what it was to be given, before it runs.
 //! * The process side is compiled with the feature `launcher` only, so that nothing but the
@@ -20,6 +21,7 @@
 
 pub mod client;
 pub mod exits;
+pub mod files;
 #[cfg(feature = "launcher")]
 mod keeper;
 #[cfg(feature = "launcher")]

@@ -231,7 +231,7 @@ pub enum MountSource {
         /// A path below the root, resolved without ever leaving it, made if it is missing.
         #[serde(default)]
         sub_path: Option<PathBuf>,
-        /// Written when the volume is made, and never again.
+        /// What it begins with, if it is not to be written by its containers.
         #[serde(default)]
         files: Vec<MemoryFile>,
     },

@@ -41,6 +41,8 @@ pub(crate) enum Action {
         image: usize,
     },
     CreateSandbox,
+    /// Make the volumes' files what they should be now.
+    Renew,
     Start {
         container: usize,
         attempt: u32,

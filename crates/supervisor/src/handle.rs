@@ -136,8 +136,9 @@ impl GroupHandle {
     }
 
     /// Replaces labels, annotations and tags by those of `definition`, whose other fields must be
-    /// as they are. New tags count from the group's next session on. With `expected_version`, only
-    /// if the group has not changed since.
+    /// as they are; of a pod, more may change: a container with another image is started again, and
+    /// volumes of configuration have other files. New tags count from the group's next session on.
+    /// With `expected_version`, only if the group has not changed since.
     ///
     /// # Errors
     /// Something else differs, the group has changed, or its phase does not allow it.

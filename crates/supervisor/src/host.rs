@@ -91,6 +91,10 @@ pub trait Host: Send + Sync + 'static {
         start: StartContainer<'_>,
     ) -> impl Future<Output = Result<Started, HostError>> + Send;
 
+    /// Makes the files of the group's volumes of configuration what the specification says now,
+    /// also for containers that run. Idempotent.
+    fn renew(&self, group: GroupRef<'_>) -> impl Future<Output = Result<(), HostError>> + Send;
+
     /// Sends a signal to a container's first process. A container that has ended is not an error.
     fn signal(
         &self,

@@ -15,6 +15,7 @@
 
 mod backoff;
 mod capacity;
+mod change;
 mod config;
 mod decide;
 mod event_log;

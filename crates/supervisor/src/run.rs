@@ -25,6 +25,7 @@ use crate::decide;
 use crate::groups::{Birth, Shared};
 use crate::handle::{Command, Reply};
 use crate::host::{GroupRef, Host, HostError, HostEvent};
+use crate::record;
 use crate::room::Seat;
 use crate::seen::{Outcome, SandboxState, Seen, Stage, container_spec};
 use crate::snapshot::Snapshot;
@@ -205,6 +206,8 @@ impl<H: Host> GroupLoop<H> {
         self.saver.changed();
         if self.unadopted && self.seen.sandbox.state != SandboxState::Adopting {
             self.count_adopted();
+            // An earlier agent may have gone between a change and what follows from it.
+            self.seen.renewal.due = self.origin.definition.origin == record::Origin::Kubernetes;
         }
     }
 

@@ -13,6 +13,7 @@
 mod adopt;
 mod apply;
 mod begin;
+mod change;
 mod container;
 mod publish;
 mod runs;
@@ -52,6 +53,7 @@ pub(crate) struct Seen {
     pub(crate) launch: u32,
     pub(crate) images: Vec<ImageSeen>,
     pub(crate) sandbox: SandboxSeen,
+    pub(crate) renewal: Renewal,
     /// In the order of [`GroupSpec::all_containers`].
     pub(crate) containers: Vec<ContainerSeen>,
     /// Set once something decides that all processes must end; only [`Seen::begin`] clears it.
@@ -116,6 +118,16 @@ pub(crate) enum ImageState {
     Wanted,
     Pulling,
     Here(Digest),
+    /// No container asks for it any more.
+    Dropped,
+}
+
+/// Of what the volumes of a group that stands hold.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Renewal {
+    pub(crate) due: bool,
+    pub(crate) busy: bool,
+    pub(crate) retry: Retry,
 }
 
 #[derive(Clone, Debug)]
@@ -206,6 +218,7 @@ pub(crate) enum Outcome {
         result: Result<Pulled, HostError>,
     },
     Sandbox(Result<Sandbox, HostError>),
+    Renewed(Result<(), HostError>),
     Started {
         container: usize,
         attempt: u32,
@@ -267,6 +280,7 @@ impl Seen {
                 retry: Retry::default(),
                 hopeless: None,
             },
+            renewal: Renewal::default(),
             containers: Vec::new(),
             ending: None,
             evicted: None,

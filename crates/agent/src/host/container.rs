@@ -41,7 +41,7 @@ impl RealHost {
         start: StartContainer<'_>,
     ) -> Result<Started, HostError> {
         let group = self.group(of.uid);
-        let standing = group.running()?;
+        let standing = group.standing_as(of.spec)?;
         let image = image_volumes::by_manifest(&self.images, start.image).ok_or_else(|| {
             let text = format!("image {} is not in the store any more", start.image);
             HostError::new(ErrorKind::NotFound, CREATE, text)

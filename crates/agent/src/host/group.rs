@@ -101,6 +101,19 @@ impl Group {
         })
     }
 
+    /// The sandbox, for `spec` from now on.
+    ///
+    /// # Errors
+    /// It does not stand.
+    pub(super) fn standing_as(&self, spec: &GroupSpec) -> Result<Standing, HostError> {
+        if let Some(standing) = &mut self.state().standing
+            && *standing.spec != *spec
+        {
+            standing.spec = Arc::new(spec.clone());
+        }
+        self.running()
+    }
+
     /// The keeper.
     ///
     /// # Errors

@@ -3,6 +3,8 @@
 
 mod mounts;
 
+pub(super) use mounts::secret_volume;
+
 use burstlet_bundle::{Facts, ImageDefaults, Inputs, User, container_spec, stop_signal};
 use burstlet_cgroup::Cgroup;
 use burstlet_image::snapshot::{ContainerUser, Snapshot};

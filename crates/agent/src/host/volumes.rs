@@ -1,13 +1,15 @@
 //! Volumes that live in the group's own directory: made once, before anything of the group runs,
-//! so that nobody can put a link in the way.
+//! so that nobody can put a link in the way. Those of configuration are given other files later;
+//! no container may write to them.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use burstlet_failpoint::{Point, pass};
 use burstlet_model::spec::{DataFile, GroupSpec, Medium, VolumeSource};
+use burstlet_sandbox::files;
 
 use super::layout::Layout;
 
@@ -53,8 +55,8 @@ impl Owner {
     }
 }
 
-/// Makes every volume that is kept on disk. Idempotent: a volume that is there is left alone, for
-/// it may hold data. Blocks.
+/// Makes every volume that is kept on disk. Idempotent: an empty volume that is there is left alone,
+/// for it may hold data; one of configuration holds what the specification says now. Blocks.
 pub(super) fn prepare(layout: &Layout, spec: &GroupSpec, owner: Owner) -> Result<(), VolumeError> {
     for (index, volume) in spec.volumes.iter().enumerate() {
         let path = layout.volume(index);
@@ -94,46 +96,29 @@ fn empty(path: &Path, owner: Owner) -> io::Result<()> {
     fs::rename(&new, path)
 }
 
-fn data(path: &Path, files: &[DataFile], owner: Owner) -> io::Result<()> {
-    if path.exists() {
-        return Ok(());
+fn data(path: &Path, wanted: &[DataFile], owner: Owner) -> io::Result<()> {
+    match DirBuilder::new().mode(0o755).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => owner.give(path, false)?,
     }
-    let new = path.with_extension("new");
-    let _ = fs::remove_dir_all(&new);
-    DirBuilder::new().recursive(true).mode(0o755).create(&new)?;
-    owner.give(&new, false)?;
-    for file in files {
-        write(&new, file, owner)?;
-    }
+    let mode = |file: &DataFile| match owner.group {
+        Some(_) => mode_with_group(file.mode),
+        None => file.mode,
+    };
+    let wanted: Vec<files::File<'_>> = wanted
+        .iter()
+        .map(|file| files::File {
+            path: Path::new(&file.path),
+            mode: mode(file),
+            data: file.data.expose(),
+        })
+        .collect();
+    let ids = files::Owner {
+        uid: owner.root,
+        gid: owner.group.unwrap_or(owner.root),
+    };
     pass(Point::VolumeMade)?;
-    fs::rename(&new, path)
-}
-
-fn write(root: &Path, file: &DataFile, owner: Owner) -> io::Result<()> {
-    let path = root.join(&file.path);
-    let mut parent = root.to_owned();
-    for part in Path::new(&file.path)
-        .parent()
-        .into_iter()
-        .flat_map(Path::components)
-    {
-        parent.push(part);
-        if !parent.exists() {
-            DirBuilder::new().mode(0o755).create(&parent)?;
-            owner.give(&parent, false)?;
-        }
-    }
-    let mut opened = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)?;
-    opened.write_all(file.data.expose())?;
-    owner.give(&path, false)?;
-    let mode = owner
-        .group
-        .map_or(file.mode, |_| mode_with_group(file.mode));
-    opened.set_permissions(fs::Permissions::from_mode(mode))
+    files::replace(path, &wanted, ids)
 }
 
 #[cfg(test)]
@@ -153,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_written_with_their_modes_once() {
+    fn a_volume_of_configuration_holds_what_it_should_now() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("0");
         let file = |path: &str, text: &str| DataFile {
@@ -173,7 +158,7 @@ mod tests {
             0o440
         );
         data(&path, &[file("top", "changed")], me()).unwrap();
-        assert_eq!(fs::read_to_string(path.join("top")).unwrap(), "second");
+        assert_eq!(fs::read_to_string(path.join("top")).unwrap(), "changed");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::ClientError;
 use super::connection::{Answered, Connection};
 use super::outside::{Table, may_block};
-use crate::plan::{ContainerPlan, ExecPlan};
+use crate::plan::{ContainerPlan, ExecPlan, MountSource};
 use crate::protocol::{AttachmentEnd, Exit, Reply, Request, Snapshot, Started};
 
 /// A connection to a keeper.
@@ -279,6 +279,21 @@ impl Keeper {
             container: container.clone(),
         })
         .await
+    }
+
+    /// Gives a memory volume, as a container's plan names it, other files. Containers that have it
+    /// mounted find all of them at once, but for those that mounted a path below it.
+    ///
+    /// # Errors
+    /// It is no memory volume, or there is no room for the files. It then has those that it had.
+    pub async fn renew(&self, mut volume: MountSource) -> Result<(), ClientError> {
+        let fds = Table::memory(&mut volume)?;
+        let volume = Box::new(volume);
+        let answered = self.connection.ask(Request::Renew { volume }, fds).await?;
+        match answered.reply {
+            Reply::Done => Ok(()),
+            _ => Err(ClientError::WrongAnswer),
+        }
     }
 
     /// Connects to `address` from inside the group's network. The connection does not block.

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use super::ClientError;
-use crate::plan::{CgroupEntry, ContainerPlan, GroupPlan, MountSource, Outside};
+use crate::plan::{CgroupEntry, ContainerPlan, GroupPlan, MemoryFile, MountSource, Outside};
 use crate::protocol::FDS_MAX;
 use crate::sys::memfile;
 use crate::tree::open_tree;
@@ -48,12 +48,17 @@ impl Table {
                 }
                 // The launcher sees the layers where the caller does.
                 MountSource::Layers { .. } | MountSource::LastWords => {}
-                MountSource::Memory { files, .. } => {
-                    for file in files {
-                        table.pass(&mut file.content, open_read)?;
-                    }
-                }
+                MountSource::Memory { files, .. } => table.files(files)?,
             }
+        }
+        table.done()
+    }
+
+    /// Opens what a memory volume's files hold.
+    pub(super) fn memory(volume: &mut MountSource) -> Result<Vec<OwnedFd>, ClientError> {
+        let mut table = Self::default();
+        if let MountSource::Memory { files, .. } = volume {
+            table.files(files)?;
         }
         table.done()
     }
@@ -73,6 +78,11 @@ impl Table {
         } else {
             Ok(self.0)
         }
+    }
+
+    fn files(&mut self, files: &mut [MemoryFile]) -> Result<(), ClientError> {
+        let mut files = files.iter_mut();
+        files.try_for_each(|file| self.pass(&mut file.content, open_read))
     }
 
     fn entry(&mut self, entry: &mut CgroupEntry) -> Result<(), ClientError> {

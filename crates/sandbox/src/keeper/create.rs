@@ -331,10 +331,7 @@ impl Belongings {
         let brought = plan.mounts.iter().map(|mount| match &mount.source {
             MountSource::Tree { root, .. } => passed.outside(root).map(Brought::Tree),
             MountSource::Layers { .. } | MountSource::LastWords => Ok(Brought::Nothing),
-            MountSource::Memory { files, .. } => {
-                let files = files.iter().map(|file| passed.outside(&file.content));
-                files.collect::<Result<_, _>>().map(Brought::Files)
-            }
+            MountSource::Memory { files, .. } => passed.files(files).map(Brought::Files),
         });
         let brought = brought.collect::<Result<_, _>>()?;
         Ok(Self {

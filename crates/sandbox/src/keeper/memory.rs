@@ -1,14 +1,15 @@
 //! What a group has in memory: volumes with the files that they begin with, secrets among them, so
 //! nothing of those may reach a disk or a message; and a place for each container's last words.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::fs::{self, File, Permissions};
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 
+use crate::files;
 use crate::plan::{
     LAST_WORDS_BYTES_MAX, MEMORY_FILE_BYTES_MAX, MEMORY_FILES_MAX, MemoryFile, MountSource,
 };
@@ -18,7 +19,7 @@ use crate::sys::memfile;
 const LAST_WORDS_INODES: u32 = 2;
 
 /// Makes the volume of `plan` at `target`. `owner` is the host id of the group's id 0. Nobody else
-/// sees the volume before this returns, so paths in it are what we made them.
+/// sees the volume before this returns.
 pub(super) fn make(
     target: &Path,
     plan: &MountSource,
@@ -33,24 +34,47 @@ pub(super) fn make(
         ..
     } = plan
     else {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a memory volume",
-        ));
+        return Err(not_memory());
     };
-    if files.len() > MEMORY_FILES_MAX {
-        let text = format!("more than {MEMORY_FILES_MAX} files");
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-    }
     let group = owner.saturating_add(gid.unwrap_or(0));
     mount_memory(
         target,
         &format!("mode={mode:o},size={size_bytes},uid={owner},gid={group}"),
     )?;
-    files
-        .iter()
-        .zip(contents)
-        .try_for_each(|(file, content)| write(target, file, content, owner))
+    // An empty volume is its containers' own.
+    if files.is_empty() {
+        return Ok(());
+    }
+    write(target, files, contents, owner)
+}
+
+/// Gives the volume at `target` the files of `plan` instead of those that it has.
+pub(super) fn renew(
+    target: &Path,
+    plan: &MountSource,
+    contents: &[OwnedFd],
+    owner: u32,
+) -> io::Result<()> {
+    let MountSource::Memory {
+        size_bytes, files, ..
+    } = plan
+    else {
+        return Err(not_memory());
+    };
+    let size = format!("size={size_bytes}");
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(
+        None::<&str>,
+        target,
+        None::<&str>,
+        flags,
+        Some(size.as_str()),
+    )?;
+    write(target, files, contents, owner)
+}
+
+fn not_memory() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a memory volume")
 }
 
 /// Makes the file for one container's last words, which anybody in the group may write, in a small
@@ -80,31 +104,30 @@ fn mount_memory(target: &Path, options: &str) -> io::Result<()> {
     Ok(with(&kept).or_else(|_| with(options))?)
 }
 
-fn write(root: &Path, plan: &MemoryFile, content: &OwnedFd, owner: u32) -> io::Result<()> {
-    let mut at = root.to_owned();
-    let mut parts = plan.path.components().peekable();
-    while let Some(part) = parts.next() {
-        let Component::Normal(name) = part else {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a path below the volume",
-            ));
-        };
-        at.push(name);
-        if parts.peek().is_some() && !at.exists() {
-            DirBuilder::new().mode(0o755).create(&at)?;
-            chown(&at, Some(owner), Some(owner))?;
-        }
+fn write(target: &Path, plans: &[MemoryFile], contents: &[OwnedFd], owner: u32) -> io::Result<()> {
+    if plans.len() > MEMORY_FILES_MAX {
+        let text = format!("more than {MEMORY_FILES_MAX} files");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-    let source = File::from(content.try_clone()?);
-    let bytes = memfile::read_whole(&source, MEMORY_FILE_BYTES_MAX)?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&at)?;
-    file.write_all(&bytes)?;
-    let group = owner.saturating_add(plan.gid.unwrap_or(0));
-    chown(&at, Some(owner), Some(group))?;
-    file.set_permissions(Permissions::from_mode(plan.mode))
+    let read = |content: &OwnedFd| {
+        let source = File::from(content.try_clone()?);
+        memfile::read_whole(&source, MEMORY_FILE_BYTES_MAX)
+    };
+    let data: Vec<Vec<u8>> = contents.iter().map(read).collect::<io::Result<_>>()?;
+    let whole: Vec<files::File<'_>> = plans
+        .iter()
+        .zip(&data)
+        .map(|(plan, data)| files::File {
+            path: &plan.path,
+            mode: plan.mode,
+            data,
+        })
+        .collect();
+    // All files of a volume have one group.
+    let gid = plans.iter().find_map(|plan| plan.gid).unwrap_or(0);
+    let owner = files::Owner {
+        uid: owner,
+        gid: owner.saturating_add(gid),
+    };
+    files::replace(target, &whole, owner)
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use super::starter::Entry;
-use crate::plan::{CgroupEntry, Outside};
+use crate::plan::{CgroupEntry, MemoryFile, Outside};
 use crate::protocol::{Failure, FailureClass};
 use crate::sys::memfile;
 use crate::sys::process::Filter;
@@ -48,6 +48,14 @@ impl Passed {
                 Err(Failure::new(FailureClass::Invalid, message))
             }
         }
+    }
+
+    /// Takes what the files of a memory volume hold.
+    pub(super) fn files(&mut self, files: &[MemoryFile]) -> Result<Vec<OwnedFd>, Failure> {
+        files
+            .iter()
+            .map(|file| self.outside(&file.content))
+            .collect()
     }
 
     /// Takes the way into a cgroup.

@@ -12,6 +12,7 @@ use super::passed::Passed;
 use super::reactor::Token;
 use super::state::{Keeper, RUNS_WAITING_MAX};
 use super::stdio::{ATTACHMENTS_MAX, Attachment};
+use crate::plan::MountSource;
 use crate::protocol::{ContainerPhase, Event, Failure, FailureClass, Reply, Request, decode_call};
 use crate::sys::passing::{self, Packet};
 use crate::sys::{clock, process, terminal};
@@ -207,6 +208,14 @@ impl Keeper {
             Request::SignalExec { exec, signo } => {
                 let pid = self.execs.get(&exec).and_then(|exec| exec.pid);
                 self.signal(pid, signo, &format!("process {exec:?}"))
+            }
+            Request::Renew { volume } => {
+                let contents = match &*volume {
+                    MountSource::Memory { files, .. } => passed.files(files)?,
+                    _ => Vec::new(),
+                };
+                self.stage.renew(&volume, &contents)?;
+                done()
             }
             Request::Kill { container } => {
                 self.container(&container)?;

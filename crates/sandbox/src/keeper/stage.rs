@@ -249,6 +249,24 @@ impl Stage {
         Ok(target)
     }
 
+    /// Gives a memory volume these files instead of those that it has; it is made if no container
+    /// has mounted it yet, so that the one that does finds them.
+    pub(super) fn renew(
+        &mut self,
+        plan: &MountSource,
+        contents: &[OwnedFd],
+    ) -> Result<(), Failure> {
+        let MountSource::Memory { volume, .. } = plan else {
+            let message = "only a memory volume is given files";
+            return Err(Failure::new(FailureClass::Invalid, message));
+        };
+        match self.memories.get(volume) {
+            Some(path) => memory::renew(path, plan, contents, self.owner())
+                .map_err(failed(format!("write the memory volume {volume:?}"))),
+            None => self.memory(volume, plan, contents).map(drop),
+        }
+    }
+
     /// The host id of the group's id 0.
     fn owner(&self) -> u32 {
         self.user.as_ref().map_or(0, |(_, range)| range.host_base)

@@ -7,7 +7,7 @@ use burstlet_model::{ContainerName, ErrorKind, GroupUid, Stamp};
 use serde::{Deserialize, Serialize};
 
 use super::text;
-use crate::plan::{ContainerPlan, ExecPlan, GroupPlan};
+use crate::plan::{ContainerPlan, ExecPlan, GroupPlan, MountSource};
 
 /// A request with its number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,6 +105,11 @@ pub enum Request {
         /// Which.
         #[serde(with = "text")]
         container: ContainerName,
+    },
+    /// Give a memory volume other files.
+    Renew {
+        /// The volume, of the kind `Memory`.
+        volume: Box<MountSource>,
     },
     /// Connect to an address from inside the group's network; the connection comes back.
     Dial {

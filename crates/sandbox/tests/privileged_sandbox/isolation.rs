@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use burstlet_sandbox::client::ClientError;
-use burstlet_sandbox::plan::{MountPlan, MountSource, Outside};
+use burstlet_sandbox::plan::{MemoryFile, MountPlan, MountSource, Outside};
 use burstlet_sandbox::protocol::FailureClass;
 use oci_spec::runtime::{PosixRlimitBuilder, PosixRlimitType, UserBuilder};
 
@@ -258,6 +258,66 @@ async fn volumes_keep_the_containers_ids_and_bounds() {
     let mut second = node.container(&group, "b", &["cat", "/mem/f"]);
     second.mounts = vec![mount("/mem", memory(), true)];
     assert_eq!(group.run_to_end(second).await.1, "shared\n");
+    node.finish(vec![group]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_of_a_memory_volume_are_renewed_for_who_runs() {
+    let node = Node::new();
+    let group = node.create(node.group_plan("iso-renew")).await;
+    let volume = |files: &[(&str, &str)], sub_path: Option<&str>| {
+        let file = |(path, text): &(&str, &str)| MemoryFile {
+            path: path.into(),
+            mode: 0o440,
+            gid: Some(7),
+            content: Outside::Bytes(text.as_bytes().to_vec()),
+        };
+        MountSource::Memory {
+            volume: "hidden".into(),
+            size_bytes: 1 << 20,
+            mode: 0o755,
+            gid: None,
+            sub_path: sub_path.map(Into::into),
+            files: files.iter().map(file).collect(),
+        }
+    };
+    let keeper = &group.link.keeper;
+    let renew = |files: &[(&str, &str)]| within(keeper.renew(volume(files, None)));
+    renew(&[("one", "early")]).await.unwrap();
+    let mut plan = node.container(&group, "a", &["sleep", "1000"]);
+    let mount = |at: &str, source| MountPlan {
+        destination: at.into(),
+        source,
+        read_only: true,
+        options: vec!["nosuid".into()],
+    };
+    plan.mounts = vec![
+        // What was given before counts, not what comes with a later container.
+        mount("/all", volume(&[("one", "late")], None)),
+        mount("/fixed", volume(&[], Some("one"))),
+    ];
+    within(keeper.run(plan)).await.unwrap();
+    let script = [
+        "sh",
+        "-c",
+        "cat /all/* /fixed; stat -Lc %a:%u:%g /all/*; echo x > /all/one",
+    ];
+    let (_, seen) = group.exec("a", &script).await;
+    assert!(seen.starts_with("earlyearly440:0:7\n"), "{seen}");
+    assert!(seen.contains("Read-only file system"), "{seen}");
+    renew(&[("one", "1"), ("two", "2")]).await.unwrap();
+    let (_, seen) = group.exec("a", &["sh", "-c", "cat /all/* /fixed"]).await;
+    assert_eq!(seen, "12early");
+    renew(&[("two", "3")]).await.unwrap();
+    let (_, seen) = group
+        .exec("a", &["sh", "-c", "ls /all; cat /all/two"])
+        .await;
+    assert_eq!(seen, "two\n3");
+    let refused = renew(&[("../out", "x")]).await;
+    assert!(
+        matches!(refused, Err(ClientError::Refused(_))),
+        "{refused:?}"
+    );
     node.finish(vec![group]).await;
 }
 

@@ -12,6 +12,7 @@ pub(super) fn go_on(spec: &GroupSpec, seen: &Seen, now: BootTime, decision: &mut
     pull(seen, now, decision);
     create_sandbox(seen, now, decision);
     if seen.sandbox.state == SandboxState::Up {
+        renew(seen, now, decision);
         start(spec, seen, now, decision);
         for (index, container) in seen.containers.iter().enumerate() {
             if let Some(running) = container.running() {
@@ -27,7 +28,7 @@ pub(crate) fn restart_at(
     container: &ContainerSeen,
     exit: &ExitStatus,
 ) -> Option<BootTime> {
-    if container.restart_asked {
+    if container.restart_asked || container.changed {
         return Some(exit.finished_at.boot);
     }
     let again = match (container.kind, spec.restart_policy) {
@@ -67,6 +68,18 @@ fn create_sandbox(seen: &Seen, now: BootTime, decision: &mut Decision) {
     match seen.sandbox.retry.wait(now) {
         Some(at) => decision.at(at),
         None => decision.act(Action::CreateSandbox),
+    }
+}
+
+/// Volumes whose files changed while the group stands.
+fn renew(seen: &Seen, now: BootTime, decision: &mut Decision) {
+    let renewal = &seen.renewal;
+    if !renewal.due || renewal.busy {
+        return;
+    }
+    match renewal.retry.wait(now) {
+        Some(at) => decision.at(at),
+        None => decision.act(Action::Renew),
     }
 }
 
@@ -159,6 +172,12 @@ fn tend(
 ) {
     if let Some(stopping) = &running.stopping {
         stop::go_on(seen, (container, stopping), now, decision);
+    } else if seen.containers.get(container).is_some_and(|c| c.changed) {
+        decision.act(Action::Stop {
+            container,
+            cause: StopCause::Changed,
+            grace: super::end::grace(spec),
+        });
     } else {
         match running.post_start {
             Step::Due => decision.act(Action::PostStart { container }),

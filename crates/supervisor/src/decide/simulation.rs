@@ -188,7 +188,7 @@ impl World {
     fn step(&mut self, dice: &mut Dice) {
         let wake_at = self.judge();
         let commands = match dice.roll(8) {
-            7 => dice.roll(4) + 1,
+            7 => dice.roll(5) + 1,
             _ => 0,
         };
         match commands {
@@ -196,6 +196,7 @@ impl World {
             2 => return self.ask(|seen, now| seen.end(Cause::Restart, Duration::ZERO, now)),
             3 => return self.start_again(),
             4 => return self.lose_keeper(),
+            5 => return self.change_image(),
             _ => {}
         }
         let ends = usize::from(dice.roll(3) == 2) * self.running.len();
@@ -231,6 +232,20 @@ impl World {
             self.seen.start_again(stamp(self.now));
             self.seen.place = Some(Place::Admitted);
         }
+    }
+
+    fn change_image(&mut self) {
+        if self.phase == Phase::Terminating {
+            return;
+        }
+        let mut spec = self.spec.clone();
+        let container = spec.containers.last_mut().unwrap();
+        let others = ["one", "other"].map(|name| name.parse().unwrap());
+        let next = others.into_iter().find(|image| *image != container.image);
+        container.image = next.unwrap();
+        let change = crate::change::of_pod(&self.spec, &spec).unwrap();
+        self.spec = spec;
+        self.seen.change(&self.spec, &change);
     }
 
     fn lose_keeper(&mut self) {
@@ -273,6 +288,7 @@ impl World {
                 self.sandbox = true;
                 Outcome::Sandbox(done().map(|()| sandbox(self.now)))
             }
+            Action::Renew => Outcome::Renewed(done()),
             Action::Start { container, attempt } => {
                 let lost = !self.sandbox || self.seen.sandbox.state == SandboxState::Lost;
                 self.attempts.insert(container, attempt);

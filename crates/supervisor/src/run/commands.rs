@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use burstlet_model::ContainerName;
-use burstlet_model::spec::{ContainerKind, GroupSpec};
+use burstlet_model::spec::ContainerKind;
 use burstlet_model::status::Phase;
 use tracing::info;
 
 use super::GroupLoop;
+use crate::change;
 use crate::handle::{Ask, Command};
 use crate::host::Host;
-use crate::record::Definition;
+use crate::record::{Definition, Origin};
 use crate::refusal::Refusal;
 use crate::seen::{Cause, Run};
 use crate::snapshot::Snapshot;
@@ -134,10 +135,14 @@ impl<H: Host> GroupLoop<H> {
                 now: snapshot.resource_version,
             });
         }
-        if !differ_only_in_labels(&self.origin.definition.spec, &new.spec) {
-            return Err(Refusal::Immutable(snapshot.name().clone()));
-        }
+        let (old, standing) = (&self.origin.definition.spec, &new.spec);
+        let change = match self.origin.definition.origin {
+            Origin::Direct => change::of_direct(old, standing),
+            Origin::Kubernetes => change::of_pod(old, standing),
+        };
+        let change = change.ok_or_else(|| Refusal::Immutable(snapshot.name().clone()))?;
         self.origin.definition = new;
+        self.seen.change(&self.origin.definition.spec, &change);
         Ok(())
     }
 
@@ -168,15 +173,4 @@ impl Ask {
             Self::Update { .. } => Verb::Update,
         }
     }
-}
-
-/// Labels, annotations and tags may change; nothing else of a specification does.
-fn differ_only_in_labels(old: &GroupSpec, new: &GroupSpec) -> bool {
-    let like_old = GroupSpec {
-        labels: old.labels.clone(),
-        annotations: old.annotations.clone(),
-        tags: old.tags.clone(),
-        ..new.clone()
-    };
-    like_old == *old
 }

@@ -154,6 +154,7 @@ impl<H: Host> Effects<H> {
             Action::Adopt => self.adopt(spec),
             Action::Pull { image } => self.pull(spec, seen, image, needed),
             Action::CreateSandbox => self.create_sandbox(spec, needed),
+            Action::Renew => self.renew(spec, needed),
             Action::Start { container, attempt } => {
                 self.start(spec, seen, (container, attempt), needed);
             }
@@ -218,6 +219,17 @@ impl<H: Host> Effects<H> {
             // As above.
             let _permit = shared.launches.acquire().await;
             Outcome::Sandbox(shared.host.create_sandbox(group).await)
+        });
+    }
+
+    fn renew(&mut self, spec: &Arc<GroupSpec>, needed: u64) {
+        let (shared, uid, spec) = self.parts(spec);
+        self.hold(Needed::Written(needed), None, async move {
+            let group = GroupRef {
+                uid: &uid,
+                spec: &spec,
+            };
+            Outcome::Renewed(shared.host.renew(group).await)
         });
     }
 
@@ -449,7 +461,7 @@ fn manifest(seen: &Seen, index: usize) -> Option<Digest> {
     let container = seen.containers.get(index)?;
     match &seen.images.get(container.image)?.state {
         ImageState::Here(digest) => Some(digest.clone()),
-        ImageState::Wanted | ImageState::Pulling => None,
+        ImageState::Wanted | ImageState::Pulling | ImageState::Dropped => None,
     }
 }
 

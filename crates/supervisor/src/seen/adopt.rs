@@ -99,8 +99,12 @@ impl Seen {
             && container.last_exit.is_none()
             && status.restart_count == 0;
         container.attempt = (!never).then_some(status.restart_count);
+        container.ran_image = status.image.parse().ok();
+        let wanted = container_spec(spec, index).map(|c| &c.image);
+        container.changed = wanted.is_some_and(|wanted| container.runs_other_than(wanted));
         // What has run goes on with the manifest it ran with.
         if let (true, Some(digest)) = (container.ran, &status.image_digest)
+            && container.ran_image.as_ref() == wanted
             && let Some(image) = self.images.get_mut(container.image)
         {
             image.state = ImageState::Here(digest.clone());

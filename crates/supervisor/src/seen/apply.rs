@@ -23,6 +23,7 @@ impl Seen {
             } if launch == self.launch => self.pulled(image, result, now),
             Outcome::Pulled { .. } => {}
             Outcome::Sandbox(result) => self.sandbox(result, now),
+            Outcome::Renewed(result) => self.renewed(result, now),
             Outcome::Started {
                 container,
                 attempt,
@@ -84,7 +85,9 @@ impl Seen {
                 image.retry = Retry::default();
                 let text = pulled_text(&name, &pulled.took);
                 self.timeline.pulls.push(pulled.took);
-                let here = |i: &super::ImageSeen| matches!(i.state, ImageState::Here(_));
+                let here = |i: &super::ImageSeen| {
+                    matches!(i.state, ImageState::Here(_) | ImageState::Dropped)
+                };
                 if self.images.iter().all(here) {
                     self.timeline.pulled = Some(now);
                 }
@@ -177,7 +180,7 @@ impl Seen {
 }
 
 /// Asking again cannot help: the specification or the machine would have to change.
-const fn is_hopeless(kind: ErrorKind) -> bool {
+pub(super) const fn is_hopeless(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::Invalid | ErrorKind::Unsupported | ErrorKind::PermissionDenied

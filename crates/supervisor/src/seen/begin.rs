@@ -8,8 +8,8 @@ use burstlet_model::spec::{ContainerKind, GroupSpec, PullPolicy};
 use burstlet_model::status::{Desired, LaunchTimeline, Phase, Session, Severity};
 
 use super::{
-    Cause, ContainerSeen, Ending, ImageState, Run, SandboxState, Seen, SessionEnd, Stage, Step,
-    StopCause, Stopping, Why, container_spec,
+    Cause, ContainerSeen, Ending, ImageSeen, ImageState, Renewal, Run, SandboxState, Seen,
+    SessionEnd, Stage, Step, StopCause, Stopping, Why, container_spec,
 };
 use crate::backoff::Retry;
 use crate::decide::Action;
@@ -22,6 +22,10 @@ impl Seen {
             Action::Adopt => self.sandbox.state = SandboxState::Adopting,
             Action::Pull { image } => self.begin_pull(*image, now),
             Action::CreateSandbox => self.sandbox.state = SandboxState::Creating,
+            Action::Renew => {
+                self.renewal.due = false;
+                self.renewal.busy = true;
+            }
             Action::Start { container, attempt } => self.begin_start(*container, *attempt),
             Action::PostStart { container } => {
                 self.running(*container, |running| running.post_start = Step::Busy);
@@ -182,13 +186,15 @@ impl Seen {
         let before = std::mem::replace(&mut container.run, Run::Starting { early_exit: None });
         if let Run::Ended(exit) = before {
             container.last_exit = Some(exit);
-            container.failures = match container.restart_asked {
+            container.failures = match container.restart_asked || container.changed {
                 true => 0,
                 false => container.failures.saturating_add(1),
             };
         }
         container.restart_asked = false;
+        container.changed = false;
         container.attempt = Some(attempt);
+        container.ran_image = self.images.get(container.image).map(|i| i.image.clone());
     }
 
     fn begin_stop(
@@ -221,6 +227,7 @@ impl Seen {
         let text = match cause {
             StopCause::Group => format!("Stopping container {name}"),
             StopCause::Requested => format!("Stopping container {name}, a restart was asked for"),
+            StopCause::Changed => format!("Container {name} definition changed, will be restarted"),
             StopCause::Liveness => {
                 format!("Container {name} failed liveness probe, will be restarted")
             }
@@ -291,7 +298,9 @@ impl Seen {
             accepted: Some(now),
             ..LaunchTimeline::default()
         };
-        for image in &mut self.images {
+        self.renewal = Renewal::default();
+        let dropped = |image: &&mut ImageSeen| image.state == ImageState::Dropped;
+        for image in self.images.iter_mut().filter(|image| !dropped(image)) {
             image.state = ImageState::Wanted;
             image.retry = Retry::default();
         }
@@ -303,6 +312,7 @@ impl Seen {
             container.failures = 0;
             container.retry = Retry::default();
             container.restart_asked = false;
+            container.changed = false;
         }
     }
 

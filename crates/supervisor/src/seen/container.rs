@@ -6,7 +6,7 @@
 //!    └──────────┘ could not be created
 //! ```
 
-use burstlet_model::spec::{ContainerKind, ContainerSpec, GroupSpec, Probe};
+use burstlet_model::spec::{ContainerKind, ContainerSpec, GroupSpec, Image, Probe};
 use burstlet_model::status::ExitStatus;
 use burstlet_model::{BootTime, ContainerName, Digest};
 
@@ -22,6 +22,10 @@ pub(crate) struct ContainerSeen {
     pub(crate) image: usize,
     /// The manifest of the latest run, for the status.
     pub(crate) digest: Option<Digest>,
+    /// The image of the latest run; another than the specification's, once that has changed.
+    pub(crate) ran_image: Option<Image>,
+    /// It runs with another image than it should, and is started again with its own.
+    pub(crate) changed: bool,
     pub(crate) run: Run,
     /// The latest run begun, over all launches.
     pub(crate) attempt: Option<u32>,
@@ -113,6 +117,8 @@ pub(crate) enum StopCause {
     PostStart,
     /// Somebody asked for a restart.
     Requested,
+    /// It has another image now.
+    Changed,
 }
 
 impl ContainerSeen {
@@ -139,6 +145,14 @@ impl ContainerSeen {
             ContainerKind::Sidecar => self.is_started(),
             ContainerKind::Main => true,
         }
+    }
+
+    /// It runs, or is being started, with another image than `wanted`. An init container runs to
+    /// its end with the one that it began with.
+    pub(super) fn runs_other_than(&self, wanted: &Image) -> bool {
+        let runs = matches!(self.run, Run::Starting { .. } | Run::Running(_));
+        let other = self.ran_image.as_ref().is_some_and(|ran| ran != wanted);
+        runs && other && self.kind != ContainerKind::Init
     }
 
     /// Startup probe and postStart hook are done.
@@ -220,6 +234,8 @@ pub(super) fn containers(spec: &GroupSpec, images: &[ImageSeen]) -> Vec<Containe
             kind,
             image: images.iter().position(same).unwrap_or_default(),
             digest: None,
+            ran_image: None,
+            changed: false,
             run: Run::Waiting,
             attempt: None,
             ran: false,

@@ -99,18 +99,20 @@ impl Seen {
         container: &ContainerSeen,
     ) -> ContainerStatus {
         let (state, last_exit) = self.container_state(spec, container);
-        let image = container_spec(spec, index).map(|c| c.image.to_string());
+        let ran = container.ran_image.as_ref();
+        let ran = ran.filter(|_| !matches!(container.run, Run::Waiting));
+        let image = ran.or_else(|| container_spec(spec, index).map(|c| &c.image));
         let pulled = self
             .images
             .get(container.image)
             .and_then(|i| match &i.state {
                 ImageState::Here(digest) => Some(digest),
-                ImageState::Wanted | ImageState::Pulling => None,
+                ImageState::Wanted | ImageState::Pulling | ImageState::Dropped => None,
             });
         let begun = container.attempt.unwrap_or(0);
         ContainerStatus {
             name: container.name.clone(),
-            image: image.unwrap_or_default(),
+            image: image.map(ToString::to_string).unwrap_or_default(),
             image_digest: container.digest.as_ref().or(pulled).cloned(),
             state,
             last_exit,
@@ -141,6 +143,10 @@ impl Seen {
             }
             Run::Starting { .. } if container.ran => (crash_loop(spec, container), before),
             Run::Waiting | Run::Starting { .. } => (self.waiting(container), before),
+            // It is not over: it waits for its new image.
+            Run::Ended(exit) if container.changed && self.ending.is_none() => {
+                (self.waiting(container), Some(exit.clone()))
+            }
             Run::Ended(exit) => {
                 let live = self.stage == Stage::Live && self.ending.is_none();
                 let restart = restart_at(spec, container, exit).filter(|_| live);
@@ -177,7 +183,7 @@ impl Seen {
 fn waiting_for_image(image: &ImageSeen) -> Option<(String, String)> {
     let trouble = image.retry.trouble.as_ref()?;
     match (&image.state, trouble.reason.as_str()) {
-        (ImageState::Here(_), _) => None,
+        (ImageState::Here(_) | ImageState::Dropped, _) => None,
         (ImageState::Wanted, "ErrImagePull") => {
             let name = image.image.familiar();
             let text = format!(

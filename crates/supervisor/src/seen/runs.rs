@@ -60,7 +60,7 @@ impl Seen {
             .and_then(|c| self.images.get(c.image));
         let digest = image.and_then(|image| match &image.state {
             ImageState::Here(digest) => Some(digest.clone()),
-            ImageState::Wanted | ImageState::Pulling => None,
+            ImageState::Wanted | ImageState::Pulling | ImageState::Dropped => None,
         });
         self.timeline
             .container_created

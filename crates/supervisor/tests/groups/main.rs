@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod adopt;
+mod change;
 mod common;
 mod door;
 mod launch;

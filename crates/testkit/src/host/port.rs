@@ -122,6 +122,10 @@ impl Host for ScriptedHost {
         Ok(started)
     }
 
+    async fn renew(&self, group: GroupRef<'_>) -> Result<(), HostError> {
+        self.call(format!("renew {}", group.uid)).await
+    }
+
     async fn signal(
         &self,
         uid: &GroupUid,

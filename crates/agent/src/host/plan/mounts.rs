@@ -93,7 +93,7 @@ fn volume(
             medium: Medium::Memory,
             size_limit,
         } => (scratch(spec, volume, *size_limit, sub_path), false),
-        VolumeSource::SecretData(files) => (secret(spec, volume, files, sub_path), true),
+        VolumeSource::SecretData(files) => (secret_volume(spec, volume, files, sub_path), true),
         VolumeSource::HostPath { path, kind } => {
             let allowed = of.parts.policy.host_paths.iter().map(|path| &**path);
             let found = host_path::find(Path::new(path), *kind, allowed)?;
@@ -135,7 +135,9 @@ fn scratch(
     }
 }
 
-fn secret(
+/// A volume of files in memory. The group's keeper makes it when it is mounted for the first time,
+/// or when it is renewed.
+pub(in crate::host) fn secret_volume(
     spec: &GroupSpec,
     volume: &Volume,
     files: &[DataFile],
@@ -151,7 +153,8 @@ fn secret(
     });
     MountSource::Memory {
         volume: volume.name.clone(),
-        size_bytes: files.iter().map(size).sum(),
+        // While they are renewed, the old ones are there too.
+        size_bytes: 2 * files.iter().map(size).sum::<u64>() + FILE_OVERHEAD_BYTES,
         mode: 0o755,
         gid: None,
         sub_path,

@@ -1,0 +1,158 @@
+//! What may change of a group that stands, and what follows from it: a pure function of the old
+//! specification and the new one.
+
+use burstlet_model::spec::{ContainerSpec, GroupSpec, Volume, VolumeSource};
+
+/// What a new specification asks for, beside being the one that counts from now on.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Containers with another image, by their place in [`GroupSpec::all_containers`].
+    pub(crate) images: Vec<usize>,
+}
+
+/// Of a client's group: labels, annotations and tags may change; nothing else does. `None` if
+/// something else differs.
+pub(crate) fn of_direct(old: &GroupSpec, new: &GroupSpec) -> Option<Change> {
+    let like_old = GroupSpec {
+        labels: old.labels.clone(),
+        annotations: old.annotations.clone(),
+        tags: old.tags.clone(),
+        ..new.clone()
+    };
+    (like_old == *old).then(Change::default)
+}
+
+/// Of a pod, as a kubelet has it: beside labels also images, the deadline, credentials, what
+/// volumes of configuration hold, and variables, which count from a container's next start on.
+/// `None` if something else differs.
+pub(crate) fn of_pod(old: &GroupSpec, new: &GroupSpec) -> Option<Change> {
+    let like_old = GroupSpec {
+        labels: old.labels.clone(),
+        annotations: old.annotations.clone(),
+        tags: old.tags.clone(),
+        active_deadline_s: old.active_deadline_s,
+        registry_credentials: old.registry_credentials.clone(),
+        init_containers: containers(&old.init_containers, &new.init_containers),
+        containers: containers(&old.containers, &new.containers),
+        volumes: volumes(&old.volumes, &new.volumes),
+        ..new.clone()
+    };
+    let both = old.all_containers().zip(new.all_containers());
+    let other_image = both
+        .enumerate()
+        .filter(|(_, ((_, old), (_, new)))| old.image != new.image);
+    let images = other_image.map(|(index, _)| index).collect();
+    (like_old == *old).then_some(Change { images })
+}
+
+/// The new ones with what may change as it was.
+fn containers(old: &[ContainerSpec], new: &[ContainerSpec]) -> Vec<ContainerSpec> {
+    let mut like_old = new.to_vec();
+    for (new, old) in like_old.iter_mut().zip(old) {
+        new.image = old.image.clone();
+        new.env = old.env.clone();
+    }
+    like_old
+}
+
+/// The new ones with the files that they had, where both are of configuration.
+fn volumes(old: &[Volume], new: &[Volume]) -> Vec<Volume> {
+    use VolumeSource::{ConfigData, SecretData};
+    let mut like_old = new.to_vec();
+    for (new, old) in like_old.iter_mut().zip(old) {
+        if let (ConfigData(new), ConfigData(old)) | (SecretData(new), SecretData(old)) =
+            (&mut new.source, &old.source)
+        {
+            new.clone_from(old);
+        }
+    }
+    like_old
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use burstlet_model::Secret;
+    use burstlet_model::spec::{DataFile, EnvSource, EnvVar, Medium};
+    use burstlet_testkit::spec::{container, group};
+
+    use super::*;
+
+    fn data(text: &str) -> Vec<DataFile> {
+        vec![DataFile {
+            path: "file".to_owned(),
+            mode: 0o644,
+            data: Secret::new(text.as_bytes().to_vec()),
+        }]
+    }
+
+    fn pod() -> GroupSpec {
+        let mut spec = group("g", vec![container("web"), container("log")]);
+        spec.init_containers = vec![container("init")];
+        spec.volumes = vec![Volume {
+            name: "config".to_owned(),
+            source: VolumeSource::ConfigData(data("one")),
+        }];
+        spec
+    }
+
+    fn check(change: impl FnOnce(&mut GroupSpec), direct: Option<Change>, of: Option<Change>) {
+        let old = pod();
+        let mut new = old.clone();
+        change(&mut new);
+        assert_eq!(of_direct(&old, &new), direct);
+        assert_eq!(of_pod(&old, &new), of);
+    }
+
+    fn nothing() -> Option<Change> {
+        Some(Change::default())
+    }
+
+    #[test]
+    fn labels_change_for_everybody() {
+        let label = |spec: &mut GroupSpec| drop(spec.labels.insert("a".into(), "b".into()));
+        check(label, nothing(), nothing());
+    }
+
+    #[test]
+    fn files_variables_and_the_deadline_change_for_pods() {
+        let file = |spec: &mut GroupSpec| {
+            spec.volumes[0].source = VolumeSource::ConfigData(data("two"));
+        };
+        check(file, None, nothing());
+        let variable = EnvVar {
+            name: "A".to_owned(),
+            value: EnvSource::Literal("b".to_owned()),
+        };
+        check(
+            |spec| spec.containers[0].env.push(variable),
+            None,
+            nothing(),
+        );
+        check(|spec| spec.active_deadline_s = Some(7), None, nothing());
+    }
+
+    #[test]
+    fn an_image_names_its_container() {
+        let other = |spec: &mut GroupSpec| spec.containers[1].image = "other".parse().unwrap();
+        check(other, None, Some(Change { images: vec![2] }));
+    }
+
+    #[test]
+    fn the_rest_is_another_group() {
+        check(|spec| spec.hostname = "other".to_owned(), None, None);
+        check(|spec| drop(spec.containers.pop()), None, None);
+        check(|spec| spec.containers[0].tty = true, None, None);
+        let kind = |spec: &mut GroupSpec| {
+            spec.volumes[0].source = VolumeSource::EmptyDir {
+                medium: Medium::Disk,
+                size_limit: None,
+            };
+        };
+        check(kind, None, None);
+        let hidden = |spec: &mut GroupSpec| {
+            spec.volumes[0].source = VolumeSource::SecretData(data("one"));
+        };
+        check(hidden, None, None);
+    }
+}
