@@ -5,9 +5,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod changes;
 mod clients;
 mod cluster;
 mod crowd;
+mod daemons;
 mod debug;
 mod forward;
 mod identity;
@@ -60,6 +62,18 @@ const JOINED: &[(&str, Joined)] = &[
     (
         "a_deployment_rolls_out_and_back",
         pods::a_deployment_rolls_out_and_back,
+    ),
+    (
+        "a_pod_follows_what_it_refers_to",
+        changes::a_pod_follows_what_it_refers_to,
+    ),
+    (
+        "a_pod_follows_its_own_changes",
+        changes::a_pod_follows_its_own_changes,
+    ),
+    (
+        "daemons_come_where_they_are_meant_to",
+        daemons::they_come_where_they_are_meant_to,
     ),
     ("deletion_gives_grace", pods::deletion_gives_grace),
     ("logs_are_shown_in_all_forms", streams::logs),

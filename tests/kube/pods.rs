@@ -18,7 +18,7 @@ pub(crate) fn pod(name: &str, script: &str, more: &str) -> String {
 }
 
 /// A pod's `spec`, indented.
-fn template(script: &str, indent: usize) -> String {
+pub(crate) fn template(script: &str, indent: usize) -> String {
     let lines = [
         format!("tolerations: {TOLERATIONS}"),
         "terminationGracePeriodSeconds: 1".to_owned(),
@@ -269,6 +269,12 @@ pub(crate) fn pods_outlive_the_agent(cluster: &Cluster, node: &Node) {
         admin.apply(&pod(name, "sleep 1000", ""));
     }
     let before: Vec<Value> = names.iter().map(|name| running(&admin, name)).collect();
+    let token = "sha256sum /var/run/secrets/kubernetes.io/serviceaccount/token";
+    let token = || {
+        node.borrow()
+            .ok(&["exec", "steady-2", "--", "sh", "-c", token])
+    };
+    let token_before = token();
     node.borrow_mut().crash();
     admin.run(&["delete", "pod", "steady-0", "--wait=false"]);
     admin.run(&["delete", "pod", "steady-1", "--grace-period=0", "--force"]);
@@ -290,6 +296,17 @@ pub(crate) fn pods_outlive_the_agent(cluster: &Cluster, node: &Node) {
         );
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
+    // The new agent does not know when the token was issued: it asks for another.
+    let deadline = std::time::Instant::now() + crate::kubectl::PATIENCE;
+    while token() == token_before {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the token is never renewed"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let after = running(&admin, "steady-2");
+    assert_eq!(after["status"]["containerStatuses"][0]["restartCount"], 0);
     for name in &names[2..] {
         admin.run(&["delete", "pod", name]);
     }

@@ -29,7 +29,7 @@ fn data_has_its_paths_modes_and_owners() {
          - {name: all, projected: {defaultMode: 292, sources: [{configMap: {data: {one: '1'}}}, {secret: {stringData: {two: '2'}}}]}}\n    \
          - {name: about, downwardAPI: {items: [{path: name, fieldRef: {fieldPath: metadata.name}}]}}\n",
     );
-    assert_eq!(in_box(&agent, "cd /conf; find . -type f"), "./sub/a.txt\n");
+    assert_eq!(in_box(&agent, "ls /conf; ls /conf/sub"), "sub\na.txt\n");
     assert_eq!(in_box(&agent, "cat /conf/sub/a.txt"), "alpha");
     assert_eq!(
         in_box(&agent, "stat -c '%a %u %g' /conf/sub/a.txt"),

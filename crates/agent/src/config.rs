@@ -11,7 +11,7 @@ mod sections;
 mod value;
 
 pub(crate) use budget::Budget;
-pub(crate) use kubernetes::{CapacityMode, Kubernetes};
+pub(crate) use kubernetes::{CapacityMode, DaemonSets, Kubernetes};
 pub(crate) use load::load;
 pub(crate) use sections::{
     Admin, Api, Billing, Capacity, IDS_PER_GROUP, Images, Isolation, Log, LogFormat, Logs,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use burstlet_kube_node::{
-    ClusterFacts, Condition, Credentials, NodeConfig, NodeFacts, PortLink, SystemInfo,
+    ClusterFacts, Condition, Credentials, DaemonSets, NodeConfig, NodeFacts, PortLink, SystemInfo,
 };
 use burstlet_manifest::{Level, Policy};
 use burstlet_network::files::ResolvConf;
@@ -17,7 +17,7 @@ use burstlet_supervisor::Groups;
 use burstlet_telemetry::Registry;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{CapacityMode, Config};
+use crate::config::{self, CapacityMode, Config};
 use crate::host::RealHost;
 use crate::kubelet::{self, Port};
 use crate::machine::{self, Machine};
@@ -97,6 +97,11 @@ fn node(of: Of<'_>, kubeconfig: PathBuf, kubelet_port: Option<u16>) -> anyhow::R
         node: facts(config, of.machine, kubelet_port)?,
         cluster: cluster(config),
         policy: Arc::new(policy(rules.policy())),
+        daemon_sets: match config.kubernetes.daemon_sets {
+            config::DaemonSets::Tolerating => DaemonSets::Tolerating,
+            config::DaemonSets::All => DaemonSets::All,
+            config::DaemonSets::None => DaemonSets::None,
+        },
         allocatable: rules.allocatable(),
     })
 }

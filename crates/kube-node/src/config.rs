@@ -19,6 +19,8 @@ pub struct NodeConfig {
     pub cluster: ClusterFacts,
     /// What the operator allows pods to ask for.
     pub policy: Arc<Policy>,
+    /// Which pods of DaemonSets are run.
+    pub daemon_sets: DaemonSets,
     /// What a container without limits may use at most.
     pub allocatable: ResourceList,
 }
@@ -53,6 +55,17 @@ pub struct NodeFacts {
     pub info: SystemInfo,
     /// Where its kubelet API is served, if it is.
     pub kubelet_port: Option<u16>,
+}
+
+/// Which pods of DaemonSets are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DaemonSets {
+    /// Those that tolerate one of the node's taints by its key.
+    Tolerating,
+    /// Every one that is bound to the node.
+    All,
+    /// Not one.
+    None,
 }
 
 /// A taint of the node.

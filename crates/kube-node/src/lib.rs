@@ -36,10 +36,11 @@ mod run;
 mod service_watch;
 mod serving;
 mod time;
+mod watching;
 mod worker;
 
 pub use access::{Access, Account};
-pub use config::{ClusterFacts, Credentials, NodeConfig, NodeFacts, SystemInfo, Taint};
+pub use config::{ClusterFacts, Credentials, DaemonSets, NodeConfig, NodeFacts, SystemInfo, Taint};
 pub use error::KubeNodeError;
 pub use link::PortLink;
 pub use node::{NodeCondition, NodeImage};

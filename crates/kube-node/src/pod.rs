@@ -2,19 +2,23 @@
 //!
 //! ```text
 //! API's pod ─► needs ─► (fetch) ─► inline ─► manifest ─► GroupSpec
+//!         and again when something of that changes ─► renewed ─► manifest ─► GroupSpec
 //! group's snapshot ─► status ─► patch ─► (write)
 //! both ─► decide ─► what to do next
 //! ```
 
 pub(crate) mod conditions;
 pub(crate) mod containers;
+pub(crate) mod daemon;
 pub(crate) mod decide;
 pub(crate) mod dns;
 pub(crate) mod env;
 pub(crate) mod inline;
 pub(crate) mod needs;
 pub(crate) mod patch;
+pub(crate) mod renewed;
 pub(crate) mod seen;
 pub(crate) mod services;
 pub(crate) mod status;
+pub(crate) mod tokens;
 pub(crate) mod volumes;

@@ -23,6 +23,7 @@ use crate::pods::Pods;
 use crate::registration;
 use crate::service_watch::{self, Services};
 use crate::serving;
+use crate::watching::Watching;
 
 /// Requests about pods that are under way at once.
 const REQUESTS_MAX: usize = 64;
@@ -40,6 +41,7 @@ pub(crate) struct Shared<H> {
     pub(crate) groups: Groups<H>,
     pub(crate) condition: Condition,
     pub(crate) services: Services,
+    pub(crate) watching: Watching,
     pub(crate) events: Events,
     pub(crate) pods: Pods,
     pub(crate) requests: Semaphore,
@@ -90,6 +92,7 @@ async fn serve<H: Host>(
         events: events::start(client.clone(), &config.node.name, shutdown.clone()),
         services: service_watch::start(client.clone(), shutdown.clone()),
         pods: link.as_ref().map(|l| l.pods.clone()).unwrap_or_default(),
+        watching: Watching::new(client.clone(), shutdown.clone()),
         requests: Semaphore::new(REQUESTS_MAX),
         began: groups.host().now().wall,
         client,

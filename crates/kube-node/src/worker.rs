@@ -5,6 +5,7 @@
 //! ended as it had asked, and the status is told when it is back.
 
 mod create;
+mod renew;
 mod tell;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::Instrument as _;
 
 use self::create::Hindrance;
+use self::renew::Renewal;
 use self::tell::Teller;
 use crate::pod::decide::{Asked, Here, Step, next};
 use crate::pod::seen::Pod;
@@ -89,6 +91,7 @@ pub(crate) struct Worker<H> {
     local: Local,
     confirmed: bool,
     teller: Teller,
+    renewal: Renewal,
     retry: Retry,
 }
 
@@ -122,8 +125,13 @@ impl<H: Host> Worker<H> {
             .groups
             .get(&uid)
             .map_or(Local::None(None), Local::group);
+        let renewal = match &local {
+            Local::Group { .. } => Renewal::adopted(&uid),
+            _ => Renewal::new(),
+        };
         Self {
             teller: Teller::new(shared.began),
+            renewal,
             shared,
             uid,
             said,
@@ -145,9 +153,12 @@ impl<H: Host> Worker<H> {
         loop {
             let said = self.said.borrow_and_update().clone();
             if let Some(asked) = said.asked() {
-                let step = next(asked, self.here());
+                let step = next(asked, self.here(&said));
                 if step == Step::Leave {
                     return;
+                }
+                if !self.runs(asked) {
+                    self.renewal.rest();
                 }
                 self.take(step, &said).await;
             }
@@ -157,7 +168,13 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    fn here(&self) -> Here {
+    /// Whether it is kept what it is.
+    const fn runs(&self, asked: Asked) -> bool {
+        let goes_on = matches!(&self.local, Local::Group { ending_s: None, .. });
+        goes_on && matches!(asked, Asked::Run { terminal: false })
+    }
+
+    fn here(&self, said: &Said) -> Here {
         match &self.local {
             _ if self.confirmed => Here::Confirmed,
             Local::None(None) => Here::Nothing,
@@ -165,6 +182,7 @@ impl<H: Host> Worker<H> {
             Local::None(Some(_)) => Here::Hindered,
             Local::Group { ending_s, .. } => Here::Group {
                 ending_s: *ending_s,
+                stale: matches!(said, There(pod) if self.renewal.is_stale(pod)),
             },
             Local::Gone(_) => Here::Gone,
         }
@@ -179,8 +197,9 @@ impl<H: Host> Worker<H> {
         };
         match step {
             Step::Create if self.retry.is_due() => self.create(pod).await,
+            Step::Renew if self.retry.is_due() => self.renew(pod).await,
             Step::Delete { grace_s } => self.delete(grace_s).await,
-            Step::Create | Step::Rest | Step::Confirm | Step::Leave => {}
+            Step::Create | Step::Renew | Step::Rest | Step::Confirm | Step::Leave => {}
         }
         let told = self.tell(pod).await;
         if step == Step::Confirm && told {
@@ -210,8 +229,16 @@ impl<H: Host> Worker<H> {
     async fn wait(&mut self) -> bool {
         let now = Instant::now();
         let retry = Some(self.retry.at).filter(|at| *at > now);
-        let due = [retry, self.teller.due()].into_iter().flatten().min();
-        let due = due.unwrap_or(now + IDLE);
+        let runs = self
+            .said
+            .borrow()
+            .asked()
+            .is_some_and(|asked| self.runs(asked));
+        let renewal = self.renewal.due().filter(|_| runs);
+        let renewal = renewal.map(|at| at.max(self.retry.at));
+        let due = [retry, self.teller.due(), renewal].into_iter().flatten();
+        let due = due.min().unwrap_or(now + IDLE);
+        let wake = Arc::clone(&self.renewal.wake);
         let Self {
             shared,
             said,
@@ -228,6 +255,7 @@ impl<H: Host> Worker<H> {
         tokio::select! {
             () = shared.shutdown.cancelled() => false,
             heard = said.changed() => heard.is_ok(),
+            () = wake.notified() => true,
             () = sleep_until(due) => true,
             alive = changed => {
                 if !alive && !shared.shutdown.is_cancelled() {

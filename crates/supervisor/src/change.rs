@@ -96,12 +96,12 @@ mod tests {
         spec
     }
 
-    fn check(change: impl FnOnce(&mut GroupSpec), direct: Option<Change>, of: Option<Change>) {
+    /// What becomes of a change: of a client's group, and of a pod.
+    fn changed(change: impl FnOnce(&mut GroupSpec)) -> (Option<Change>, Option<Change>) {
         let old = pod();
         let mut new = old.clone();
         change(&mut new);
-        assert_eq!(of_direct(&old, &new), direct);
-        assert_eq!(of_pod(&old, &new), of);
+        (of_direct(&old, &new), of_pod(&old, &new))
     }
 
     fn nothing() -> Option<Change> {
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn labels_change_for_everybody() {
         let label = |spec: &mut GroupSpec| drop(spec.labels.insert("a".into(), "b".into()));
-        check(label, nothing(), nothing());
+        assert_eq!(changed(label), (nothing(), nothing()));
     }
 
     #[test]
@@ -119,40 +119,43 @@ mod tests {
         let file = |spec: &mut GroupSpec| {
             spec.volumes[0].source = VolumeSource::ConfigData(data("two"));
         };
-        check(file, None, nothing());
+        assert_eq!(changed(file), (None, nothing()));
         let variable = EnvVar {
             name: "A".to_owned(),
             value: EnvSource::Literal("b".to_owned()),
         };
-        check(
-            |spec| spec.containers[0].env.push(variable),
-            None,
-            nothing(),
+        let set = |spec: &mut GroupSpec| spec.containers[0].env.push(variable);
+        assert_eq!(changed(set), (None, nothing()));
+        assert_eq!(
+            changed(|spec| spec.active_deadline_s = Some(7)),
+            (None, nothing())
         );
-        check(|spec| spec.active_deadline_s = Some(7), None, nothing());
     }
 
     #[test]
     fn an_image_names_its_container() {
         let other = |spec: &mut GroupSpec| spec.containers[1].image = "other".parse().unwrap();
-        check(other, None, Some(Change { images: vec![2] }));
+        assert_eq!(changed(other), (None, Some(Change { images: vec![2] })));
     }
 
     #[test]
     fn the_rest_is_another_group() {
-        check(|spec| spec.hostname = "other".to_owned(), None, None);
-        check(|spec| drop(spec.containers.pop()), None, None);
-        check(|spec| spec.containers[0].tty = true, None, None);
+        assert_eq!(
+            changed(|spec| spec.hostname = "other".to_owned()),
+            (None, None)
+        );
+        assert_eq!(changed(|spec| drop(spec.containers.pop())), (None, None));
+        assert_eq!(changed(|spec| spec.containers[0].tty = true), (None, None));
         let kind = |spec: &mut GroupSpec| {
             spec.volumes[0].source = VolumeSource::EmptyDir {
                 medium: Medium::Disk,
                 size_limit: None,
             };
         };
-        check(kind, None, None);
+        assert_eq!(changed(kind), (None, None));
         let hidden = |spec: &mut GroupSpec| {
             spec.volumes[0].source = VolumeSource::SecretData(data("one"));
         };
-        check(hidden, None, None);
+        assert_eq!(changed(hidden), (None, None));
     }
 }

@@ -28,6 +28,16 @@ pub(crate) struct Kubernetes {
     pub(crate) client_ca_file: OptionalPath,
     pub(crate) stream_idle_s: u32,
     pub(crate) stream_creation_s: u32,
+    pub(crate) daemon_sets: DaemonSets,
+}
+
+/// Which pods of DaemonSets are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DaemonSets {
+    Tolerating,
+    All,
+    None,
 }
 
 /// What the node says that it has.
@@ -58,6 +68,7 @@ impl Default for Kubernetes {
             client_ca_file: OptionalPath(None),
             stream_idle_s: 4 * 3600,
             stream_creation_s: 30,
+            daemon_sets: DaemonSets::Tolerating,
         }
     }
 }

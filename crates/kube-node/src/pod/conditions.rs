@@ -12,6 +12,9 @@ use crate::time;
 /// Ours: the pod waits for room on the machine.
 const QUEUED: &str = "burstlet.dev/Queued";
 
+/// A kubelet's: the pod does not have (yet) what it was resized to.
+const RESIZE: &str = "PodResizePending";
+
 /// A condition without its times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Condition {
@@ -58,6 +61,7 @@ pub(crate) fn of_group(
         Condition::new("PodScheduled", Ok("")),
     ];
     conditions.extend(queued(told, previous));
+    conditions.extend(resize(told, previous));
     conditions
 }
 
@@ -223,6 +227,20 @@ fn queued(told: &Told<'_>, previous: &Value) -> Option<Condition> {
     }
     let was_said = items(Some(previous)).any(|condition| condition["type"] == QUEUED);
     was_said.then(|| Condition::new(QUEUED, Err(("Admitted", String::new()))))
+}
+
+/// Said while the pod asks for other resources than it has, and taken back when it has been said.
+fn resize(told: &Told<'_>, previous: &Value) -> Option<Condition> {
+    if let Some(why) = told.infeasible {
+        return Some(Condition {
+            kind: RESIZE,
+            is_so: true,
+            reason: "Infeasible".to_owned(),
+            message: why.to_owned(),
+        });
+    }
+    let was_said = items(Some(previous)).any(|c| c["type"] == RESIZE && c["status"] == "True");
+    was_said.then(|| Condition::new(RESIZE, Err(Default::default())))
 }
 
 fn joined<'n>(names: impl Iterator<Item = &'n ContainerName>) -> String {

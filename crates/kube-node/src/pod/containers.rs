@@ -19,6 +19,8 @@ pub(crate) struct Told<'a> {
     pub(crate) status: &'a GroupStatus,
     /// Nothing of it is left.
     pub(crate) gone: bool,
+    /// Why it does not have the resources that its pod asks for by now.
+    pub(crate) infeasible: Option<&'a str>,
     pub(crate) now: WallTime,
 }
 

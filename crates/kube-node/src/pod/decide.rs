@@ -21,8 +21,12 @@ pub(crate) enum Here {
     Hindered,
     /// Nothing, and it will never be: it is refused.
     Refused,
-    /// A group; the grace period that it was asked to end within, if it was.
-    Group { ending_s: Option<Option<u32>> },
+    /// A group; the grace period that it was asked to end within, if it was, and whether the pod, or
+    /// something that it refers to, has changed since.
+    Group {
+        ending_s: Option<Option<u32>>,
+        stale: bool,
+    },
     /// A group that has gone.
     Gone,
     /// It was confirmed to the API server that it has ended.
@@ -36,6 +40,8 @@ pub(crate) enum Step {
     Rest,
     /// Make a group of it.
     Create,
+    /// Make its group what the pod is now.
+    Renew,
     /// End its group; without a time, as its specification says.
     Delete { grace_s: Option<u32> },
     /// Tell the API server that it has ended, once the status that says so is written.
@@ -48,13 +54,20 @@ pub(crate) enum Step {
 pub(crate) const fn next(asked: Asked, here: Here) -> Step {
     match (asked, here) {
         (Asked::Run { terminal: false }, Here::Nothing | Here::Hindered) => Step::Create,
+        (
+            Asked::Run { terminal: false },
+            Here::Group {
+                ending_s: None,
+                stale: true,
+            },
+        ) => Step::Renew,
         (Asked::Run { .. }, _) => Step::Rest,
 
-        (Asked::End { grace_s }, Here::Group { ending_s }) => delete(Some(grace_s), ending_s),
+        (Asked::End { grace_s }, Here::Group { ending_s, .. }) => delete(Some(grace_s), ending_s),
         (Asked::End { .. }, Here::Confirmed) => Step::Rest,
         (Asked::End { .. }, _) => Step::Confirm,
 
-        (Asked::Forget { grace_s }, Here::Group { ending_s }) => delete(grace_s, ending_s),
+        (Asked::Forget { grace_s }, Here::Group { ending_s, .. }) => delete(grace_s, ending_s),
         (Asked::Forget { .. }, _) => Step::Leave,
     }
 }
@@ -76,7 +89,14 @@ mod tests {
     const OVER: Asked = Asked::Run { terminal: true };
     const END: Asked = Asked::End { grace_s: 30 };
     const FORGET: Asked = Asked::Forget { grace_s: None };
-    const GROUP: Here = Here::Group { ending_s: None };
+    const GROUP: Here = Here::Group {
+        ending_s: None,
+        stale: false,
+    };
+    const STALE: Here = Here::Group {
+        ending_s: None,
+        stale: true,
+    };
 
     #[test]
     fn every_case_has_an_answer() {
@@ -96,6 +116,7 @@ mod tests {
                 [Step::Rest, Step::Rest, Step::Confirm, Step::Leave],
             ),
             (GROUP, [Step::Rest, Step::Rest, in_time, by_spec]),
+            (STALE, [Step::Renew, Step::Rest, in_time, by_spec]),
             (
                 Here::Gone,
                 [Step::Rest, Step::Rest, Step::Confirm, Step::Leave],
@@ -116,6 +137,7 @@ mod tests {
     fn a_grace_period_only_shrinks() {
         let ending = |ending_s| Here::Group {
             ending_s: Some(ending_s),
+            stale: true,
         };
         let end = |grace_s| Asked::End { grace_s };
         assert_eq!(next(end(30), ending(Some(30))), Step::Rest);

@@ -20,12 +20,64 @@ pub(crate) struct TokenNeed {
     pub(crate) expiration_s: i64,
 }
 
+/// Something that pods refer to by its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Object {
+    pub(crate) kind: Kind,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+/// What kind of object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    ConfigMap,
+    Secret,
+}
+
 /// What was fetched; what is missing does not exist.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fetched {
     pub(crate) config_maps: BTreeMap<String, Value>,
     pub(crate) secrets: BTreeMap<String, Value>,
     pub(crate) tokens: BTreeMap<TokenNeed, String>,
+}
+
+impl Needs {
+    /// What may change of it, in a namespace.
+    pub(crate) fn objects(&self, namespace: &str) -> impl Iterator<Item = Object> {
+        let of = |kind, names: &BTreeSet<String>| {
+            let names = names.clone().into_iter();
+            let namespace = namespace.to_owned();
+            names.map(move |name| Object {
+                kind,
+                namespace: namespace.clone(),
+                name,
+            })
+        };
+        of(Kind::ConfigMap, &self.config_maps).chain(of(Kind::Secret, &self.secrets))
+    }
+}
+
+impl Fetched {
+    /// The versions of `objects`, but for those that cannot change; empty for one that is not there.
+    pub(crate) fn versions(
+        &self,
+        objects: impl Iterator<Item = Object>,
+    ) -> BTreeMap<Object, String> {
+        let version = |object: Object| {
+            let found = match object.kind {
+                Kind::ConfigMap => self.config_maps.get(&object.name),
+                Kind::Secret => self.secrets.get(&object.name),
+            };
+            if found.is_some_and(|found| found["immutable"] == true) {
+                return None;
+            }
+            let version = found.and_then(|f| f["metadata"]["resourceVersion"].as_str());
+            Some((object, version.unwrap_or_default().to_owned()))
+        };
+        objects.filter_map(version).collect()
+    }
 }
 
 /// What the API server makes of a token whose expiration is not stated.
@@ -136,5 +188,29 @@ mod tests {
             .map(|t| (t.audience.as_str(), t.expiration_s))
             .collect();
         assert_eq!(tokens, [("", 3607), ("vault", 3600)]);
+    }
+
+    #[test]
+    fn what_cannot_change_has_no_version() {
+        let needs = Needs {
+            config_maps: ["fixed", "missing"].map(str::to_owned).into(),
+            secrets: ["login"].map(str::to_owned).into(),
+            tokens: BTreeSet::new(),
+        };
+        let mut fetched = Fetched::default();
+        let fixed = json!({"immutable": true, "metadata": {"resourceVersion": "7"}});
+        fetched.config_maps.insert("fixed".to_owned(), fixed);
+        let login = json!({"metadata": {"resourceVersion": "8"}});
+        fetched.secrets.insert("login".to_owned(), login);
+        let versions = fetched.versions(needs.objects("shop"));
+        let versions: Vec<_> = versions
+            .iter()
+            .map(|(object, version)| (object.kind, object.name.as_str(), version.as_str()))
+            .collect();
+        let expected = [
+            (Kind::ConfigMap, "missing", ""),
+            (Kind::Secret, "login", "8"),
+        ];
+        assert_eq!(versions, expected);
     }
 }

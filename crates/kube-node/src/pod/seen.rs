@@ -1,5 +1,6 @@
 //! A pod as the API server has it, without what nobody here reads.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use burstlet_model::GroupUid;
@@ -71,6 +72,16 @@ impl Pod {
         }
     }
 
+    /// Another one when the specification, labels or annotations are others.
+    pub(crate) fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.spec.hash(&mut hasher);
+        for texts in ["labels", "annotations"] {
+            self.metadata[texts].to_string().hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
     /// `labels` or `annotations`.
     pub(crate) fn texts(&self, name: &str) -> Value {
         self.metadata[name].clone()
@@ -131,5 +142,21 @@ pub(crate) mod tests {
         assert_eq!(read.texts("labels"), json!({"app": "web"}));
         assert_eq!(read.spec()["containers"][0]["name"], "a");
         assert!(!read.is_terminal() && !read.mirror);
+    }
+
+    #[test]
+    fn a_mark_tells_definitions_apart_and_not_statuses() {
+        let with = |label: &str, image: &str, phase: &str| {
+            pod(json!({
+                "metadata": {"name": "web-1", "labels": {"app": label}},
+                "spec": {"containers": [{"name": "a", "image": image}]},
+                "status": {"phase": phase},
+            }))
+            .mark()
+        };
+        let mark = with("web", "one", "Pending");
+        assert_eq!(mark, with("web", "one", "Running"));
+        assert_ne!(mark, with("other", "one", "Pending"));
+        assert_ne!(mark, with("web", "two", "Pending"));
     }
 }

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use burstlet_manifest::{Context, Finding, Level, Refused, Rule, Translation};
+use burstlet_manifest::{Context, Finding, Level, Policy, Refused, Rule, Translation};
 use burstlet_supervisor::host::Host;
 use burstlet_supervisor::record::{Definition, Origin};
 use burstlet_supervisor::{CreateRequest, Refusal};
 use serde_json::Value;
 
-use super::{Local, Worker};
+use super::{Local, Retry, Worker};
 use crate::events::Telling;
-use crate::fetch::fetch;
-use crate::pod::inline::{self, Missing};
-use crate::pod::needs::{items, needs};
+use crate::pod::daemon;
+use crate::pod::inline::Missing;
+use crate::pod::needs::items;
 use crate::pod::seen::Pod;
 
 /// Kubernetes' word for a sandbox that cannot be made yet.
@@ -22,12 +22,16 @@ const LOST: &str = "ContainerStatusUnknown";
 
 /// Where findings about tags are.
 const TAGS_PATH: &str = "metadata.tags";
+/// Our word for a pod that came here though it was not meant to.
+const DECLINED: &str = "NotMeantForThisNode";
 
 /// Why there is no group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Hindrance {
     /// Something is missing, and may come.
     Missing(Missing),
+    /// It is not meant for this node, and stays as it is.
+    Declined(Missing),
     /// It will never be run here.
     Refused {
         reason: &'static str,
@@ -37,10 +41,10 @@ pub(super) enum Hindrance {
 
 impl Hindrance {
     pub(super) const fn is_final(&self) -> bool {
-        matches!(self, Self::Refused { .. })
+        matches!(self, Self::Refused { .. } | Self::Declined(_))
     }
 
-    fn later(message: impl Into<String>) -> Self {
+    pub(super) fn later(message: impl Into<String>) -> Self {
         Self::Missing(Missing {
             reason: SANDBOX_ERROR,
             message: message.into(),
@@ -50,7 +54,9 @@ impl Hindrance {
 
     fn telling(&self) -> (&str, &str, Option<String>) {
         match self {
-            Self::Missing(missing) => (missing.reason, &missing.message, missing.container.clone()),
+            Self::Missing(missing) | Self::Declined(missing) => {
+                (missing.reason, &missing.message, missing.container.clone())
+            }
             Self::Refused { reason, message } => (reason, message, None),
         }
     }
@@ -59,22 +65,41 @@ impl Hindrance {
 impl<H: Host> Worker<H> {
     pub(super) async fn create(&mut self, pod: &Pod) {
         match self.make(pod).await {
-            Ok(local) => self.local = local,
+            Ok(local) => {
+                self.local = local;
+                self.retry = Retry::new();
+            }
             Err(hindrance) => {
-                let (reason, message, container) = hindrance.telling();
-                let telling = Telling {
-                    warning: true,
-                    reason: reason.to_owned(),
-                    message: message.to_owned(),
-                    container,
-                    count: 1,
-                    at: self.shared.now(),
-                };
-                self.teller.tell_again(&self.shared.events, pod, telling);
+                self.tell_hindrance(pod, &hindrance);
                 self.local = Local::None(Some(hindrance));
                 self.retry.failed();
             }
         }
+    }
+
+    /// Tells by an event why the pod is not what it should be.
+    pub(super) fn tell_hindrance(&mut self, pod: &Pod, hindrance: &Hindrance) {
+        let (reason, message, container) = hindrance.telling();
+        self.warn(pod, reason, message.to_owned(), container);
+    }
+
+    /// Tells something by an event, counting how often.
+    pub(super) fn warn(
+        &mut self,
+        pod: &Pod,
+        reason: &str,
+        message: String,
+        container: Option<String>,
+    ) {
+        let telling = Telling {
+            warning: true,
+            reason: reason.to_owned(),
+            message,
+            container,
+            count: 1,
+            at: self.shared.now(),
+        };
+        self.teller.tell_again(&self.shared.events, pod, telling);
     }
 
     async fn make(&mut self, pod: &Pod) -> Result<Local, Hindrance> {
@@ -84,8 +109,11 @@ impl<H: Host> Worker<H> {
                 message: "the pod ran here, and nothing of it is left".to_owned(),
             });
         }
-        let group = self.group(pod).await?;
-        let translation = self.translate(&group)?;
+        if let Some(why) = self.declined(pod) {
+            return Err(Hindrance::Declined(why));
+        }
+        let rendered = self.render(pod).await?;
+        let translation = self.admit(&rendered.group)?;
         self.tell_findings(pod, &translation.findings);
         let request = CreateRequest {
             uid: self.uid.clone(),
@@ -101,51 +129,52 @@ impl<H: Host> Worker<H> {
             Err(refusal) => return Err(Hindrance::later(refusal.to_string())),
         }
         let handle = self.shared.groups.get(&self.uid);
-        handle
-            .map(Local::group)
-            .map_err(|refusal| Hindrance::later(refusal.to_string()))
+        let handle = handle.map_err(|refusal| Hindrance::later(refusal.to_string()))?;
+        self.renewal.keep(&self.shared.watching, rendered);
+        Ok(Local::group(handle))
     }
 
     /// Tells what of the pod does not count, and which tags the operator misses.
-    fn tell_findings(&self, pod: &Pod, findings: &[Finding]) {
+    fn tell_findings(&mut self, pod: &Pod, findings: &[Finding]) {
         let is_of_tags = |finding: &&Finding| finding.path.starts_with(TAGS_PATH);
         let (tags, fields): (Vec<_>, Vec<_>) = findings.iter().partition(is_of_tags);
         for (reason, findings) in [("FieldNotSupported", fields), ("TagsRequired", tags)] {
-            if findings.is_empty() {
-                continue;
+            if !findings.is_empty() {
+                self.warn(pod, reason, sentences(findings.into_iter()), None);
             }
-            let telling = Telling {
-                warning: true,
-                reason: reason.to_owned(),
-                message: sentences(findings.into_iter()),
-                container: None,
-                count: 1,
-                at: self.shared.now(),
-            };
-            self.shared.events.tell(pod, &telling);
         }
     }
 
-    /// The pod as a group's manifest.
-    async fn group(&self, pod: &Pod) -> Result<Value, Hindrance> {
-        let spec = pod.spec();
-        let fetched = {
-            let _turn = self.shared.requests.acquire().await;
-            fetch(&self.shared.client, pod, &needs(&spec)).await
-        };
-        // Right after the binding the authorizer may not know of it yet: that passes.
-        let fetched = fetched
-            .map_err(|error| Hindrance::later(format!("fetch what the pod refers to: {error}")))?;
-        let links = spec.get("enableServiceLinks") != Some(&Value::Bool(false));
-        let services = self.shared.services.variables(&pod.namespace, links).await;
-        inline::group(pod, &fetched, &services, &self.shared.config.cluster)
-            .map_err(Hindrance::Missing)
+    fn declined(&self, pod: &Pod) -> Option<Missing> {
+        let config = &self.shared.config;
+        let rule = (config.daemon_sets, &*config.node.taints);
+        let why = daemon::declined(pod.owner().as_deref(), &pod.spec(), rule);
+        why.map(|message| Missing {
+            reason: DECLINED,
+            message,
+            container: None,
+        })
     }
 
-    fn translate(&self, group: &Value) -> Result<Translation, Hindrance> {
+    /// A new pod's manifest, under the rules that are in force.
+    fn admit(&self, group: &Value) -> Result<Translation, Hindrance> {
+        self.translate(group, &self.shared.config.policy)
+    }
+
+    /// The manifest of a pod that runs: what was accepted stays accepted, whatever the rules have
+    /// become since.
+    pub(super) fn translate_again(&self, group: &Value) -> Result<Translation, Hindrance> {
+        let policy = Policy {
+            privilege_escalation_default: self.shared.config.policy.privilege_escalation_default,
+            ..Policy::unrestricted()
+        };
+        self.translate(group, &policy)
+    }
+
+    fn translate(&self, group: &Value, policy: &Policy) -> Result<Translation, Hindrance> {
         let config = &self.shared.config;
         let context = Context {
-            policy: &config.policy,
+            policy,
             uid: &self.uid,
             name_suffix: "",
             allocatable: config.allocatable,

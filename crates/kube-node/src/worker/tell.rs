@@ -196,12 +196,14 @@ impl<H: Host> Worker<H> {
     fn status(&mut self, pod: &Pod) -> Option<Status> {
         let now = self.shared.now();
         let addresses = &self.shared.config.node.addresses;
+        let infeasible = self.renewal.infeasible();
         let of = |snapshot: &Snapshot, gone| {
             let told = Told {
                 uid: &snapshot.uid,
                 spec: &snapshot.definition.spec,
                 status: &snapshot.status,
                 gone,
+                infeasible,
                 now,
             };
             status::of_group(pod, &told, addresses)
@@ -226,7 +228,7 @@ impl<H: Host> Worker<H> {
                 let message = "the pod was deleted before anything of it ran";
                 Some(status::of_failed(pod, "", message, now))
             }
-            Local::None(Some(Hindrance::Missing(missing))) => {
+            Local::None(Some(Hindrance::Missing(missing) | Hindrance::Declined(missing))) => {
                 Some(status::of_waiting(pod, missing, addresses, now))
             }
             Local::None(None) => None,

@@ -102,6 +102,7 @@ fn told(has: &Value, spec: &GroupSpec, status: &GroupStatus, gone: bool) -> Stat
         spec,
         status,
         gone,
+        infeasible: (status.reason == "Resized").then_some("resources stay"),
         now: NOW,
     };
     of_group(&pod, &told, &["192.0.2.10".parse().unwrap()])
@@ -127,6 +128,30 @@ fn a_pod_that_waits_for_room() {
     status.reason = "OutOfcpu".to_owned();
     status.message = "2 cores are needed, 1 is free".to_owned();
     assert_json_snapshot!(told(&Value::Null, &spec(&["a"]), &status, false));
+}
+
+#[test]
+fn a_resize_that_is_not_done_is_said_and_taken_back() {
+    let mut status = status(Phase::Running, vec![one("a", running())]);
+    let pending = |told: &Status| {
+        let conditions = told["conditions"].as_array().unwrap();
+        let mut found = conditions
+            .iter()
+            .filter(|c| c["type"] == "PodResizePending");
+        found
+            .next()
+            .map(|c| (c["status"].clone(), c["reason"].clone()))
+    };
+    assert_eq!(
+        pending(&told(&gate("True"), &spec(&["a"]), &status, false)),
+        None
+    );
+    status.reason = "Resized".to_owned();
+    let said = told(&gate("True"), &spec(&["a"]), &status, false);
+    assert_eq!(pending(&said), Some((json!("True"), json!("Infeasible"))));
+    status.reason.clear();
+    let back = told(&Value::Object(said), &spec(&["a"]), &status, false);
+    assert_eq!(pending(&back), Some((json!("False"), Value::Null)));
 }
 
 #[test]

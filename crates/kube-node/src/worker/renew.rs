@@ -1,0 +1,218 @@
+//! A pod that runs is kept what it is: when it is changed, or something that it refers to is, its
+//! group is given what follows from that; the tokens of its service account are renewed in time.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use burstlet_model::GroupUid;
+use burstlet_supervisor::Refusal;
+use burstlet_supervisor::host::Host;
+use burstlet_supervisor::record::{Definition, Origin};
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::create::Hindrance;
+use super::{Local, Retry, Worker};
+use crate::fetch::{Tokens, fetch};
+use crate::pod::inline;
+use crate::pod::needs::needs;
+use crate::pod::renewed::{renewed, resized};
+use crate::pod::seen::Pod;
+use crate::watching::{Following, Versions, Watching};
+
+/// Pods of an earlier agent are looked at anew within this time, not all at once.
+const ADOPTED_WITHIN_MS: u64 = 30_000;
+/// How often it is looked at what a pod refers to if that is too much to be watched.
+const LOOK_PERIOD: Duration = Duration::from_secs(60);
+
+/// What a pod's group was made of, and when that is looked at again.
+pub(super) struct Renewal {
+    /// Told when something changes that the pod refers to.
+    pub(super) wake: Arc<Notify>,
+    tokens: Tokens,
+    basis: Option<Basis>,
+    due: Option<Instant>,
+    /// Why the pod does not have the resources that it asks for by now.
+    infeasible: Option<String>,
+}
+
+/// What the group was made of the last time.
+struct Basis {
+    mark: u64,
+    fetched: Versions,
+    /// What the watches had told before it was fetched.
+    known: Versions,
+    following: Following,
+}
+
+/// A pod's manifest, and what it was made of.
+pub(super) struct Rendered {
+    pub(super) group: Value,
+    mark: u64,
+    fetched: Versions,
+    known: Versions,
+}
+
+impl Renewal {
+    /// Of a pod without a group.
+    pub(super) fn new() -> Self {
+        Self {
+            wake: Arc::default(),
+            tokens: Tokens::new(),
+            basis: None,
+            due: None,
+            infeasible: None,
+        }
+    }
+
+    /// Of a pod whose group an earlier agent made: of what is not known.
+    pub(super) fn adopted(uid: &GroupUid) -> Self {
+        let mut hasher = DefaultHasher::new();
+        uid.as_str().hash(&mut hasher);
+        let within = Duration::from_millis(hasher.finish() % ADOPTED_WITHIN_MS);
+        Self {
+            due: Some(Instant::now() + within),
+            ..Self::new()
+        }
+    }
+
+    /// When it is to be looked at though nothing has changed.
+    pub(super) const fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Why the pod does not have the resources that it asks for by now; `None` if it has.
+    pub(super) fn infeasible(&self) -> Option<&str> {
+        self.infeasible.as_deref()
+    }
+
+    /// Whether the group may not be any more what the pod is.
+    pub(super) fn is_stale(&self, pod: &Pod) -> bool {
+        let differs = |basis: &Basis| {
+            basis.mark != pod.mark() || basis.following.differs(&basis.fetched, &basis.known)
+        };
+        self.due.is_some_and(|at| at <= Instant::now()) || self.basis.as_ref().is_some_and(differs)
+    }
+
+    /// The group is made of this from now on.
+    pub(super) fn keep(&mut self, watching: &Watching, rendered: Rendered) {
+        let Rendered {
+            mark,
+            fetched,
+            known,
+            ..
+        } = rendered;
+        let following = watching.follow(fetched.keys(), &self.wake);
+        let look = (!following.complete).then(|| Instant::now() + LOOK_PERIOD);
+        let tokens = self.tokens.values().map(|issued| issued.used_until);
+        self.due = tokens.chain(look).min();
+        // What nobody follows any more is let go only now.
+        self.basis = Some(Basis {
+            mark,
+            fetched,
+            known,
+            following,
+        });
+    }
+
+    /// Nothing is looked at any more.
+    pub(super) fn rest(&mut self) {
+        self.basis = None;
+        self.due = None;
+    }
+}
+
+impl<H: Host> Worker<H> {
+    /// The pod as a group's manifest, with what it refers to as that is now.
+    pub(super) async fn render(&mut self, pod: &Pod) -> Result<Rendered, Hindrance> {
+        let spec = pod.spec();
+        let needs = needs(&spec);
+        let known = self.shared.watching.known(needs.objects(&pod.namespace));
+        let fetched = {
+            let _turn = self.shared.requests.acquire().await;
+            fetch(&self.shared.client, pod, &needs, &mut self.renewal.tokens).await
+        };
+        // Right after the binding the authorizer may not know of it yet: that passes.
+        let fetched = fetched
+            .map_err(|error| Hindrance::later(format!("fetch what the pod refers to: {error}")))?;
+        let links = spec.get("enableServiceLinks") != Some(&Value::Bool(false));
+        let services = self.shared.services.variables(&pod.namespace, links).await;
+        let group = inline::group(pod, &fetched, &services, &self.shared.config.cluster)
+            .map_err(Hindrance::Missing)?;
+        Ok(Rendered {
+            group,
+            mark: pod.mark(),
+            fetched: fetched.versions(needs.objects(&pod.namespace)),
+            known,
+        })
+    }
+
+    /// Gives the group what follows from the pod as it is now. What it has stays until that is
+    /// known.
+    pub(super) async fn renew(&mut self, pod: &Pod) {
+        match self.try_to_renew(pod).await {
+            Ok(()) => self.retry = Retry::new(),
+            Err(hindrance) => {
+                self.tell_hindrance(pod, &hindrance);
+                if !hindrance.is_final() {
+                    self.renewal.due = Some(Instant::now());
+                    self.retry.failed();
+                }
+            }
+        }
+    }
+
+    /// A group's resources are what it is billed for, and stay.
+    fn note_resize(&mut self, pod: &Pod, resized: &[String]) {
+        let message = (!resized.is_empty()).then(|| {
+            let names = resized.join(", ");
+            format!(
+                "this node does not change the resources of what runs ({names}): create a new pod"
+            )
+        });
+        if let Some(message) = message
+            .clone()
+            .filter(|_| self.renewal.infeasible != message)
+        {
+            self.warn(pod, "ResizeInfeasible", message, None);
+        }
+        self.renewal.infeasible = message;
+    }
+
+    async fn try_to_renew(&mut self, pod: &Pod) -> Result<(), Hindrance> {
+        let rendered = self.render(pod).await?;
+        let Local::Group { handle, .. } = &self.local else {
+            return Ok(());
+        };
+        let handle = handle.clone();
+        let definition = handle.snapshot().definition.clone();
+        let old: Value = serde_json::from_str(&definition.source)
+            .map_err(|error| Hindrance::later(format!("read the group's manifest: {error}")))?;
+        let group = renewed(&old, &rendered.group);
+        let wanted = self.translate_again(&rendered.group);
+        // Whatever comes of it: it is not tried again until something changes.
+        self.renewal.keep(&self.shared.watching, rendered);
+        self.note_resize(pod, &resized(&definition.spec, &wanted?.spec));
+        let translation = self.translate_again(&group)?;
+        let source: Arc<str> = translation.source.to_string().into();
+        if source == definition.source {
+            return Ok(());
+        }
+        let definition = Definition {
+            spec: Arc::new(translation.spec),
+            source,
+            origin: Origin::Kubernetes,
+        };
+        match handle.update(definition, None).await {
+            // Gone: its snapshots say so.
+            Ok(_) | Err(Refusal::NoGroup(_) | Refusal::WrongPhase { .. }) => Ok(()),
+            Err(refusal @ Refusal::Immutable(_)) => Err(Hindrance::Refused {
+                reason: "ChangeNotSupported",
+                message: format!("the pod was changed in a way that needs a new one: {refusal}"),
+            }),
+            Err(refusal) => Err(Hindrance::later(refusal.to_string())),
+        }
+    }
+}
