@@ -233,6 +233,9 @@ impl Agent {
             .env("NOTIFY_SOCKET", &socket)
             .arg("--config")
             .arg(self.config())
+            // Images stay, however full this machine's disk is.
+            .env("BURSTLET_IMAGES_GC_LOW_PERCENT", "100")
+            .env("BURSTLET_IMAGES_GC_HIGH_PERCENT", "100")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env("FAILPOINTS", failpoints)
             .stdin(Stdio::null())

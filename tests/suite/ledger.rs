@@ -16,11 +16,7 @@ const NEVER: &str = "  restartPolicy: Never\n  terminationGracePeriodSeconds: 0\
 fn billing_agent() -> Agent {
     let book = repository().join("runtime-config/books/example.toml");
     let book = book.canonicalize().unwrap();
-    // The image stays however full this machine's disk is.
-    let keep_image = "[images]\ngc_low_percent = 100\ngc_high_percent = 100\n";
-    agent_with(&format!(
-        "{keep_image}[billing]\nprice_books = [{book:?}]\n{KEEP}"
-    ))
+    agent_with(&format!("[billing]\nprice_books = [{book:?}]\n{KEEP}"))
 }
 
 /// Runs a group to its end.
