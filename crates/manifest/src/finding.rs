@@ -150,7 +150,6 @@ impl Report {
         message: impl Into<String>,
         way_out: impl Into<String>,
     ) {
-        self.refused = true;
         self.add(Level::Refused, rule, path, message, way_out);
     }
 
@@ -185,6 +184,7 @@ impl Report {
         message: impl Into<String>,
         way_out: impl Into<String>,
     ) {
+        self.refused |= level == Level::Refused;
         // A refusal always finds a place, so that a flood of warnings cannot hide it.
         if self.findings.len() >= FINDINGS_MAX {
             let warned = self.findings.iter().rposition(|f| f.level == Level::Warned);

@@ -131,6 +131,9 @@ fn tags_are_required_by_name_and_value() {
             ..policy.clone()
         };
         check_with(&mild, &manifest, &at(Level::Warned));
+        let refused = translate_with(&policy, &manifest).is_err();
+        assert_eq!(refused, !findings.is_empty(), "{manifest}");
+        assert!(translate_with(&mild, &manifest).is_ok(), "{manifest}");
     }
 }
 
