@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod adoption;
 mod api;
+mod authority;
 mod billing;
 mod budgets;
 mod cni;

@@ -4,12 +4,14 @@
 //! Types here hold valid values only: a value's own rules live in its `Deserialize`, so that an
 //! error has the value's place in the file; rules between values are in `Config::check`.
 
+mod access;
 mod budget;
 mod kubernetes;
 mod load;
 mod sections;
 mod value;
 
+pub(crate) use access::{Access, Oidc, Quota, Quotas, Rule, Whose};
 pub(crate) use budget::Budget;
 pub(crate) use kubernetes::{CapacityMode, DaemonSets, Kubernetes};
 pub(crate) use load::load;
@@ -35,6 +37,7 @@ pub(crate) struct Config {
     pub(crate) unpacker: PathBuf,
     pub(crate) log: Log,
     pub(crate) api: Api,
+    pub(crate) access: Access,
     pub(crate) admin: Admin,
     pub(crate) billing: Billing,
     pub(crate) network: Network,
@@ -45,6 +48,7 @@ pub(crate) struct Config {
     pub(crate) images: Images,
     pub(crate) kubernetes: Kubernetes,
     pub(crate) registries: BTreeMap<String, Registry>,
+    pub(crate) quotas: Quotas,
 }
 
 impl Default for Config {
@@ -57,6 +61,7 @@ impl Default for Config {
             unpacker: PathBuf::from("burstlet-unpack"),
             log: Log::default(),
             api: Api::default(),
+            access: Access::default(),
             admin: Admin::default(),
             billing: Billing::default(),
             network: Network::default(),
@@ -67,6 +72,7 @@ impl Default for Config {
             images: Images::default(),
             kubernetes: Kubernetes::default(),
             registries: BTreeMap::new(),
+            quotas: Quotas::new(),
         }
     }
 }
@@ -75,6 +81,11 @@ impl Config {
     /// The API's unix socket.
     pub(crate) fn api_socket(&self) -> PathBuf {
         self.run_dir.join("burstlet.sock")
+    }
+
+    /// The API's TCP listener, if there is one.
+    pub(crate) fn tls(&self) -> Result<Option<ServerTls>, String> {
+        self.api.tls(self.access.oidc.takes_tokens())
     }
 
     /// Where a program that belongs to the agent is: as configured, or beside the agent's own.
@@ -90,7 +101,8 @@ impl Config {
 
     /// Checks what no single value can know.
     fn check(&self) -> Result<(), String> {
-        self.api.tls()?;
+        self.access.check()?;
+        self.tls()?;
         self.admin.check()?;
         self.billing.check()?;
         self.policy.check()?;

@@ -1,5 +1,6 @@
 //! The agent: configuration, wiring and the real host.
 
+mod access;
 mod billing;
 mod budgets;
 mod cli;

@@ -43,7 +43,7 @@ use crate::machine::{self, Machine};
 use crate::metering::Metering;
 use crate::policy::Rules;
 use crate::records::{Loaded, Records};
-use crate::{billing, images, network};
+use crate::{access, billing, images, network};
 
 /// Sandboxes of an earlier agent taken over at the same time: enough that a container that is
 /// just being launched in some of them keeps the others waiting for nothing.
@@ -328,6 +328,7 @@ fn supervisor_config(config: &Config, machine: &Machine) -> burstlet_supervisor:
             waiting_max: given.queue_max as usize,
         },
         groups_max: GROUPS_MAX,
+        quotas: access::quotas(config),
         history_max: HISTORY_MAX,
         adoptions_in_flight_max: ADOPTIONS_MAX,
         launches_in_flight_max: LAUNCHES_MAX,

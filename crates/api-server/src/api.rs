@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
+use crate::access::{RatesByNamespace, Usage};
 use crate::machine::Machine;
 use crate::{convert, status};
 
@@ -40,6 +41,8 @@ pub struct Settings {
     pub ledger: Inspected,
     /// Who bills whom, in exports.
     pub invoice: Invoice,
+    /// What each namespace may take of the edge.
+    pub rates: RatesByNamespace,
 }
 
 /// The services' state: all of them are this. Cheap to clone.
@@ -54,6 +57,7 @@ struct Shared<H, M> {
     machine: M,
     settings: Settings,
     streams: Arc<Semaphore>,
+    usage: Usage,
 }
 
 impl<H, M> Clone for Api<H, M> {
@@ -71,6 +75,7 @@ impl<H: Host, M: Machine> Api<H, M> {
             shared: Arc::new(Shared {
                 groups,
                 machine,
+                usage: Usage::new(settings.rates.clone()),
                 settings,
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             }),
@@ -105,8 +110,12 @@ impl<H: Host, M: Machine> Api<H, M> {
         convert::group(snapshot, cost.as_ref(), now)
     }
 
-    /// Room for one more stream; it must be held as long as the stream lives.
-    pub(crate) fn stream_permit(&self) -> Result<OwnedSemaphorePermit, Status> {
+    pub(crate) fn usage(&self) -> &Usage {
+        &self.shared.usage
+    }
+
+    /// Room for one more stream of anybody's.
+    pub(crate) fn any_stream(&self) -> Result<OwnedSemaphorePermit, Status> {
         Arc::clone(&self.shared.streams)
             .try_acquire_owned()
             .map_err(|_| status::too_many_streams(STREAMS_MAX))

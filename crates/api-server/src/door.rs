@@ -34,11 +34,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub enum Door {
     /// Root and the agent's own user come in; see [`bind_unix`].
     Unix(UnixListener),
-    /// Clients with a certificate of the given authority come in.
+    /// Clients with a certificate of the given authority come in, or with a token if those are taken.
     Tcp(TcpListener, Tls),
 }
 
-/// Mutual TLS, all in PEM.
+/// TLS, all in PEM.
 #[derive(Clone)]
 pub struct Tls {
     /// The server's certificate and those that lead to its authority.
@@ -46,7 +46,7 @@ pub struct Tls {
     /// The server's key.
     pub key: burstlet_model::Secret<String>,
     /// The authority of the clients' certificates.
-    pub client_ca: String,
+    pub client_ca: Option<String>,
 }
 
 impl std::fmt::Debug for Tls {

@@ -13,19 +13,20 @@ use tokio::sync::watch;
 use tokio_util::io::StreamReader;
 use tonic::{Status, Streaming};
 
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::{Machine, PullImage};
 use crate::status;
 use crate::streams::{self, Answer, Answers};
 
-const NAMESPACE_DEFAULT: &str = "default";
-
 /// Pulls an image, telling how far it is.
 pub(crate) fn pull<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::PullImageRequest,
 ) -> Result<Answers<v1::PullImageResponse>, Status> {
-    let request = pull_request(request)?;
+    let request = pull_request(api, request)?;
+    api.caller()
+        .note(|about| about.image = Some(request.image.to_string()));
+    api.pulls(&request.namespace, 1)?;
     let permit = api.stream_permit()?;
     let span = tracing::info_span!("pull", image = %request.image);
     let api = api.clone();
@@ -36,6 +37,10 @@ pub(crate) fn pull<H: Host, M: Machine>(
         let image = tokio::select! {
             image = pull => image.map_err(|error| status::image(&error, &name))?,
             never = follow(followed, &answers) => match never {},
+        };
+        let image = match api.tenant() {
+            None => image,
+            Some(_) => for_tenant(image, name),
         };
         let last = v1::PullImageResponse {
             progress: Some(Reply::Image(image)),
@@ -63,7 +68,21 @@ async fn follow(
     std::future::pending().await
 }
 
-fn pull_request(request: v1::PullImageRequest) -> Result<PullImage, Status> {
+/// An image without what others call it and do with it.
+fn for_tenant(image: v1::Image, name: String) -> v1::Image {
+    v1::Image {
+        names: vec![name],
+        pulled_at: None,
+        last_used_at: None,
+        in_use_by: 0,
+        ..image
+    }
+}
+
+fn pull_request<H: Host, M: Machine>(
+    api: &Asked<H, M>,
+    request: v1::PullImageRequest,
+) -> Result<PullImage, Status> {
     let image = image_ref("image", &request.image)?;
     let policy = match request.pull_policy.as_str() {
         "" | "Always" => PullPolicy::Always,
@@ -74,12 +93,11 @@ fn pull_request(request: v1::PullImageRequest) -> Result<PullImage, Status> {
             return Err(status::invalid("pull_policy", message));
         }
     };
-    let namespace = match request.namespace.as_str() {
-        "" => NAMESPACE_DEFAULT,
-        namespace => namespace,
+    let namespace = match api.within(&request.namespace)? {
+        Some(namespace) => namespace,
+        None => Namespace::new(api.home())
+            .map_err(|error| status::invalid("namespace", error.to_string()))?,
     };
-    let namespace = Namespace::new(namespace)
-        .map_err(|error| status::invalid("namespace", error.to_string()))?;
     let credential = request.credential.map(|credential| RegistryCredential {
         registry: image.registry().to_owned(),
         username: credential.username,
@@ -95,7 +113,7 @@ fn pull_request(request: v1::PullImageRequest) -> Result<PullImage, Status> {
 
 /// Takes the images of an archive that the client streams.
 pub(crate) async fn import<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     mut requests: Streaming<v1::ImportImagesRequest>,
 ) -> Result<v1::ImportImagesResponse, Status> {
     let first = requests.message().await?.and_then(|first| first.request);
@@ -106,6 +124,8 @@ pub(crate) async fn import<H: Host, M: Machine>(
         "" => None,
         name => Some(image_ref("name", name)?),
     };
+    api.caller()
+        .note(|about| about.image = name.as_ref().map(ToString::to_string));
     let _permit = api.stream_permit()?;
     let bytes = requests.map(|message| match message {
         Ok(v1::ImportImagesRequest {
@@ -127,7 +147,7 @@ pub(crate) async fn import<H: Host, M: Machine>(
 
 /// Every image, in the order of names.
 pub(crate) async fn list<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::ListImagesRequest,
 ) -> Result<v1::ListImagesResponse, Status> {
     let mut images = api
@@ -143,7 +163,7 @@ pub(crate) async fn list<H: Host, M: Machine>(
 
 /// One image.
 pub(crate) async fn get<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::GetImageRequest,
 ) -> Result<v1::Image, Status> {
     let name = named(&request.image)?;
@@ -153,17 +173,19 @@ pub(crate) async fn get<H: Host, M: Machine>(
 
 /// Removes a name.
 pub(crate) async fn remove<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::RemoveImageRequest,
 ) -> Result<v1::RemoveImageResponse, Status> {
     let name = named(&request.image)?;
+    api.caller()
+        .note(|about| about.image = Some(name.to_owned()));
     let removed = api.machine().remove_image(name).await;
     removed.map_err(|error| status::image(&error, name))
 }
 
 /// Removes what nothing needs.
 pub(crate) async fn prune<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::PruneImagesRequest,
 ) -> Result<v1::PruneImagesResponse, Status> {
     let pruned = api.machine().prune_images(request.all).await;

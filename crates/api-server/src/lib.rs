@@ -1,18 +1,20 @@
 //! The gRPC edge: package `burstlet.v1` over a unix socket or mutual TLS.
 //!
 //! ```text
-//! client ─► door (peer checked, connections counted) ─► service ─► convert ─► supervisor::Groups
-//!                                                          │                  Machine (images, node)
-//!                                                          │                  metering::Meter
-//!                                                          └──◄── convert ◄──────────┘
+//! client ─► door (peer checked, ─► guard (who, may he?) ─► service ─► convert ─► supervisor::Groups
+//!           connections counted)        │                    │                  Machine (images, node)
+//!                                       ▼                    │                  metering::Meter
+//!                                   audit trail              └──◄── convert ◄──────────┘
 //! ```
 //!
+//! Nobody comes as far as a service whom the guard does not know, or whose role may not make the call.
 //! The services convert, call and convert back; they decide nothing. A definition is translated
 //! once, here, by the manifest crate; further in there are only valid values. Every stream is
 //! bounded, follows the pace of its client, and ends what it holds when the client is gone.
 //!
 //! This crate refuses to know how groups are run, where images are kept, and the kernel.
 
+mod access;
 mod api;
 mod calls;
 mod convert;
@@ -30,8 +32,9 @@ mod services;
 mod status;
 mod streams;
 
+pub use access::{Gate, Rates, RatesByNamespace};
 pub use api::{Api, Settings};
-pub use calls::{OnCall, UNKNOWN_METHOD};
+pub use calls::{OnCall, UNKNOWN_METHOD, code_name};
 pub use door::{Door, DoorError, Tls, bind_unix};
 pub use machine::{Machine, Progress, PullImage};
 pub use serve::{ServeError, serve};

@@ -15,7 +15,7 @@ use burstlet_proto::{Timestamp, v1};
 use burstlet_supervisor::host::Host;
 use tonic::Status;
 
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::Machine;
 use crate::status;
 use crate::streams::{self, Answers};
@@ -31,12 +31,12 @@ const PIECE_BYTES: usize = 64 << 10;
 
 /// Sums what sessions come to.
 pub(crate) async fn usage<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::UsageRequest,
 ) -> Result<v1::UsageResponse, Status> {
     let window = window(api, request.since.as_ref(), request.until.as_ref())?;
     let by = dimensions(&request.by)?;
-    let filter = filter(request)?;
+    let filter = filter(api, request)?;
     let now = api.now();
     let ask = move |meter: &Meter| -> Result<_, Status> {
         let failed = |error| status::metering(&error);
@@ -67,7 +67,7 @@ pub(crate) async fn usage<H: Host, M: Machine>(
 
 /// The bill in FOCUS' form.
 pub(crate) fn export_focus<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: &v1::ExportFocusRequest,
 ) -> Result<Answers<v1::ExportFocusResponse>, Status> {
     let window = window(api, request.since.as_ref(), request.until.as_ref())?;
@@ -94,7 +94,7 @@ pub(crate) fn export_focus<H: Host, M: Machine>(
 }
 
 /// The price books.
-pub(crate) fn price_books<H: Host, M: Machine>(api: &Api<H, M>) -> v1::PriceBooksResponse {
+pub(crate) fn price_books<H: Host, M: Machine>(api: &Asked<H, M>) -> v1::PriceBooksResponse {
     let shelf = api.meter().shelf();
     let in_force = shelf.at(api.now().wall);
     let books = shelf.books().iter();
@@ -106,13 +106,13 @@ pub(crate) fn price_books<H: Host, M: Machine>(api: &Api<H, M>) -> v1::PriceBook
 }
 
 /// How far the ledger is.
-pub(crate) fn head<H: Host, M: Machine>(api: &Api<H, M>) -> v1::LedgerHead {
+pub(crate) fn head<H: Host, M: Machine>(api: &Asked<H, M>) -> v1::LedgerHead {
     convert::head(api.meter())
 }
 
 /// Asks on a thread that may take its time.
 async fn beside<H: Host, M: Machine, T: Send + 'static>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     ask: impl FnOnce(&Meter) -> Result<T, Status> + Send + 'static,
 ) -> Result<T, Status> {
     let meter = api.meter().clone();
@@ -123,7 +123,7 @@ async fn beside<H: Host, M: Machine, T: Send + 'static>(
 
 /// What is asked about. The ledger must have every session from there on.
 fn window<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     since: Option<&Timestamp>,
     until: Option<&Timestamp>,
 ) -> Result<Window, Status> {
@@ -165,13 +165,24 @@ fn dimensions(words: &[String]) -> Result<Vec<Dimension>, Status> {
     words.iter().map(dimension).collect()
 }
 
-fn filter(request: v1::UsageRequest) -> Result<Filter, Status> {
-    let given = |text: String| (!text.is_empty()).then_some(text);
+/// What a request asks for, of what its caller may see.
+fn filter<H: Host, M: Machine>(
+    api: &Asked<H, M>,
+    request: v1::UsageRequest,
+) -> Result<Filter, Status> {
+    let namespace = match api.tenant() {
+        Some(_) => api.within(&request.namespace)?.map(|own| own.to_string()),
+        None => given(request.namespace),
+    };
     let uid = given(request.uid).map(GroupUid::new).transpose();
     Ok(Filter {
-        namespace: given(request.namespace),
+        namespace,
         group: given(request.group),
         uid: uid.map_err(|error| status::invalid("uid", error.to_string()))?,
         tags: request.tags,
     })
+}
+
+fn given(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
 }

@@ -5,11 +5,25 @@ use burstlet_model::spec::ResourceList;
 use burstlet_proto::v1;
 use burstlet_supervisor::host::Host;
 
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::Machine;
 
+/// What the machine is. Where its parts are concerns only those who see all of it.
+pub(crate) async fn info<H: Host, M: Machine>(api: &Asked<H, M>) -> v1::NodeInfo {
+    let info = api.machine().info().await;
+    match api.tenant() {
+        None => info,
+        Some(_) => v1::NodeInfo {
+            subnet: String::new(),
+            state_dir: String::new(),
+            run_dir: String::new(),
+            ..info
+        },
+    }
+}
+
 /// The field matrix and what the operator allows.
-pub(crate) fn capabilities<H: Host, M: Machine>(api: &Api<H, M>) -> v1::CapabilitiesResponse {
+pub(crate) fn capabilities<H: Host, M: Machine>(api: &Asked<H, M>) -> v1::CapabilitiesResponse {
     let fields = rows().into_iter().map(|row| v1::FieldSupport {
         path: row.path,
         support: row.field.support.as_str().to_owned(),
@@ -25,7 +39,7 @@ pub(crate) fn capabilities<H: Host, M: Machine>(api: &Api<H, M>) -> v1::Capabili
 }
 
 /// What the machine has, and what is taken of it.
-pub(crate) fn capacity<H: Host, M: Machine>(api: &Api<H, M>) -> v1::CapacityResponse {
+pub(crate) fn capacity<H: Host, M: Machine>(api: &Asked<H, M>) -> v1::CapacityResponse {
     let settings = api.settings();
     let room = api.groups().room();
     v1::CapacityResponse {

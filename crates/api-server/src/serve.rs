@@ -15,6 +15,7 @@ use tonic::service::Routes;
 use tonic::transport::{Certificate, Identity as TlsIdentity, Server, ServerTlsConfig};
 use tower::layer::util::{Identity, Stack};
 
+use crate::access::{Gate, Guard};
 use crate::api::Api;
 use crate::calls::{Calls, OnCall};
 use crate::door::{Accept, Door, clients};
@@ -78,30 +79,43 @@ impl ServeError {
     }
 }
 
-/// Serves the API on every door until `shutdown`, telling `on_call` of each call that is over. Calls
-/// and streams under way then have a few seconds to end; what is left is cut when the process ends.
+/// Serves the API on every door until `shutdown`, to those whom `gate` knows, telling `on_call` of
+/// each call that is over. Calls and streams under way then have a few seconds to end; what is left is
+/// cut when the process ends.
 ///
 /// # Errors
 /// TLS cannot be set up, or a server ends by itself.
 pub async fn serve<H: Host, M: Machine>(
     api: Api<H, M>,
     doors: Vec<Door>,
+    gate: Gate,
     on_call: OnCall,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let calls = Calls::new(&DESCRIPTORS, on_call).map_err(ServeError::Descriptors)?;
     let routes = routes(&api).await?;
+    let trail = gate.trail.clone();
+    let takes_tokens = gate.tokens.is_some();
+    let guard = Guard::new(gate, move || api.now());
     let mut servers = Vec::new();
     for door in doors {
         let (server, door) = match door {
-            Door::Unix(listener) => (server(calls.clone()), Listener::Unix(listener)),
+            Door::Unix(listener) => (
+                server(calls.clone(), guard.clone()),
+                Listener::Unix(listener),
+            ),
             Door::Tcp(listener, tls) => {
                 let identity = TlsIdentity::from_pem(tls.certificate, tls.key.expose());
-                let config = ServerTlsConfig::new()
+                let mut config = ServerTlsConfig::new()
                     .identity(identity)
-                    .client_ca_root(Certificate::from_pem(tls.client_ca))
                     .timeout(HANDSHAKE_MAX);
-                let server = server(calls.clone());
+                if let Some(ca) = tls.client_ca {
+                    // Who has no certificate may have a token.
+                    config = config
+                        .client_ca_root(Certificate::from_pem(ca))
+                        .client_auth_optional(takes_tokens);
+                }
+                let server = server(calls.clone(), guard.clone());
                 let server = server.tls_config(config).map_err(ServeError::Tls)?;
                 (server, Listener::Tcp(listener))
             }
@@ -118,10 +132,11 @@ pub async fn serve<H: Host, M: Machine>(
         }
     });
     try_join_all(running).await?;
+    trail.settle().await;
     Ok(())
 }
 
-type WatchedServer = Server<Stack<Calls, Identity>>;
+type WatchedServer = Server<Stack<Guard, Stack<Calls, Identity>>>;
 
 enum Listener {
     Unix(tokio::net::UnixListener),
@@ -149,7 +164,7 @@ async fn one<A: Accept>(
     }
 }
 
-fn server(calls: Calls) -> WatchedServer {
+fn server(calls: Calls, guard: Guard) -> WatchedServer {
     Server::builder()
         .max_concurrent_streams(CALLS_PER_CONNECTION_MAX)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
@@ -160,6 +175,7 @@ fn server(calls: Calls) -> WatchedServer {
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .layer(calls)
+        .layer(guard)
 }
 
 async fn routes<H: Host, M: Machine>(api: &Api<H, M>) -> Result<Routes, ServeError> {

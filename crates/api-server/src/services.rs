@@ -8,6 +8,7 @@ use burstlet_proto::v1::node_server::Node;
 use burstlet_supervisor::host::Host;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::access::Asked;
 use crate::api::Api;
 use crate::machine::Machine;
 use crate::streams::Answers;
@@ -26,64 +27,77 @@ impl<H: Host, M: Machine> ContainerGroups for Api<H, M> {
     type StatsStream = Answers<v1::StatsResponse>;
 
     async fn create(&self, request: Request<v1::CreateRequest>) -> Reply<v1::CreateResponse> {
-        let created = groups::create::create(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let created = groups::create::create(&api, request).await;
         created.map(Response::new)
     }
 
     async fn validate(&self, request: Request<v1::ValidateRequest>) -> Reply<v1::ValidateResponse> {
-        groups::create::validate(self, request.into_inner()).map(Response::new)
+        let (api, request) = Asked::open(self, request)?;
+        groups::create::validate(&api, request).map(Response::new)
     }
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Reply<v1::ContainerGroup> {
-        groups::query::get(self, request.get_ref()).map(Response::new)
+        let (api, request) = Asked::open(self, request)?;
+        groups::query::get(&api, &request).map(Response::new)
     }
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Reply<v1::ListResponse> {
-        groups::query::list(self, request.get_ref()).map(Response::new)
+        let (api, request) = Asked::open(self, request)?;
+        groups::query::list(&api, &request).map(Response::new)
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Reply<Self::WatchStream> {
-        groups::watch::watch(self, request.get_ref()).map(Response::new)
+        let (api, request) = Asked::open(self, request)?;
+        groups::watch::watch(&api, &request).map(Response::new)
     }
 
     async fn update(&self, request: Request<v1::UpdateRequest>) -> Reply<v1::ContainerGroup> {
-        let updated = groups::update::update(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let updated = groups::update::update(&api, request).await;
         updated.map(Response::new)
     }
 
     async fn start(&self, request: Request<v1::StartRequest>) -> Reply<v1::ContainerGroup> {
-        let started = groups::change::start(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let started = groups::change::start(&api, request).await;
         started.map(Response::new)
     }
 
     async fn stop(&self, request: Request<v1::StopRequest>) -> Reply<v1::ContainerGroup> {
-        let stopped = groups::change::stop(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let stopped = groups::change::stop(&api, request).await;
         stopped.map(Response::new)
     }
 
     async fn restart(&self, request: Request<v1::RestartRequest>) -> Reply<v1::ContainerGroup> {
-        let restarted = groups::change::restart(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let restarted = groups::change::restart(&api, request).await;
         restarted.map(Response::new)
     }
 
     async fn delete(&self, request: Request<v1::DeleteRequest>) -> Reply<v1::ContainerGroup> {
-        let deleted = groups::change::delete(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let deleted = groups::change::delete(&api, request).await;
         deleted.map(Response::new)
     }
 
     async fn wait(&self, request: Request<v1::WaitRequest>) -> Reply<v1::ContainerGroup> {
         let deadline = deadline::of(request.metadata());
-        let waited = groups::wait::wait(self, request.into_inner(), deadline).await;
+        let (api, request) = Asked::open(self, request)?;
+        let waited = groups::wait::wait(&api, request, deadline).await;
         waited.map(Response::new)
     }
 
     async fn logs(&self, request: Request<v1::LogsRequest>) -> Reply<Self::LogsStream> {
-        let logs = groups::logs::logs(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let logs = groups::logs::logs(&api, request).await;
         logs.map(Response::new)
     }
 
     async fn exec(&self, request: Request<Streaming<v1::ExecRequest>>) -> Reply<Self::ExecStream> {
-        let session = groups::exec::exec(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let session = groups::exec::exec(&api, request).await;
         session.map(Response::new)
     }
 
@@ -91,7 +105,8 @@ impl<H: Host, M: Machine> ContainerGroups for Api<H, M> {
         &self,
         request: Request<Streaming<v1::AttachRequest>>,
     ) -> Reply<Self::AttachStream> {
-        let session = groups::attach::attach(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let session = groups::attach::attach(&api, request).await;
         session.map(Response::new)
     }
 
@@ -99,21 +114,25 @@ impl<H: Host, M: Machine> ContainerGroups for Api<H, M> {
         &self,
         request: Request<Streaming<v1::PortForwardRequest>>,
     ) -> Reply<Self::PortForwardStream> {
-        let connection = groups::port_forward::port_forward(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let connection = groups::port_forward::port_forward(&api, request).await;
         connection.map(Response::new)
     }
 
     async fn events(&self, request: Request<v1::EventsRequest>) -> Reply<Self::EventsStream> {
-        groups::events::events(self, request.get_ref()).map(Response::new)
+        let (api, request) = Asked::open(self, request)?;
+        groups::events::events(&api, &request).map(Response::new)
     }
 
     async fn stats(&self, request: Request<v1::StatsRequest>) -> Reply<Self::StatsStream> {
-        let stats = groups::stats::stats(self, request.get_ref()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let stats = groups::stats::stats(&api, &request).await;
         stats.map(Response::new)
     }
 
     async fn export(&self, request: Request<v1::ExportRequest>) -> Reply<v1::ExportResponse> {
-        groups::export::export(self, request.get_ref()).map(Response::new)
+        let (api, request) = Asked::open(self, request)?;
+        groups::export::export(&api, &request).map(Response::new)
     }
 }
 
@@ -122,24 +141,28 @@ impl<H: Host, M: Machine> Images for Api<H, M> {
     type PullStream = Answers<v1::PullImageResponse>;
 
     async fn pull(&self, request: Request<v1::PullImageRequest>) -> Reply<Self::PullStream> {
-        images::pull(self, request.into_inner()).map(Response::new)
+        let (api, request) = Asked::open(self, request)?;
+        images::pull(&api, request).map(Response::new)
     }
 
     async fn import(
         &self,
         request: Request<Streaming<v1::ImportImagesRequest>>,
     ) -> Reply<v1::ImportImagesResponse> {
-        let imported = images::import(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let imported = images::import(&api, request).await;
         imported.map(Response::new)
     }
 
     async fn list(&self, request: Request<v1::ListImagesRequest>) -> Reply<v1::ListImagesResponse> {
-        let listed = images::list(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let listed = images::list(&api, request).await;
         listed.map(Response::new)
     }
 
     async fn get(&self, request: Request<v1::GetImageRequest>) -> Reply<v1::Image> {
-        let image = images::get(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let image = images::get(&api, request).await;
         image.map(Response::new)
     }
 
@@ -147,7 +170,8 @@ impl<H: Host, M: Machine> Images for Api<H, M> {
         &self,
         request: Request<v1::RemoveImageRequest>,
     ) -> Reply<v1::RemoveImageResponse> {
-        let removed = images::remove(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let removed = images::remove(&api, request).await;
         removed.map(Response::new)
     }
 
@@ -155,30 +179,35 @@ impl<H: Host, M: Machine> Images for Api<H, M> {
         &self,
         request: Request<v1::PruneImagesRequest>,
     ) -> Reply<v1::PruneImagesResponse> {
-        let pruned = images::prune(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let pruned = images::prune(&api, request).await;
         pruned.map(Response::new)
     }
 }
 
 #[tonic::async_trait]
 impl<H: Host, M: Machine> Node for Api<H, M> {
-    async fn info(&self, _: Request<v1::NodeInfoRequest>) -> Reply<v1::NodeInfo> {
-        Ok(Response::new(self.machine().info().await))
+    async fn info(&self, request: Request<v1::NodeInfoRequest>) -> Reply<v1::NodeInfo> {
+        let (api, _) = Asked::open(self, request)?;
+        Ok(Response::new(node::info(&api).await))
     }
 
     async fn capabilities(
         &self,
-        _: Request<v1::CapabilitiesRequest>,
+        request: Request<v1::CapabilitiesRequest>,
     ) -> Reply<v1::CapabilitiesResponse> {
-        Ok(Response::new(node::capabilities(self)))
+        let (api, _) = Asked::open(self, request)?;
+        Ok(Response::new(node::capabilities(&api)))
     }
 
-    async fn capacity(&self, _: Request<v1::CapacityRequest>) -> Reply<v1::CapacityResponse> {
-        Ok(Response::new(node::capacity(self)))
+    async fn capacity(&self, request: Request<v1::CapacityRequest>) -> Reply<v1::CapacityResponse> {
+        let (api, _) = Asked::open(self, request)?;
+        Ok(Response::new(node::capacity(&api)))
     }
 
-    async fn doctor(&self, _: Request<v1::DoctorRequest>) -> Reply<v1::DoctorResponse> {
-        let findings = self.machine().doctor().await;
+    async fn doctor(&self, request: Request<v1::DoctorRequest>) -> Reply<v1::DoctorResponse> {
+        let (api, _) = Asked::open(self, request)?;
+        let findings = api.machine().doctor().await;
         Ok(Response::new(v1::DoctorResponse { findings }))
     }
 }
@@ -188,24 +217,28 @@ impl<H: Host, M: Machine> Metering for Api<H, M> {
     type ExportFocusStream = Answers<v1::ExportFocusResponse>;
 
     async fn usage(&self, request: Request<v1::UsageRequest>) -> Reply<v1::UsageResponse> {
-        let usage = metering::usage(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let usage = metering::usage(&api, request).await;
         usage.map(Response::new)
     }
 
     async fn quote(&self, request: Request<v1::QuoteRequest>) -> Reply<v1::QuoteResponse> {
-        let quote = metering::quote(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let quote = metering::quote(&api, request).await;
         quote.map(Response::new)
     }
 
     async fn price_books(
         &self,
-        _: Request<v1::PriceBooksRequest>,
+        request: Request<v1::PriceBooksRequest>,
     ) -> Reply<v1::PriceBooksResponse> {
-        Ok(Response::new(metering::price_books(self)))
+        let (api, _) = Asked::open(self, request)?;
+        Ok(Response::new(metering::price_books(&api)))
     }
 
     async fn budgets(&self, request: Request<v1::BudgetsRequest>) -> Reply<v1::BudgetsResponse> {
-        let budgets = metering::budgets(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let budgets = metering::budgets(&api, request).await;
         budgets.map(Response::new)
     }
 
@@ -213,15 +246,18 @@ impl<H: Host, M: Machine> Metering for Api<H, M> {
         &self,
         request: Request<v1::ExportFocusRequest>,
     ) -> Reply<Self::ExportFocusStream> {
-        metering::export_focus(self, request.get_ref()).map(Response::new)
+        let (api, request) = Asked::open(self, request)?;
+        metering::export_focus(&api, &request).map(Response::new)
     }
 
-    async fn head(&self, _: Request<v1::HeadRequest>) -> Reply<v1::LedgerHead> {
-        Ok(Response::new(metering::head(self)))
+    async fn head(&self, request: Request<v1::HeadRequest>) -> Reply<v1::LedgerHead> {
+        let (api, _) = Asked::open(self, request)?;
+        Ok(Response::new(metering::head(&api)))
     }
 
     async fn verify(&self, request: Request<v1::VerifyRequest>) -> Reply<v1::VerifyResponse> {
-        let verified = metering::verify(self, request.into_inner()).await;
+        let (api, request) = Asked::open(self, request)?;
+        let verified = metering::verify(&api, request).await;
         verified.map(Response::new)
     }
 }

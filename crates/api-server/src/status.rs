@@ -1,6 +1,8 @@
 //! Errors as gRPC tells them: the code by class, a stable reason, and the fields or objects that
 //! it is about. The one place where codes are chosen.
 
+mod access;
+
 use std::collections::HashMap;
 use std::error::Error;
 
@@ -12,6 +14,10 @@ use burstlet_supervisor::Refusal;
 use burstlet_supervisor::host::HostError;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+pub(crate) use access::{
+    credential_expired, denied, edge_quota, foreign_namespace, no_caller, not_known, token,
+};
 
 /// `domain` of every `ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "burstlet.dev";

@@ -11,10 +11,9 @@ use burstlet_model::Secret;
 use burstlet_proto::v1;
 use burstlet_proto::v1::node_client::NodeClient;
 use burstlet_testkit::host::ScriptedHost;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use common::tls::{Authority, channel};
 use tokio::net::{TcpListener, UnixStream};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
 
@@ -58,42 +57,12 @@ async fn health_and_reflection_answer() {
     }
 }
 
-/// An authority, and certificates of it.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn issue(&self, name: &str) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        (certificate.pem(), key.serialize_pem())
-    }
-}
-
 async fn connect(
     port: u16,
     ca: &Authority,
     identity: Option<(String, String)>,
 ) -> Result<(), String> {
-    let mut tls = ClientTlsConfig::new()
-        .domain_name("localhost")
-        .ca_certificate(Certificate::from_pem(ca.0.pem()));
-    if let Some((certificate, key)) = identity {
-        tls = tls.identity(Identity::from_pem(certificate, key));
-    }
-    let channel: Channel = Endpoint::from_shared(format!("https://127.0.0.1:{port}"))
-        .unwrap()
-        .tls_config(tls)
-        .unwrap()
-        .connect()
-        .await
-        .map_err(|error| error.to_string())?;
+    let channel = channel(port, ca, identity).await?;
     let answer = NodeClient::new(channel).info(v1::NodeInfoRequest {}).await;
     answer.map(drop).map_err(|status| status.to_string())
 }
@@ -101,7 +70,7 @@ async fn connect(
 #[tokio::test]
 async fn tcp_needs_a_certificate_of_the_right_authority() {
     let (servers, clients, strangers) = (Authority::new(), Authority::new(), Authority::new());
-    let (certificate, key) = servers.issue("localhost");
+    let (certificate, key) = servers.issue("");
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let shutdown = CancellationToken::new();
@@ -109,17 +78,29 @@ async fn tcp_needs_a_certificate_of_the_right_authority() {
     let tls = Tls {
         certificate,
         key: Secret::new(key),
-        client_ca: clients.0.pem(),
+        client_ca: Some(clients.pem()),
     };
     let doors = vec![Door::Tcp(listener, tls)];
-    let server = tokio::spawn(serve(api, doors, common::nobody(), shutdown.clone()));
-    connect(port, &servers, Some(clients.issue("alice")))
-        .await
-        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let gate = common::gate(dir.path());
+    let server = tokio::spawn(serve(api, doors, gate, common::nobody(), shutdown.clone()));
+    connect(
+        port,
+        &servers,
+        Some(clients.issue("spiffe://burstlet/role/admin")),
+    )
+    .await
+    .unwrap();
     connect(port, &servers, None).await.unwrap_err();
-    connect(port, &servers, Some(strangers.issue("mallory")))
-        .await
-        .unwrap_err();
+    connect(
+        port,
+        &servers,
+        Some(strangers.issue("spiffe://burstlet/role/admin")),
+    )
+    .await
+    .unwrap_err();
+    let unnamed = connect(port, &servers, Some(clients.issue(""))).await;
+    assert!(unnamed.unwrap_err().contains("exactly one URI"));
     shutdown.cancel();
     server.await.unwrap().unwrap();
 }
@@ -132,10 +113,12 @@ async fn bad_certificates_are_told() {
     let tls = Tls {
         certificate: "no".to_owned(),
         key: Secret::new("no".to_owned()),
-        client_ca: "no".to_owned(),
+        client_ca: Some("no".to_owned()),
     };
     let doors = vec![Door::Tcp(listener, tls)];
-    let served = serve(api, doors, common::nobody(), shutdown).await;
+    let dir = tempfile::tempdir().unwrap();
+    let gate = common::gate(dir.path());
+    let served = serve(api, doors, gate, common::nobody(), shutdown).await;
     let error = served.unwrap_err();
     assert_eq!(error.to_string(), "set up TLS for the API");
 }

@@ -51,6 +51,10 @@ pub(crate) struct Connection {
     #[arg(long, value_name = "FILE", env = "BURSTLET_TLS_KEY", global = true)]
     #[arg(help_heading = "Connection")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// A file that holds an OIDC token, for TCP; instead of a certificate or beside it
+    #[arg(long, value_name = "FILE", env = "BURSTLET_TOKEN_FILE", global = true)]
+    #[arg(help_heading = "Connection")]
+    pub(crate) token_file: Option<PathBuf>,
     /// The namespace of groups that are named without one
     #[arg(
         short,

@@ -14,6 +14,10 @@ use burstlet_proto::v1::node_client::NodeClient;
 use burstlet_proto::v1::{self, GroupRef};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
+use tonic::Status;
+use tonic::metadata::AsciiMetadataValue;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use crate::cli::Connection;
@@ -43,9 +47,29 @@ pub(crate) struct ConnectError {
     source: io::Error,
 }
 
+/// `ContainerGroups`, as the agent is reached.
+pub(crate) type Groups = ContainerGroupsClient<Way>;
+
+/// The way to the agent: a connection, and the token that each request carries if there is one.
+pub(crate) type Way = InterceptedService<Channel, Bearer>;
+
+/// Shows the user's token.
+#[derive(Clone)]
+pub(crate) struct Bearer(Option<AsciiMetadataValue>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            let metadata = request.metadata_mut();
+            metadata.insert("authorization", token.clone());
+        }
+        Ok(request)
+    }
+}
+
 /// The agent's services, and the names that the user may leave out.
 pub(crate) struct Client {
-    channel: Channel,
+    way: Way,
     namespace: String,
 }
 
@@ -56,26 +80,27 @@ impl Client {
             Address::Unix(path) => connect_unix(path, &connection.address).await?,
             Address::Tcp(host) => connect_tls(host, connection).await?,
         };
+        let bearer = bearer(connection)?;
         Ok(Self {
-            channel,
+            way: InterceptedService::new(channel, bearer),
             namespace: connection.namespace.clone(),
         })
     }
 
-    pub(crate) fn groups(&self) -> ContainerGroupsClient<Channel> {
-        ContainerGroupsClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    pub(crate) fn groups(&self) -> Groups {
+        ContainerGroupsClient::new(self.way.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
-    pub(crate) fn images(&self) -> ImagesClient<Channel> {
-        ImagesClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    pub(crate) fn images(&self) -> ImagesClient<Way> {
+        ImagesClient::new(self.way.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
-    pub(crate) fn node(&self) -> NodeClient<Channel> {
-        NodeClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    pub(crate) fn node(&self) -> NodeClient<Way> {
+        NodeClient::new(self.way.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
-    pub(crate) fn metering(&self) -> MeteringClient<Channel> {
-        MeteringClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    pub(crate) fn metering(&self) -> MeteringClient<Way> {
+        MeteringClient::new(self.way.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     /// The namespace that the user works in.
@@ -233,21 +258,21 @@ async fn connect_unix(path: &Path, address: &Address) -> Result<Channel> {
 }
 
 async fn connect_tls(host: &str, connection: &Connection) -> Result<Channel> {
-    let Connection {
-        tls_ca: Some(ca),
-        tls_cert: Some(cert),
-        tls_key: Some(key),
-        ..
-    } = connection
-    else {
-        let text = "TCP needs TLS on both sides: give --tls-ca, --tls-cert and --tls-key";
-        return Err(UsageError(text.to_owned()).into());
-    };
+    let missing = |text: &str| UsageError(text.to_owned());
+    let ca = connection.tls_ca.as_deref();
+    let ca = ca.ok_or_else(|| missing("TCP needs TLS: give --tls-ca"))?;
     let read =
         |path: &Path| std::fs::read(path).with_context(|| format!("read {}", path.display()));
-    let tls = ClientTlsConfig::new()
-        .ca_certificate(Certificate::from_pem(read(ca)?))
-        .identity(Identity::from_pem(read(cert)?, read(key)?));
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?));
+    let tls = match (&connection.tls_cert, &connection.tls_key) {
+        (Some(cert), Some(key)) => tls.identity(Identity::from_pem(read(cert)?, read(key)?)),
+        (None, None) if connection.token_file.is_some() => tls,
+        _ => {
+            let text =
+                "TCP needs to know who you are: give --tls-cert and --tls-key, or --token-file";
+            return Err(missing(text).into());
+        }
+    };
     let endpoint = Endpoint::from_shared(format!("https://{host}"))
         .with_context(|| format!("read the address {host}"))?
         .tls_config(tls)
@@ -258,6 +283,18 @@ async fn connect_tls(host: &str, connection: &Connection) -> Result<Channel> {
         source: io::Error::other(source),
     };
     Ok(endpoint.connect().await.map_err(fault)?)
+}
+
+/// The token of the user's file, without the newline that editors put behind it.
+fn bearer(connection: &Connection) -> Result<Bearer> {
+    let Some(path) = &connection.token_file else {
+        return Ok(Bearer(None));
+    };
+    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    let value = format!("Bearer {}", text.trim()).parse::<AsciiMetadataValue>();
+    let mut value = value.with_context(|| format!("{} holds no token", path.display()))?;
+    value.set_sensitive(true);
+    Ok(Bearer(Some(value)))
 }
 
 #[cfg(test)]

@@ -182,7 +182,7 @@ fn advice(code: Code) -> Option<&'static str> {
         Code::Unimplemented => {
             Some("The agent is older than this burstctl: compare `burstctl info` and `--version`.")
         }
-        Code::Unauthenticated => Some("Give a client certificate that the agent knows."),
+        Code::Unauthenticated => Some("Give a client certificate or a token that the agent knows."),
         Code::Internal => Some("This is a defect of Burstlet; the agent's log says more."),
         _ => None,
     }

@@ -1,12 +1,15 @@
 use crate::capacity::Capacity;
+use crate::quota::Quotas;
 
 /// The bounds that the supervisor keeps to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// What the machine offers, and how many groups may wait for it.
     pub capacity: Capacity,
     /// How many groups may exist, whatever they do.
     pub groups_max: usize,
+    /// What of it each namespace may have.
+    pub quotas: Quotas,
     /// How many changes are kept for watchers that lag.
     pub history_max: usize,
     /// How many sandboxes of an earlier agent are being taken over at once. Each takes descriptors

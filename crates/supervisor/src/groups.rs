@@ -14,6 +14,7 @@ use crate::handle::GroupHandle;
 use crate::host::Host;
 use crate::journal::{Changes, Journal};
 use crate::probe_counts::ProbeCounts;
+use crate::quota::Held;
 use crate::record::{Definition, GroupRecord};
 use crate::refusal::Refusal;
 use crate::room::Room;
@@ -77,6 +78,7 @@ struct Index {
     by_uid: HashMap<GroupUid, Entry>,
     by_name: BTreeMap<GroupName, GroupUid>,
     by_request: HashMap<(Namespace, String), GroupUid>,
+    held: Held,
 }
 
 #[derive(Clone, Debug)]
@@ -241,6 +243,7 @@ impl<H: Host> Shared<H> {
             return Ok(known);
         }
         index.admit(&request, self.config.groups_max)?;
+        self.config.quotas.check(&index.held, &request.definition)?;
         let spec = &request.definition.spec;
         self.host.admit(spec)?;
         let seat = self
@@ -262,6 +265,7 @@ impl<H: Host> Shared<H> {
         let handle = born.handle;
         let name = handle.name().clone();
         let uid = handle.uid().clone();
+        index.held.add(&handle.snapshot().definition);
         let request = born.request_id.map(|id| (name.namespace.clone(), id));
         if let Some(request) = &request {
             index.by_request.insert(request.clone(), uid.clone());
@@ -284,6 +288,7 @@ impl<H: Host> Shared<H> {
         let Some(entry) = index.by_uid.remove(uid) else {
             return;
         };
+        index.held.remove(&entry.handle.snapshot().definition);
         index.by_name.remove(entry.handle.name());
         if let Some(request) = &entry.request {
             index.by_request.remove(request);

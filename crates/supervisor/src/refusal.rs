@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use burstlet_model::status::Phase;
-use burstlet_model::{ContainerName, ErrorKind, GroupName, GroupUid};
+use burstlet_model::{ContainerName, ErrorKind, GroupName, GroupUid, Namespace};
 
 use crate::host::HostError;
 use crate::verb::Verb;
@@ -55,6 +55,34 @@ pub enum Refusal {
     TooManyGroups {
         /// The bound.
         groups_max: usize,
+    },
+    /// The group's namespace would have more than it may.
+    #[error(
+        "the quota of namespace {namespace} is {quota} {what}: it has {held}, and {wanted} more \
+         cannot be given; delete groups that are not needed, or ask for less"
+    )]
+    QuotaExceeded {
+        /// The namespace.
+        namespace: Namespace,
+        /// Of what.
+        what: &'static str,
+        /// How much it may have,
+        quota: String,
+        /// has,
+        held: String,
+        /// and would have beside that.
+        wanted: String,
+    },
+    /// The group's namespace has a quota of something that the group does not say it needs.
+    #[error(
+        "namespace {namespace} has a quota of {resource}: state resources.requests.{resource} of \
+         each container, or of the group"
+    )]
+    QuotaNeedsRequests {
+        /// The namespace.
+        namespace: Namespace,
+        /// What is to be stated.
+        resource: &'static str,
     },
     /// The group was started as often as it may.
     #[error(
@@ -154,16 +182,17 @@ impl Refusal {
             Self::NameTaken { .. } | Self::UidTaken(_) | Self::RequestIdReused { .. } => {
                 ErrorKind::AlreadyExists
             }
-            Self::QueueFull { .. } | Self::TooManyGroups { .. } | Self::Busy(_) => {
-                ErrorKind::ResourceExhausted
-            }
+            Self::QueueFull { .. }
+            | Self::TooManyGroups { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::Busy(_) => ErrorKind::ResourceExhausted,
             Self::WrongPhase { .. }
             | Self::NotRunning { .. }
             | Self::OutOfReach { .. }
             | Self::Changed { .. }
             | Self::OfKubernetes(_)
             | Self::TooManySessions { .. } => ErrorKind::FailedPrecondition,
-            Self::Immutable(_) => ErrorKind::Invalid,
+            Self::Immutable(_) | Self::QuotaNeedsRequests { .. } => ErrorKind::Invalid,
             Self::NotInTime { .. } => ErrorKind::DeadlineExceeded,
             Self::ShuttingDown => ErrorKind::Unavailable,
             Self::NotSaved { source, .. } => source.kind(),
@@ -182,6 +211,8 @@ impl Refusal {
             Self::RequestIdReused { .. } => "RequestIdReused",
             Self::QueueFull { .. } => "QueueFull",
             Self::TooManyGroups { .. } => "TooManyGroups",
+            Self::QuotaExceeded { .. } => "QuotaExceeded",
+            Self::QuotaNeedsRequests { .. } => "QuotaNeedsRequests",
             Self::TooManySessions { .. } => "TooManySessions",
             Self::WrongPhase { .. } => "WrongPhase",
             Self::NotRunning { .. } => "ContainerNotRunning",

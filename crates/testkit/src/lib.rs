@@ -3,6 +3,7 @@
 
 pub mod host;
 pub mod image;
+pub mod issuer;
 pub mod leak;
 pub mod registry;
 pub mod spec;

@@ -33,8 +33,17 @@ pub(crate) enum ConfigError {
 
 const PREFIX: &str = "BURSTLET_";
 /// Variables with the prefix that are not keys: read by the command lines themselves.
-const NOT_KEYS: [&str; 2] = ["BURSTLET_ADDRESS", "BURSTLET_CONFIG"];
-const SECTIONS: [&str; 11] = [
+const NOT_KEYS: [&str; 7] = [
+    "BURSTLET_ADDRESS",
+    "BURSTLET_CONFIG",
+    "BURSTLET_NAMESPACE",
+    "BURSTLET_TLS_CA",
+    "BURSTLET_TLS_CERT",
+    "BURSTLET_TLS_KEY",
+    "BURSTLET_TOKEN_FILE",
+];
+const SECTIONS: [&str; 12] = [
+    "access",
     "admin",
     "api",
     "billing",

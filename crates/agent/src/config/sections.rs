@@ -46,32 +46,36 @@ pub(crate) struct Api {
     pub(crate) client_ca_file: OptionalPath,
 }
 
-/// A TCP listener with what mutual TLS takes.
+/// A TCP listener with what TLS takes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServerTls {
     pub(crate) listen: SocketAddr,
     pub(crate) cert_file: PathBuf,
     pub(crate) key_file: PathBuf,
-    pub(crate) client_ca_file: PathBuf,
+    pub(crate) client_ca_file: Option<PathBuf>,
 }
 
 impl Api {
-    /// The TCP listener, if there is one.
-    pub(crate) fn tls(&self) -> Result<Option<ServerTls>, String> {
-        let files = (&self.cert_file.0, &self.key_file.0, &self.client_ca_file.0);
-        match (self.listen.0, files) {
-            (None, _) => Ok(None),
-            (Some(listen), (Some(cert), Some(key), Some(ca))) => Ok(Some(ServerTls {
-                listen,
-                cert_file: cert.clone(),
-                key_file: key.clone(),
-                client_ca_file: ca.clone(),
-            })),
-            (Some(_), _) => {
-                Err("[api] listen needs cert_file, key_file and client_ca_file: TCP is served with mutual TLS only"
-                    .to_owned())
-            }
+    /// The TCP listener, if there is one. Who has a token needs no certificate.
+    pub(super) fn tls(&self, takes_tokens: bool) -> Result<Option<ServerTls>, String> {
+        let Some(listen) = self.listen.0 else {
+            return Ok(None);
+        };
+        let (Some(cert), Some(key)) = (&self.cert_file.0, &self.key_file.0) else {
+            let problem = "[api] listen needs cert_file and key_file: TCP is served with TLS only";
+            return Err(problem.to_owned());
+        };
+        if self.client_ca_file.0.is_none() && !takes_tokens {
+            let problem = "[api] listen needs client_ca_file, or [access.oidc]: whoever comes in \
+                           by TCP must show who he is";
+            return Err(problem.to_owned());
         }
+        Ok(Some(ServerTls {
+            listen,
+            cert_file: cert.clone(),
+            key_file: key.clone(),
+            client_ca_file: self.client_ca_file.0.clone(),
+        }))
     }
 }
 

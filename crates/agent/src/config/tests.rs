@@ -1,5 +1,7 @@
 use std::io::Write;
 
+use burstlet_model::{Bytes, MilliCpu, Namespace};
+
 use super::*;
 
 const SHIPPED: &str = include_str!("../../../../runtime-config/burstlet.toml");
@@ -34,7 +36,31 @@ fn the_shipped_file_states_the_defaults() {
     let mut full = check(&uncommented(), &[]).unwrap();
     let registry = full.registries.remove("registry.example.com:5000");
     assert_eq!(registry, Some(Registry::default()));
+    let quota = full
+        .quotas
+        .remove(&Whose::Namespace(Namespace::new("shop").unwrap()));
+    let example = Quota {
+        groups: Some(20),
+        cpu: Some(MilliCpu(8000)),
+        memory: Some(Bytes(16 << 30)),
+        streams: Some(200),
+        pulls_per_minute: Some(60),
+    };
+    assert_eq!(quota, Some(example), "the example has every key");
     assert_eq!(full, Config::default());
+}
+
+#[test]
+fn quotas_are_of_a_namespace_or_of_all_others() {
+    let config = check(
+        "[quotas.\"*\"]\ngroups = 3\n[quotas.shop]\ncpu = \"1500m\"",
+        &[],
+    )
+    .unwrap();
+    let others = config.quotas[&Whose::Others];
+    assert_eq!((others.groups, others.cpu), (Some(3), None));
+    let shop = config.quotas[&Whose::Namespace(Namespace::new("shop").unwrap())];
+    assert_eq!((shop.groups, shop.cpu), (None, Some(MilliCpu(1500))));
 }
 
 #[test]
@@ -52,7 +78,7 @@ fn the_shipped_file_documents_every_key() {
     };
     for key in known("nonsense = 1") {
         assert!(documented.contains_key(&key), "{key} is not documented");
-        if documented[&key].is_table() && key != "registries" {
+        if documented[&key].is_table() && key != "registries" && key != "quotas" {
             for inner in known(&format!("[{key}]\nnonsense = 1")) {
                 assert!(
                     documented[&key].as_table().unwrap().contains_key(&inner),
@@ -111,6 +137,35 @@ fn errors_name_their_place() {
         (
             "[registries.\"r.io\"]\nusername = \"me\"",
             "configuration: [registries.\"r.io\"] username and",
+        ),
+        (
+            "[quotas.\"Not One\"]\ngroups = 1",
+            "FILE:1:9: \"Not One\" is no",
+        ),
+        ("[quotas.shop]\ngruops = 1", "FILE:2:1: unknown field"),
+        (
+            "[access]\ntrust_domain = \"A B\"",
+            "FILE:2:16: must be 1 to 255 lower-case",
+        ),
+        (
+            "[access.oidc]\nissuer = \"https://x\"",
+            "configuration: [access.oidc] has no rules",
+        ),
+        (
+            "[access.oidc]\nissuer = \"http://x\"",
+            "configuration: [access.oidc] issuer must be",
+        ),
+        (
+            "[[access.oidc.rules]]\nclaim = \"a\"\nvalue = \"b\"\nrole = \"root\"",
+            "FILE:4:8: \"root\" is none of viewer",
+        ),
+        (
+            "[api]\nlisten = \"127.0.0.1:1\"\ncert_file = \"/c\"\nkey_file = \"/k\"",
+            "configuration: [api] listen needs client_ca_file",
+        ),
+        (
+            "[access]\naudit_files_max = 1",
+            "configuration: [access] audit_files_max",
         ),
         (
             "[sandbox]\nid_base = 1000",

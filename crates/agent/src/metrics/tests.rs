@@ -9,7 +9,7 @@ use burstlet_metering::money::{Decimal, Money};
 use burstlet_model::GroupUid;
 use burstlet_model::spec::{GroupSpec, ResourceList};
 use burstlet_model::{Bytes, MilliCpu, WallTime};
-use burstlet_supervisor::{Capacity, Config, CreateRequest};
+use burstlet_supervisor::{Capacity, Config, CreateRequest, Quotas};
 use burstlet_telemetry::BuildInfo;
 use burstlet_testkit::host::{RunScript, ScriptedHost};
 use burstlet_testkit::spec;
@@ -71,6 +71,7 @@ fn observed(history_max: usize) -> Observed {
             waiting_max: 2,
         },
         groups_max: 100,
+        quotas: Quotas::default(),
         history_max,
         adoptions_in_flight_max: 4,
         launches_in_flight_max: 4,

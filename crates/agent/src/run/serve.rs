@@ -15,7 +15,6 @@ use burstlet_telemetry::{BuildInfo, Health, Readiness, Registry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::billing;
 use crate::config::{self, Config, ServerTls};
 use crate::host::RealHost;
 use crate::machine::{self, Machine};
@@ -23,6 +22,7 @@ use crate::metering;
 use crate::metrics::{Metrics, StoreUse};
 use crate::node::Node;
 use crate::policy::{DOMAIN, Rules};
+use crate::{access, billing};
 
 /// What the doors lead to.
 pub(super) struct Serve {
@@ -55,9 +55,10 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
     } = serve;
     let doors = doors(&config).await;
     let admin = bind_admin(&config).await;
+    let gate = access::gate(&config);
     // Whatever fails must end the agent, and not only its door.
-    let (doors, admin) = doors
-        .and_then(|doors| Ok((doors, admin?)))
+    let (doors, admin, gate) = doors
+        .and_then(|doors| Ok((doors, admin?, gate?)))
         .inspect_err(|_| shutdown.cancel())?;
     let node = Node {
         host: Arc::clone(groups.host()),
@@ -69,7 +70,7 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
     let api = Api::new(groups.clone(), node, settings);
     let on_call = metrics.on_call.clone();
     let serving = async {
-        let served = burstlet_api_server::serve(api, doors, on_call, shutdown.clone()).await;
+        let served = burstlet_api_server::serve(api, doors, gate, on_call, shutdown.clone()).await;
         shutdown.cancel();
         served
     };
@@ -129,6 +130,7 @@ fn settings(config: &Config, rules: &Rules, machine: &Machine, host: &RealHost) 
             provider: billing.provider.clone(),
             region: billing.region.clone(),
         },
+        rates: access::rates(config),
     }
 }
 
@@ -136,7 +138,7 @@ async fn doors(config: &Config) -> anyhow::Result<Vec<Door>> {
     let socket = config.api_socket();
     let unix = bind_unix(&socket).with_context(|| format!("listen at {}", socket.display()))?;
     let mut doors = vec![Door::Unix(unix)];
-    if let Some(tls) = config.api.tls().map_err(anyhow::Error::msg)? {
+    if let Some(tls) = config.tls().map_err(anyhow::Error::msg)? {
         doors.push(tls_door(&tls).await?);
     }
     tracing::info!(socket = %socket.display(), tcp = ?config.api.listen.0, "serving the API");
@@ -150,7 +152,7 @@ async fn tls_door(given: &ServerTls) -> anyhow::Result<Door> {
     let tls = Tls {
         certificate: read(&given.cert_file)?,
         key: Secret::new(read(&given.key_file)?),
-        client_ca: read(&given.client_ca_file)?,
+        client_ca: given.client_ca_file.as_deref().map(read).transpose()?,
     };
     let listener = TcpListener::bind(given.listen).await;
     let listener = listener.with_context(|| format!("listen at {}", given.listen))?;

@@ -10,23 +10,23 @@ use tonic::{Status, Streaming};
 
 use super::resolve;
 use super::session::{self, Input, Output};
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::Machine;
 use crate::status;
 use crate::streams::{self, Answers};
 
 /// Joins the container of the first message; the rest is the session.
 pub(crate) async fn attach<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     mut requests: Streaming<v1::AttachRequest>,
 ) -> Result<Answers<v1::AttachResponse>, Status> {
     let first = requests.message().await?.and_then(|first| first.request);
     let Some(Message::Start(start)) = first else {
         return Err(status::no_start());
     };
-    let handle = resolve::group(api.groups(), start.group.as_ref())?;
+    let handle = resolve::group(api, start.group.as_ref())?;
     let request = AttachRequest {
-        container: resolve::container(&handle.snapshot(), &start.container)?,
+        container: resolve::container(api, &handle.snapshot(), &start.container)?,
         stdin: start.stdin,
         size: start.size.as_ref().map(session::terminal_size),
     };

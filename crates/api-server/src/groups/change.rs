@@ -10,7 +10,7 @@ use burstlet_supervisor::{Refusal, Snapshot};
 use tonic::Status;
 
 use super::resolve;
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::Machine;
 use crate::status;
 
@@ -19,29 +19,29 @@ const GRACE_S_MAX: u32 = 86_400;
 
 /// Starts a group that is at rest again.
 pub(crate) async fn start<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::StartRequest,
 ) -> Result<v1::ContainerGroup, Status> {
-    let handle = resolve::changeable(api.groups(), request.group.as_ref())?;
+    let handle = resolve::changeable(api, request.group.as_ref())?;
     answer(api, handle.start().await)
 }
 
 /// Ends all containers.
 pub(crate) async fn stop<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::StopRequest,
 ) -> Result<v1::ContainerGroup, Status> {
-    let handle = resolve::changeable(api.groups(), request.group.as_ref())?;
+    let handle = resolve::changeable(api, request.group.as_ref())?;
     let grace = grace(request.grace_period_seconds)?;
     answer(api, handle.stop(grace).await)
 }
 
 /// Restarts the group or one of its containers.
 pub(crate) async fn restart<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::RestartRequest,
 ) -> Result<v1::ContainerGroup, Status> {
-    let handle = resolve::changeable(api.groups(), request.group.as_ref())?;
+    let handle = resolve::changeable(api, request.group.as_ref())?;
     let container = match request.container.as_str() {
         "" => None,
         name => Some(
@@ -54,10 +54,10 @@ pub(crate) async fn restart<H: Host, M: Machine>(
 
 /// Ends the group and forgets it.
 pub(crate) async fn delete<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::DeleteRequest,
 ) -> Result<v1::ContainerGroup, Status> {
-    let handle = resolve::changeable(api.groups(), request.group.as_ref())?;
+    let handle = resolve::changeable(api, request.group.as_ref())?;
     let grace = grace(request.grace_period_seconds)?;
     answer(api, handle.delete(grace).await)
 }
@@ -73,7 +73,7 @@ fn grace(seconds: Option<u32>) -> Result<Option<Duration>, Status> {
 }
 
 fn answer<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     result: Result<Arc<Snapshot>, Refusal>,
 ) -> Result<v1::ContainerGroup, Status> {
     let snapshot = result.map_err(|refusal| status::refusal(&refusal))?;

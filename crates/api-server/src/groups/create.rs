@@ -1,10 +1,11 @@
 //! Create and Validate: the one way in for definitions.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use burstlet_manifest::{Translation, parse};
 use burstlet_model::GroupUid;
-use burstlet_model::spec::GroupSpec;
+use burstlet_model::spec::{GroupSpec, PullPolicy};
 use burstlet_proto::v1;
 use burstlet_proto::v1::definition::Form;
 use burstlet_supervisor::CreateRequest;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::Machine;
 use crate::{convert, status};
 
@@ -27,17 +28,18 @@ const SUFFIX_LENGTH: usize = 5;
 
 /// Accepts a group.
 pub(crate) async fn create<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::CreateRequest,
 ) -> Result<v1::CreateResponse, Status> {
     let request_id = request_id(request.request_id)?;
-    let manifest = manifest(request.definition)?;
+    let manifest = manifest(api, request.definition)?;
     let uid = new_uid()?;
     // The same request makes the same name, so that a repeat is recognized.
     let suffix = suffix(request_id.as_deref().unwrap_or(uid.as_str()));
     let translation = api
         .translate(&manifest, &uid, &suffix)
         .map_err(|refused| status::refused(&refused))?;
+    admit(api, &translation.spec)?;
     let Translation {
         spec,
         source,
@@ -57,6 +59,8 @@ pub(crate) async fn create<H: Host, M: Machine>(
         .create(create)
         .await
         .map_err(|refusal| status::refusal(&refusal))?;
+    api.caller()
+        .note(|about| about.uid = Some(snapshot.uid.to_string()));
     Ok(v1::CreateResponse {
         group: Some(api.show(&snapshot)?),
         findings: findings.iter().map(convert::finding).collect(),
@@ -66,14 +70,17 @@ pub(crate) async fn create<H: Host, M: Machine>(
 
 /// Says what [`create`] would say of the definition.
 pub(crate) fn validate<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::ValidateRequest,
 ) -> Result<v1::ValidateResponse, Status> {
     let uid = new_uid()?;
-    let manifest = manifest(request.definition)?;
+    let manifest = manifest(api, request.definition)?;
     let translated = api.translate(&manifest, &uid, &suffix(uid.as_str()));
     let (valid, findings) = match translated {
-        Ok(translation) => (true, translation.findings),
+        Ok(translation) => {
+            api.may_be_in(&translation.spec.name.namespace)?;
+            (true, translation.findings)
+        }
         Err(refused) => (false, refused.findings),
     };
     Ok(v1::ValidateResponse {
@@ -84,34 +91,63 @@ pub(crate) fn validate<H: Host, M: Machine>(
 
 /// The group that a definition would make.
 pub(crate) fn definition<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     definition: Option<v1::Definition>,
 ) -> Result<GroupSpec, Status> {
     let uid = new_uid()?;
-    let manifest = manifest(definition)?;
+    let manifest = manifest(api, definition)?;
     let translated = api.translate(&manifest, &uid, &suffix(uid.as_str()));
     let translation = translated.map_err(|refused| status::refused(&refused))?;
+    api.may_be_in(&translation.spec.name.namespace)?;
     Ok(translation.spec)
 }
 
-/// The definition as JSON. A message has no more in it than the manifest's words.
-fn manifest(definition: Option<v1::Definition>) -> Result<Value, Status> {
-    match definition.and_then(|definition| definition.form) {
-        None => Err(no_definition()),
-        Some(Form::Manifest(text)) => parse(&text).map_err(|refused| status::refused(&refused)),
-        Some(Form::Group(group)) => {
-            let group = serde_json::to_value(&group)
-                .map_err(|error| status::internal("a message has no JSON form", &error))?;
-            let part = |name| group.get(name).cloned().unwrap_or(Value::Null);
-            Ok(json!({
-                "apiVersion": "burstlet.dev/v1",
-                "kind": "ContainerGroup",
-                "metadata": part("metadata"),
-                "spec": part("spec"),
-                "status": part("status"),
-            }))
+/// Whether the caller may create this group now, as far as the edge can tell.
+fn admit<H: Host, M: Machine>(api: &Asked<H, M>, spec: &GroupSpec) -> Result<(), Status> {
+    let name = &spec.name;
+    api.caller()
+        .note(|about| about.group = Some(name.to_string()));
+    api.may_be_in(&name.namespace)?;
+    let containers = spec.all_containers().map(|(_, container)| container);
+    let images = containers
+        .filter(|c| c.pull_policy != PullPolicy::Never)
+        .map(|c| &c.image);
+    let images = images.collect::<HashSet<_>>().len();
+    api.pulls(&name.namespace, u32::try_from(images).unwrap_or(u32::MAX))
+}
+
+/// The definition as JSON, in the namespace of who is bound to one if it names none. A message has no
+/// more in it than the manifest's words.
+fn manifest<H: Host, M: Machine>(
+    api: &Asked<H, M>,
+    definition: Option<v1::Definition>,
+) -> Result<Value, Status> {
+    let mut manifest = match definition.and_then(|definition| definition.form) {
+        None => return Err(no_definition()),
+        Some(Form::Manifest(text)) => parse(&text).map_err(|refused| status::refused(&refused))?,
+        Some(Form::Group(group)) => of_message(&group)?,
+    };
+    let metadata = manifest.get_mut("metadata").and_then(Value::as_object_mut);
+    if let (Some(own), Some(metadata)) = (api.tenant(), metadata) {
+        let names_none = |named: &Value| named.is_null() || named.as_str() == Some("");
+        if metadata.get("namespace").is_none_or(names_none) {
+            metadata.insert("namespace".to_owned(), own.as_str().into());
         }
     }
+    Ok(manifest)
+}
+
+fn of_message(group: &v1::ContainerGroup) -> Result<Value, Status> {
+    let group = serde_json::to_value(group)
+        .map_err(|error| status::internal("a message has no JSON form", &error))?;
+    let part = |name| group.get(name).cloned().unwrap_or(Value::Null);
+    Ok(json!({
+        "apiVersion": "burstlet.dev/v1",
+        "kind": "ContainerGroup",
+        "metadata": part("metadata"),
+        "spec": part("spec"),
+        "status": part("status"),
+    }))
 }
 
 fn no_definition() -> Status {

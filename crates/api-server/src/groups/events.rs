@@ -11,18 +11,18 @@ use burstlet_supervisor::{Change, ChangeKind, Changes, Snapshot};
 use tonic::Status;
 
 use super::resolve::Scope;
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::Machine;
 use crate::streams::{self, Answer, Answers};
 use crate::{convert, status};
 
 /// Events that are kept, in the order of their time; then, if asked for, new ones.
 pub(crate) fn events<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: &v1::EventsRequest,
 ) -> Result<Answers<v1::EventsResponse>, Status> {
     let only = request.group.as_ref();
-    let scope = Scope::new(api.groups(), &request.namespace, "", only)?;
+    let scope = Scope::new(api, &request.namespace, "", only)?;
     let permit = api.stream_permit()?;
     let listing = api.groups().list();
     let follow = request

@@ -1,5 +1,6 @@
 //! Exec: a command in a running container.
 
+use burstlet_access::argv_sha256;
 use burstlet_proto::v1;
 use burstlet_proto::v1::exec_request::Request as Message;
 use burstlet_proto::v1::exec_response::Response as Reply;
@@ -10,7 +11,7 @@ use tonic::{Status, Streaming};
 
 use super::resolve;
 use super::session::{self, Input, Output};
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::Machine;
 use crate::status;
 use crate::streams::{self, Answers};
@@ -25,22 +26,24 @@ const COMMAND_BYTES_MAX: usize = 512 << 10;
 
 /// Runs the command of the first message; the rest is its session.
 pub(crate) async fn exec<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     mut requests: Streaming<v1::ExecRequest>,
 ) -> Result<Answers<v1::ExecResponse>, Status> {
     let first = requests.message().await?.and_then(|first| first.request);
     let Some(Message::Start(start)) = first else {
         return Err(status::no_start());
     };
-    let handle = resolve::group(api.groups(), start.group.as_ref())?;
+    let handle = resolve::group(api, start.group.as_ref())?;
     let request = ExecRequest {
-        container: resolve::container(&handle.snapshot(), &start.container)?,
+        container: resolve::container(api, &handle.snapshot(), &start.container)?,
         command: command(start.command)?,
         tty: start
             .tty
             .then(|| session::terminal_size(start.size.as_ref().unwrap_or(&TERMINAL_DEFAULT))),
         stdin: start.stdin,
     };
+    api.caller()
+        .note(|about| about.argv_sha256 = Some(argv_sha256(&request.command)));
     let permit = api.stream_permit()?;
     let span = tracing::info_span!("exec", group = %handle.name(), container = %request.container);
     let live = api

@@ -7,16 +7,16 @@ use burstlet_supervisor::host::Host;
 use tonic::Status;
 
 use super::resolve;
-use crate::api::Api;
+use crate::access::Asked;
 use crate::convert;
 use crate::machine::Machine;
 
 /// A group's definition as JSON text.
 pub(crate) fn export<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: &v1::ExportRequest,
 ) -> Result<v1::ExportResponse, Status> {
-    let handle = resolve::group(api.groups(), request.group.as_ref())?;
+    let handle = resolve::group(api, request.group.as_ref())?;
     let source = convert::parse_source(&handle.snapshot().definition.source)?;
     let (manifest, notes) = match request.format() {
         Format::Pod => {

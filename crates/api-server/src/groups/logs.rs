@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::resolve;
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::Machine;
 use crate::streams::{self, Answer, Answers};
 use crate::{convert, status};
@@ -19,11 +19,11 @@ const BATCH_BYTES_MAX: usize = 256 << 10;
 
 /// A container's log.
 pub(crate) async fn logs<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::LogsRequest,
 ) -> Result<Answers<v1::LogsResponse>, Status> {
-    let handle = resolve::group(api.groups(), request.group.as_ref())?;
-    let container = resolve::container(&handle.snapshot(), &request.container)?;
+    let handle = resolve::group(api, request.group.as_ref())?;
+    let container = resolve::container(api, &handle.snapshot(), &request.container)?;
     let stream = match request.stream() {
         v1::LogStream::Unspecified => None,
         v1::LogStream::Stdout => Some(LogStream::Stdout),

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::{Status, Streaming};
 
 use super::resolve;
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::Machine;
 use crate::status;
 use crate::streams::{self, Answer, Answers};
@@ -21,16 +21,17 @@ const CHUNK_BYTES: usize = 64 << 10;
 
 /// Connects to the port of the first message; the rest is the connection's bytes.
 pub(crate) async fn port_forward<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     mut requests: Streaming<v1::PortForwardRequest>,
 ) -> Result<Answers<v1::PortForwardResponse>, Status> {
     let first = requests.message().await?.and_then(|first| first.request);
     let Some(Message::Start(start)) = first else {
         return Err(status::no_start());
     };
-    let handle = resolve::group(api.groups(), start.group.as_ref())?;
+    let handle = resolve::group(api, start.group.as_ref())?;
     let port = u16::try_from(start.port).ok().filter(|port| *port != 0);
     let port = port.ok_or_else(|| status::invalid("port", "a port from 1 to 65535 is needed"))?;
+    api.caller().note(|about| about.port = Some(port));
     let permit = api.stream_permit()?;
     let connection = api
         .groups()

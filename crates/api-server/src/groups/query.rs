@@ -8,30 +8,25 @@ use burstlet_supervisor::host::Host;
 use tonic::Status;
 
 use super::resolve::{self, Scope};
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::Machine;
 use crate::{pages, status};
 
 /// One group.
 pub(crate) fn get<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: &v1::GetRequest,
 ) -> Result<v1::ContainerGroup, Status> {
-    let handle = resolve::group(api.groups(), request.group.as_ref())?;
+    let handle = resolve::group(api, request.group.as_ref())?;
     api.show(&handle.snapshot())
 }
 
 /// A page of groups, in the order of their names.
 pub(crate) fn list<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: &v1::ListRequest,
 ) -> Result<v1::ListResponse, Status> {
-    let scope = Scope::new(
-        api.groups(),
-        &request.namespace,
-        &request.label_selector,
-        None,
-    )?;
+    let scope = Scope::new(api, &request.namespace, &request.label_selector, None)?;
     let phases = phases(&request.phases)?;
     let after = after(&request.page_token)?;
     let wanted = |snapshot: &Snapshot| {

@@ -2,57 +2,87 @@
 
 use std::sync::Arc;
 
+use burstlet_access::Reach;
 use burstlet_model::spec::GroupSpec;
 use burstlet_model::{ContainerName, GroupName, GroupUid, Name, Namespace};
 use burstlet_proto::v1;
 use burstlet_supervisor::host::Host;
 use burstlet_supervisor::record::Origin;
-use burstlet_supervisor::{Change, GroupHandle, Groups, Refusal, Snapshot};
+use burstlet_supervisor::{Change, GroupHandle, Refusal, Snapshot};
 use tonic::Status;
 
+use crate::access::{Asked, sees};
+use crate::machine::Machine;
 use crate::selector::Selector;
 use crate::status;
 
-/// The namespace of a request that does not name one.
-pub(super) const NAMESPACE_DEFAULT: &str = "default";
-
-/// The group that a request names.
-pub(super) fn group<H: Host>(
-    groups: &Groups<H>,
+/// The group that a request names, if it is there for the caller.
+pub(super) fn group<H: Host, M: Machine>(
+    api: &Asked<H, M>,
     reference: Option<&v1::GroupRef>,
 ) -> Result<GroupHandle, Status> {
+    let found = find(api, reference)?;
+    let handle = found.handle;
+    api.caller().note(|about| {
+        about.group = Some(handle.name().to_string());
+        about.uid = Some(handle.uid().to_string());
+    });
+    match api.sees(&handle.snapshot()) {
+        true => Ok(handle),
+        // In the words that are used if there is nothing.
+        false => {
+            api.caller().note(|about| about.is_foreign = true);
+            Err(status::no_group(&found.named))
+        }
+    }
+}
+
+/// A group, and how the request named it.
+struct Found {
+    handle: GroupHandle,
+    named: String,
+}
+
+fn find<H: Host, M: Machine>(
+    api: &Asked<H, M>,
+    reference: Option<&v1::GroupRef>,
+) -> Result<Found, Status> {
     let Some(reference) = reference else {
         return Err(status::invalid("group", "a group must be named"));
     };
-    let named = match reference.name.as_str() {
+    let name = match reference.name.as_str() {
         "" => None,
-        name => Some(group_name(&reference.namespace, name)?),
+        name => Some(group_name(api, &reference.namespace, name)?),
     };
+    let refusal = |refusal| status::refusal(&refusal);
     if reference.uid.is_empty() {
-        let Some(name) = named else {
+        let Some(name) = name else {
             return Err(status::invalid("group", "a name or a uid is needed"));
         };
-        return groups
-            .find(&name)
-            .map_err(|refusal| status::refusal(&refusal));
+        api.caller()
+            .note(|about| about.group = Some(name.to_string()));
+        let handle = api.groups().find(&name).map_err(refusal)?;
+        let named = name.to_string();
+        return Ok(Found { handle, named });
     }
     // A text that cannot be a uid is the uid of no group.
     let uid = GroupUid::new(&reference.uid).map_err(|_| status::no_group(&reference.uid))?;
-    let handle = groups
-        .get(&uid)
-        .map_err(|refusal| status::refusal(&refusal))?;
-    match named {
-        Some(name) if name != *handle.name() => Err(status::no_group(&name.to_string())),
-        _ => Ok(handle),
+    api.caller().note(|about| about.uid = Some(uid.to_string()));
+    let handle = api.groups().get(&uid).map_err(refusal)?;
+    let named = uid.to_string();
+    match name {
+        // What another namespace's group is called is not told either.
+        Some(name) if name != *handle.name() => Err(status::no_group(&named)),
+        _ => Ok(Found { handle, named }),
     }
 }
 
 /// The group that a request would change, which must not be a cluster's.
-pub(super) fn changeable<H: Host>(
-    groups: &Groups<H>,
+pub(super) fn changeable<H: Host, M: Machine>(
+    api: &Asked<H, M>,
     reference: Option<&v1::GroupRef>,
 ) -> Result<GroupHandle, Status> {
-    let handle = group(groups, reference)?;
+    let handle = group(api, reference)?;
     if handle.snapshot().definition.origin == Origin::Kubernetes {
         let refusal = Refusal::OfKubernetes(handle.name().clone());
         return Err(status::refusal(&refusal));
@@ -60,9 +90,13 @@ pub(super) fn changeable<H: Host>(
     Ok(handle)
 }
 
-fn group_name(namespace: &str, name: &str) -> Result<GroupName, Status> {
+fn group_name<H: Host, M: Machine>(
+    api: &Asked<H, M>,
+    namespace: &str,
+    name: &str,
+) -> Result<GroupName, Status> {
     let namespace = match namespace {
-        "" => NAMESPACE_DEFAULT,
+        "" => api.home(),
         namespace => namespace,
     };
     // A text that cannot be a name is the name of no group.
@@ -74,11 +108,22 @@ fn group_name(namespace: &str, name: &str) -> Result<GroupName, Status> {
 }
 
 /// The container that a request names, or the only main one.
-pub(super) fn container(snapshot: &Snapshot, name: &str) -> Result<ContainerName, Status> {
-    if !name.is_empty() {
-        return ContainerName::new(name)
-            .map_err(|error| status::invalid("container", error.to_string()));
-    }
+pub(super) fn container<H: Host, M: Machine>(
+    api: &Asked<H, M>,
+    snapshot: &Snapshot,
+    name: &str,
+) -> Result<ContainerName, Status> {
+    let container = match name {
+        "" => only_container(snapshot)?,
+        name => ContainerName::new(name)
+            .map_err(|error| status::invalid("container", error.to_string()))?,
+    };
+    api.caller()
+        .note(|about| about.container = Some(container.to_string()));
+    Ok(container)
+}
+
+fn only_container(snapshot: &Snapshot) -> Result<ContainerName, Status> {
     match snapshot.definition.spec.containers.as_slice() {
         [only] => Ok(only.name.clone()),
         several => {
@@ -104,6 +149,8 @@ pub(super) fn version(text: &str) -> Result<Option<u64>, Status> {
 /// Which groups a request is about.
 #[derive(Debug)]
 pub(super) struct Scope {
+    /// Whose groups are there at all.
+    reach: Reach,
     namespace: Option<Namespace>,
     selector: Selector,
     only: Option<GroupUid>,
@@ -111,25 +158,20 @@ pub(super) struct Scope {
 
 impl Scope {
     /// The scope of a request; a single group must exist.
-    pub(super) fn new<H: Host>(
-        groups: &Groups<H>,
+    pub(super) fn new<H: Host, M: Machine>(
+        api: &Asked<H, M>,
         namespace: &str,
         selector: &str,
         only: Option<&v1::GroupRef>,
     ) -> Result<Self, Status> {
-        let namespace = match namespace {
-            "" => None,
-            text => Some(
-                Namespace::new(text)
-                    .map_err(|error| status::invalid("namespace", error.to_string()))?,
-            ),
-        };
+        let namespace = api.within(namespace)?;
         let selector = Selector::parse(selector)
             .map_err(|error| status::invalid("label_selector", error.to_string()))?;
         let only = only
-            .map(|reference| group(groups, Some(reference)))
+            .map(|reference| group(api, Some(reference)))
             .transpose()?;
         Ok(Self {
+            reach: api.caller().identity().reach.clone(),
             namespace,
             selector,
             only: only.map(|handle| handle.uid().clone()),
@@ -143,18 +185,21 @@ impl Scope {
 
     /// Whether it has this group.
     pub(super) fn has(&self, snapshot: &Snapshot) -> bool {
-        self.has_as(&snapshot.uid, &snapshot.definition.spec)
+        let definition = &snapshot.definition;
+        self.has_as(&snapshot.uid, &definition.spec, definition.origin)
     }
 
     /// Whether it had the group before this change.
     pub(super) fn had(&self, change: &Change) -> bool {
         let before = change.before.as_ref();
-        before.is_some_and(|before| self.has_as(&change.snapshot.uid, before))
+        let origin = change.snapshot.definition.origin;
+        before.is_some_and(|before| self.has_as(&change.snapshot.uid, before, origin))
     }
 
-    fn has_as(&self, uid: &GroupUid, spec: &GroupSpec) -> bool {
+    fn has_as(&self, uid: &GroupUid, spec: &GroupSpec, origin: Origin) -> bool {
         let here = |namespace: &Namespace| *namespace == spec.name.namespace;
-        self.namespace.as_ref().is_none_or(here)
+        sees(&self.reach, spec, origin)
+            && self.namespace.as_ref().is_none_or(here)
             && self.only.as_ref().is_none_or(|only| only == uid)
             && self.selector.matches(&spec.labels)
     }

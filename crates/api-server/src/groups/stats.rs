@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tonic::Status;
 
 use super::resolve::Scope;
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::Machine;
 use crate::streams::{self, Answer, Answers};
 use crate::{convert, status};
@@ -23,16 +23,11 @@ const READINGS_AT_ONCE_MAX: usize = 8;
 
 /// One reading, or one at each interval.
 pub(crate) async fn stats<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: &v1::StatsRequest,
 ) -> Result<Answers<v1::StatsResponse>, Status> {
     let only = request.group.as_ref();
-    let scope = Scope::new(
-        api.groups(),
-        &request.namespace,
-        &request.label_selector,
-        only,
-    )?;
+    let scope = Scope::new(api, &request.namespace, &request.label_selector, only)?;
     let every = every(request)?;
     let permit = api.stream_permit()?;
     let reader = Reader {
@@ -61,7 +56,7 @@ fn every(request: &v1::StatsRequest) -> Result<Option<Duration>, Status> {
 }
 
 struct Reader<H, M> {
-    api: Api<H, M>,
+    api: Asked<H, M>,
     scope: Scope,
 }
 

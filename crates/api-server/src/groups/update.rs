@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use tonic::Status;
 
 use super::resolve;
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::Machine;
 use crate::{convert, status};
 
@@ -22,10 +22,10 @@ const TRIES_MAX: usize = 8;
 
 /// Changes labels, annotations and tags; with a version, only those of that version.
 pub(crate) async fn update<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::UpdateRequest,
 ) -> Result<v1::ContainerGroup, Status> {
-    let handle = resolve::changeable(api.groups(), request.group.as_ref())?;
+    let handle = resolve::changeable(api, request.group.as_ref())?;
     let wanted = resolve::version(&request.resource_version)?;
     let mut tries = 0;
     loop {
@@ -45,7 +45,7 @@ pub(crate) async fn update<H: Host, M: Machine>(
 /// The definition with the request's changes. Only labels, annotations and tags of the new
 /// translation count: what was made from an annotation (a variable, a file) stays as it was at creation.
 fn changed<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     snapshot: &Snapshot,
     request: &v1::UpdateRequest,
 ) -> Result<Definition, Status> {

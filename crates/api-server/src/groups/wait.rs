@@ -10,7 +10,7 @@ use burstlet_supervisor::{Condition, Refusal};
 use tonic::Status;
 
 use super::resolve;
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::Machine;
 use crate::{convert, status};
 
@@ -19,11 +19,11 @@ const WAIT_MAX: Duration = Duration::from_secs(86_400);
 
 /// Answers when the group is as asked. `deadline` is that of the request itself.
 pub(crate) async fn wait<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::WaitRequest,
     deadline: Option<Duration>,
 ) -> Result<v1::ContainerGroup, Status> {
-    let handle = resolve::group(api.groups(), request.group.as_ref())?;
+    let handle = resolve::group(api, request.group.as_ref())?;
     let wanted = request.condition();
     let condition = condition(wanted)?;
     let within = within(&request, deadline)?;

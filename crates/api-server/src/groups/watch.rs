@@ -9,7 +9,7 @@ use burstlet_supervisor::{Change, ChangeKind, Changes, Snapshot};
 use tonic::Status;
 
 use super::resolve::{self, Scope};
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::Machine;
 use crate::status;
 use crate::streams::{self, Answer, Answers, Gone};
@@ -17,16 +17,11 @@ use crate::streams::{self, Answer, Answers, Gone};
 /// What is there and a marker, unless the client knows it already, and changes until the client
 /// goes. A watch of one group ends with it.
 pub(crate) fn watch<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: &v1::WatchRequest,
 ) -> Result<Answers<v1::WatchResponse>, Status> {
     let only = request.group.as_ref();
-    let scope = Scope::new(
-        api.groups(),
-        &request.namespace,
-        &request.label_selector,
-        only,
-    )?;
+    let scope = Scope::new(api, &request.namespace, &request.label_selector, only)?;
     let since = resolve::version(&request.resource_version)?;
     let permit = api.stream_permit()?;
     let (there, since) = match since {
@@ -47,7 +42,7 @@ pub(crate) fn watch<H: Host, M: Machine>(
 }
 
 struct Watcher<H, M> {
-    api: Api<H, M>,
+    api: Asked<H, M>,
     scope: Scope,
     /// What to begin with.
     there: Option<Vec<Arc<Snapshot>>>,

@@ -7,13 +7,13 @@ use burstlet_supervisor::host::Host;
 use tonic::Status;
 
 use super::{beside, convert};
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::Machine;
 use crate::status;
 
 /// How one budget stands, or all of them do.
 pub(crate) async fn budgets<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::BudgetsRequest,
 ) -> Result<v1::BudgetsResponse, Status> {
     let now = api.now();

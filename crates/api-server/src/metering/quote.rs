@@ -8,7 +8,7 @@ use burstlet_supervisor::host::Host;
 use tonic::Status;
 
 use super::convert;
-use crate::api::Api;
+use crate::access::Asked;
 use crate::groups::create::definition;
 use crate::machine::Machine;
 use crate::status;
@@ -18,7 +18,7 @@ const DURATION_DEFAULT_NS: u64 = 3_600_000_000_000;
 
 /// What a definition would cost by the book in force.
 pub(crate) async fn quote<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::QuoteRequest,
 ) -> Result<v1::QuoteResponse, Status> {
     let duration_ns = duration_ns(request.duration.as_ref())?;

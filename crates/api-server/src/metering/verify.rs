@@ -11,7 +11,7 @@ use burstlet_supervisor::host::Host;
 use tonic::Status;
 
 use super::{beside, convert};
-use crate::api::Api;
+use crate::access::Asked;
 use crate::machine::Machine;
 use crate::status;
 
@@ -22,7 +22,7 @@ const LOOKS_MAX: usize = 3;
 
 /// Says whether every record is as it was written.
 pub(crate) async fn verify<H: Host, M: Machine>(
-    api: &Api<H, M>,
+    api: &Asked<H, M>,
     request: v1::VerifyRequest,
 ) -> Result<v1::VerifyResponse, Status> {
     let heads = heads(&request.heads)?;

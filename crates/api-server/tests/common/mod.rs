@@ -6,10 +6,15 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+pub mod tls;
+
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use burstlet_access::{Trail, TrailConfig};
 use burstlet_api_server::{
-    Api, Door, Machine, OnCall, Progress, PullImage, Settings, bind_unix, serve,
+    Api, Door, Gate, Machine, OnCall, Progress, PullImage, RatesByNamespace, Settings, bind_unix,
+    serve,
 };
 use burstlet_manifest::Policy;
 use burstlet_metering::Meter;
@@ -24,7 +29,7 @@ use burstlet_proto::v1::metering_client::MeteringClient;
 use burstlet_proto::v1::node_client::NodeClient;
 use burstlet_supervisor::host::HostError;
 use burstlet_supervisor::stream::Reader;
-use burstlet_supervisor::{Capacity, Config, Groups};
+use burstlet_supervisor::{Capacity, Config, Groups, Quotas};
 use burstlet_testkit::host::ScriptedHost;
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
@@ -65,6 +70,17 @@ pub fn api(
     meter: &Meter,
     shutdown: &CancellationToken,
 ) -> Api<ScriptedHost, Store> {
+    let (quotas, rates) = (Quotas::default(), RatesByNamespace::default());
+    api_with(host, meter, shutdown, quotas, rates)
+}
+
+pub fn api_with(
+    host: &ScriptedHost,
+    meter: &Meter,
+    shutdown: &CancellationToken,
+    quotas: Quotas,
+    rates: RatesByNamespace,
+) -> Api<ScriptedHost, Store> {
     let config = Config {
         capacity: Capacity {
             machine: MACHINE,
@@ -74,6 +90,7 @@ pub fn api(
             waiting_max: 10,
         },
         groups_max: 100,
+        quotas,
         history_max: 1000,
         adoptions_in_flight_max: 4,
         launches_in_flight_max: 4,
@@ -88,14 +105,29 @@ pub fn api(
         reserved: ResourceList::default(),
         queue_max: 10,
         meter: meter.clone(),
-        ledger: Inspected::new(std::path::Path::new("/nonexistent")),
+        ledger: Inspected::new(Path::new("/nonexistent")),
         invoice: Invoice {
             account: "account".to_owned(),
             provider: "provider".to_owned(),
             region: "region".to_owned(),
         },
+        rates,
     };
     Api::new(groups, Store, settings)
+}
+
+/// A gate whose trail is in a directory.
+pub fn gate(dir: &Path) -> Gate {
+    let trail = TrailConfig {
+        dir: dir.join("audit"),
+        bytes_max: 1 << 20,
+        files_max: 2,
+    };
+    Gate {
+        trust_domain: "burstlet".parse().unwrap(),
+        tokens: None,
+        trail: Trail::open(trail).unwrap(),
+    }
 }
 
 impl Edge {
@@ -115,7 +147,8 @@ impl Edge {
             told.lock().unwrap().push((method.to_owned(), code));
         });
         let api = api(&host, &meter, &shutdown);
-        tokio::spawn(serve(api, vec![door], on_call, shutdown.clone()));
+        let gate = gate(dir.path());
+        tokio::spawn(serve(api, vec![door], gate, on_call, shutdown.clone()));
         let channel = Endpoint::from_shared(format!("unix://{}", path.display()))
             .unwrap()
             .connect()

@@ -5,7 +5,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use burstlet_proto::v1::container_groups_client::ContainerGroupsClient;
 use burstlet_proto::v1::port_forward_request::Request;
 use burstlet_proto::v1::port_forward_response::Response;
 use burstlet_proto::v1::{ClosePort, PortForwardRequest, PortForwardResponse, PortForwardStart};
@@ -17,9 +16,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use tonic::transport::Channel;
 
-use crate::client::Client;
+use crate::client::{Client, Groups};
 use crate::error::Exit;
 use crate::output::print;
 
@@ -108,7 +106,7 @@ pub(crate) async fn run(args: &Args, client: &Client) -> Result<Exit> {
 
 async fn listen(
     listener: TcpListener,
-    groups: ContainerGroupsClient<Channel>,
+    groups: Groups,
     start: PortForwardStart,
     slots: Arc<Semaphore>,
 ) -> Result<()> {
@@ -131,11 +129,7 @@ async fn listen(
 }
 
 /// Carries one connection until its far side closes.
-async fn forward(
-    mut groups: ContainerGroupsClient<Channel>,
-    start: PortForwardStart,
-    stream: TcpStream,
-) -> Result<()> {
+async fn forward(mut groups: Groups, start: PortForwardStart, stream: TcpStream) -> Result<()> {
     let (read, write) = stream.into_split();
     let (send, receive) = mpsc::channel(CHUNKS_MAX);
     let requests = stream::once(async { Request::Start(start) });

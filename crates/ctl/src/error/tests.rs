@@ -86,14 +86,27 @@ async fn no_agent_is_told_with_the_way_out() {
 #[tokio::test]
 async fn tcp_needs_certificates() {
     use clap::Parser;
-    let args = ["burstctl", "--address", "tcp://127.0.0.1:1", "get"];
-    let cli = crate::cli::Cli::try_parse_from(args).unwrap();
-    let fault = crate::client::Client::connect(&cli.connection)
-        .await
-        .err()
-        .unwrap();
-    assert_eq!(exit_of(&fault, Exit::FAILURE), Exit::USAGE);
-    assert!(render(&fault).contains("--tls-ca, --tls-cert and --tls-key"));
+    let ca = tempfile::NamedTempFile::new().unwrap();
+    let ca = ca.path().to_str().unwrap();
+    for (more, words) in [
+        (&[][..], "give --tls-ca"),
+        (
+            &["--tls-ca", ca],
+            "--tls-cert and --tls-key, or --token-file",
+        ),
+        (
+            &["--tls-ca", ca, "--tls-cert", ca],
+            "--tls-cert and --tls-key, or --token-file",
+        ),
+    ] {
+        let args = ["burstctl", "--address", "tcp://127.0.0.1:1"];
+        let args = args.iter().chain(more).chain(&["get"]);
+        let cli = crate::cli::Cli::try_parse_from(args).unwrap();
+        let connected = crate::client::Client::connect(&cli.connection).await;
+        let fault = connected.err().unwrap();
+        assert_eq!(exit_of(&fault, Exit::FAILURE), Exit::USAGE);
+        assert!(render(&fault).contains(words), "{}", render(&fault));
+    }
 }
 
 #[test]

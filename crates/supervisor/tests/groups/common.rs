@@ -8,7 +8,7 @@ use burstlet_model::status::{ContainerState, Phase};
 use burstlet_model::{ContainerName, ErrorKind, GroupUid, Stamp};
 use burstlet_supervisor::host::{Host, HostError};
 use burstlet_supervisor::{
-    Capacity, Condition, Config, CreateRequest, GroupHandle, Groups, Refusal, Snapshot,
+    Capacity, Condition, Config, CreateRequest, GroupHandle, Groups, Quotas, Refusal, Snapshot,
 };
 use burstlet_testkit::host::{Fault, ScriptedHost};
 use burstlet_testkit::spec;
@@ -33,6 +33,7 @@ pub(crate) fn config() -> Config {
             waiting_max: 2,
         },
         groups_max: 100,
+        quotas: Quotas::default(),
         history_max: 1000,
         adoptions_in_flight_max: 4,
         launches_in_flight_max: 4,

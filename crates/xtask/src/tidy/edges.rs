@@ -8,6 +8,7 @@ use serde::Deserialize;
 /// Every crate with the in-tree crates that it may depend on.
 const EDGES: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("access", &["model"]),
     ("strict-json", &[]),
     ("failpoint", &[]),
     ("manifest", &["model", "strict-json"]),
@@ -21,7 +22,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ("proto", &[]),
     (
         "api-server",
-        &["manifest", "metering", "model", "proto", "supervisor"],
+        &[
+            "access",
+            "manifest",
+            "metering",
+            "model",
+            "proto",
+            "supervisor",
+        ],
     ),
     ("stream-wire", &[]),
     ("kubelet-api", &["model", "stream-wire"]),
@@ -30,6 +38,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "agent",
         &[
+            "access",
             "api-server",
             "bundle",
             "cgroup",

@@ -4,7 +4,7 @@ use std::time::Duration;
 use burstlet_model::GroupUid;
 use burstlet_model::spec::ResourceList;
 use burstlet_model::{Bytes, MilliCpu};
-use burstlet_supervisor::{Capacity, Condition, Config, CreateRequest, Groups};
+use burstlet_supervisor::{Capacity, Condition, Config, CreateRequest, Groups, Quotas};
 use burstlet_testkit::host::{RunScript, ScriptedHost};
 use burstlet_testkit::spec;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,7 @@ async fn pod() -> Snapshot {
             waiting_max: 2,
         },
         groups_max: 2,
+        quotas: Quotas::default(),
         history_max: 16,
         adoptions_in_flight_max: 1,
         launches_in_flight_max: 1,

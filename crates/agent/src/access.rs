@@ -1,0 +1,89 @@
+//! Who comes in and how much they may have, made from the configuration.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use burstlet_access::{TokenRule, TokenSettings, Tokens, Trail, TrailConfig};
+use burstlet_api_server::{Gate, Rates, RatesByNamespace};
+use burstlet_model::Namespace;
+use burstlet_supervisor::{Quota, Quotas};
+
+use crate::config::{self, Config, Oidc, Whose};
+
+/// Who comes in, with the trail of what they do.
+///
+/// # Errors
+/// The trail cannot be opened, or the issuer is none.
+pub(crate) fn gate(config: &Config) -> anyhow::Result<Gate> {
+    let given = &config.access;
+    let trail = TrailConfig {
+        dir: config.state_dir.join("audit"),
+        bytes_max: given.audit_bytes_max.0,
+        files_max: given.audit_files_max,
+    };
+    Ok(Gate {
+        trust_domain: given.trust_domain.clone(),
+        tokens: tokens(&given.oidc)?,
+        trail: Trail::open(trail).context("begin the audit trail")?,
+    })
+}
+
+fn tokens(given: &Oidc) -> anyhow::Result<Option<Tokens>> {
+    if !given.takes_tokens() {
+        return Ok(None);
+    }
+    let read = |path: &PathBuf| {
+        std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
+    };
+    let rule = |rule: &config::Rule| TokenRule {
+        claim: rule.claim.clone(),
+        value: rule.value.clone(),
+        role: rule.role,
+        namespace: rule.namespace.clone(),
+    };
+    let settings = TokenSettings {
+        issuer: given.issuer.clone(),
+        audience: given.audience.clone(),
+        ca: given.ca_file.0.as_ref().map(read).transpose()?,
+        rules: given.rules.iter().map(rule).collect(),
+    };
+    let tokens = Tokens::new(settings).context("[access.oidc]")?;
+    Ok(Some(tokens))
+}
+
+/// What each namespace may have of the machine.
+pub(crate) fn quotas(config: &Config) -> Quotas {
+    let (named, others) = split(config, |quota| Quota {
+        groups: quota.groups,
+        cpu: quota.cpu,
+        memory: quota.memory,
+    });
+    Quotas { named, others }
+}
+
+/// What each namespace may take of the API.
+pub(crate) fn rates(config: &Config) -> RatesByNamespace {
+    let (named, others) = split(config, |quota| Rates {
+        streams: quota.streams,
+        pulls_per_minute: quota.pulls_per_minute,
+    });
+    RatesByNamespace { named, others }
+}
+
+fn split<T: Default>(
+    config: &Config,
+    part: impl Fn(&config::Quota) -> T,
+) -> (BTreeMap<Namespace, T>, T) {
+    let mut named = BTreeMap::new();
+    let mut others = T::default();
+    for (whose, quota) in &config.quotas {
+        match whose {
+            Whose::Others => others = part(quota),
+            Whose::Namespace(namespace) => {
+                named.insert(namespace.clone(), part(quota));
+            }
+        }
+    }
+    (named, others)
+}
