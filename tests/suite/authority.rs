@@ -39,12 +39,12 @@ impl Authority {
 
     /// For a server of this host, or for nobody.
     pub(super) fn issue(&self, name: &str) -> Files {
-        self.sign(name, params())
+        self.sign(name, &params())
     }
 
     /// For whom a URI names.
     pub(super) fn issue_to(&self, name: &str, uri: &str) -> Files {
-        self.sign(name, named(uri))
+        self.sign(name, &named(uri))
     }
 
     /// The same, but it counts no more.
@@ -52,10 +52,10 @@ impl Authority {
         let mut params = named(uri);
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2021, 1, 1);
-        self.sign(name, params)
+        self.sign(name, &params)
     }
 
-    fn sign(&self, name: &str, params: CertificateParams) -> Files {
+    fn sign(&self, name: &str, params: &CertificateParams) -> Files {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let files = Files {

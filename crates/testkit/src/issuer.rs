@@ -1,6 +1,8 @@
 //! An OIDC issuer on loopback: it serves what says where its keys are, and its keys, over HTTPS by an
 //! authority of its own, and signs whatever a test asks for.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
