@@ -8,12 +8,13 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::inotify::{InitFlags, Inotify};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustix::fs::{CWD, RenameFlags};
 
 use crate::report::saw;
 
 /// More than any kernel lets one user have unless it is told to.
-const INSTANCES_MAX: usize = 4096;
+const INSTANCES_MAX: usize = 65_536;
 
 /// Looks at every process that appears, until a file does: whose program it runs, what it has
 /// open, and whether its memory can be opened. Prints each thing seen once.
@@ -83,6 +84,9 @@ pub(crate) fn flip(path: &str, target: &str) -> io::Result<()> {
 
 /// Takes as many watchers of files as one user may have, and keeps what it got.
 pub(crate) fn take_instances() -> io::Result<()> {
+    // What is to run out is the user's, not the process's.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     let mut taken = Vec::new();
     while taken.len() < INSTANCES_MAX {
         match Inotify::init(InitFlags::IN_CLOEXEC) {

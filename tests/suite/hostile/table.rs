@@ -79,7 +79,7 @@ pub(super) const DEFAULTS: &[Block] = &[
     ], REFUSED),
     #[cfg(target_arch = "x86_64")]
     ("CTR-15", &["iopl", "ioperm", "modify_ldt"], REFUSED),
-    ("CTR-16", &["families let through"], &["1 2 10 16"]),
+    ("CTR-16", &["families let through"], &["1 2 10 16", "1 2 16"]),
     ("CTR-16", &["families of pairs let through"], &["1"]),
     ("CTR-16", &["netlink let through"], &["0"]),
     #[cfg(target_arch = "x86_64")]
