@@ -211,6 +211,7 @@ fn cluster(config: &Config) -> ClusterFacts {
         dns: config.kubernetes.cluster_dns.clone(),
         domain: config.kubernetes.cluster_domain.clone(),
         host_searches: ResolvConf::parse(&read("/etc/resolv.conf")).searches,
+        selinux: Path::new("/sys/fs/selinux/enforce").exists(),
     }
 }
 

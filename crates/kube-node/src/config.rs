@@ -130,6 +130,8 @@ pub struct ClusterFacts {
     pub domain: String,
     /// The host's own search domains.
     pub host_searches: Vec<String>,
+    /// The host's kernel labels processes and files.
+    pub selinux: bool,
 }
 
 #[cfg(test)]

@@ -77,9 +77,10 @@ pub(super) fn prepare(layout: &Layout, spec: &GroupSpec, owner: Owner) -> Result
     Ok(())
 }
 
-/// The mode of a file that the `fsGroup` owns: the group may do what the owner may.
+/// The mode of a file that the `fsGroup` owns, in a volume that nobody writes to: the owner and the
+/// group may read it, whatever else was asked for. A kubelet does the same.
 pub(super) const fn mode_with_group(mode: u32) -> u32 {
-    mode | (mode & 0o700) >> 3
+    mode | 0o440
 }
 
 fn empty(path: &Path, owner: Owner) -> io::Result<()> {

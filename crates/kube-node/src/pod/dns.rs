@@ -79,6 +79,7 @@ mod tests {
             dns: vec![std::net::Ipv4Addr::new(10, 96, 0, 10).into()],
             domain: "cluster.local".to_owned(),
             host_searches: vec!["example.com".to_owned()],
+            selinux: false,
         }
     }
 

@@ -69,8 +69,14 @@ pub(crate) fn group(
         fetched,
         services,
     };
+    if !cluster.selinux {
+        forget_labels(&mut spec);
+    }
     for list in ["initContainers", "containers"] {
         each(&mut spec, list, |container| {
+            if !cluster.selinux {
+                forget_labels(container);
+            }
             // Every pod has it with its default, and a group's resources do not change.
             container.remove("resizePolicy");
             env::inline(container, &with)
@@ -108,6 +114,15 @@ pub(crate) fn group(
         },
         "spec": spec,
     }))
+}
+
+/// Labels for a kernel that has none are without meaning, and no reason to refuse a pod that
+/// carries them for other nodes.
+fn forget_labels(of: &mut Map<String, Value>) {
+    let context = of.get_mut("securityContext").and_then(Value::as_object_mut);
+    if let Some(context) = context {
+        context.remove("seLinuxOptions");
+    }
 }
 
 /// What the group is billed under.

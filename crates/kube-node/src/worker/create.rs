@@ -203,9 +203,11 @@ fn reason(refused: &Refused) -> &'static str {
         .findings
         .iter()
         .find(|finding| finding.level == Level::Refused);
-    match first.map(|finding| finding.rule) {
-        Some(Rule::Unsupported | Rule::UnknownField) => "NotSupported",
-        Some(Rule::NotAllowed) => "NotAllowed",
+    match first.map(|finding| (finding.rule, finding.path.as_str())) {
+        // A kubelet's word, which tests and people look for.
+        Some((_, "spec.os.name")) => "PodOSNotSupported",
+        Some((Rule::Unsupported | Rule::UnknownField, _)) => "NotSupported",
+        Some((Rule::NotAllowed, _)) => "NotAllowed",
         _ => "InvalidPodSpec",
     }
 }

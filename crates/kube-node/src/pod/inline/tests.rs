@@ -11,6 +11,7 @@ fn cluster() -> ClusterFacts {
         dns: vec![std::net::Ipv4Addr::new(10, 96, 0, 10).into()],
         domain: "cluster.local".to_owned(),
         host_searches: Vec::new(),
+        selinux: false,
     }
 }
 
@@ -116,6 +117,32 @@ fn a_pod_with_the_api_servers_defaults() {
         "what every pod has is not worth a warning"
     );
     assert_debug_snapshot!(translation.spec);
+}
+
+#[test]
+fn labels_count_where_the_kernel_has_them() {
+    let context = json!({"runAsUser": 1, "seLinuxOptions": {"level": "s0"}});
+    let spec = json!({
+        "containers": [{"name": "a", "image": "b", "securityContext": context}],
+        "securityContext": context,
+    });
+    let pod = pod(json!({"metadata": {"name": "web-1"}, "spec": spec}));
+    let with = |selinux| {
+        let cluster = ClusterFacts {
+            selinux,
+            ..cluster()
+        };
+        let spec = group(&pod, &fetched(), &[], &cluster).unwrap()["spec"].clone();
+        let contexts = [&spec, &spec["containers"][0]].map(|of| of["securityContext"].clone());
+        contexts.map(|context| {
+            (
+                context["runAsUser"] == 1,
+                context["seLinuxOptions"].is_object(),
+            )
+        })
+    };
+    assert_eq!(with(false), [(true, false); 2]);
+    assert_eq!(with(true), [(true, true); 2]);
 }
 
 #[test]
