@@ -14,7 +14,8 @@ mod reconcile;
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burstlet_model::{GroupUid, Namespace, NetworkUsage};
 
@@ -32,6 +33,7 @@ pub(crate) struct Bridge {
     config: BridgeConfig,
     ruleset: Ruleset,
     state_dir: PathBuf,
+    loader: Arc<AtomicU32>,
     state: Mutex<State>,
 }
 
@@ -64,8 +66,14 @@ impl Bridge {
             config,
             ruleset,
             state_dir,
+            loader: Arc::default(),
             state: Mutex::default(),
         }
+    }
+
+    /// The process that has loaded the rules last, for as long as that matters.
+    pub(crate) fn loader(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.loader)
     }
 
     /// Brings rules and bridge up, with the groups of `leases` taken as running until
@@ -149,7 +157,7 @@ impl Bridge {
             })
             .flatten()
             .collect();
-        nft_tool::run(&self.ruleset.load(&elements))?;
+        nft_tool::run(&self.ruleset.load(&elements), &self.loader)?;
         state.marks = marks;
         state.generation = self.generation(kernel)?;
         Ok(())

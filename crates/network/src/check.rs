@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::AtomicU32;
 
 use nix::sched::{CloneFlags, unshare};
 
@@ -93,7 +94,7 @@ fn try_elsewhere(transaction: String) -> Result<(), String> {
     let attempt = move || {
         unshare(CloneFlags::CLONE_NEWNET)
             .map_err(|error| format!("make a network namespace: {error}"))?;
-        nft_tool::run(&transaction).map_err(|error| error.to_string())
+        nft_tool::run(&transaction, &AtomicU32::default()).map_err(|error| error.to_string())
     };
     std::thread::spawn(attempt)
         .join()

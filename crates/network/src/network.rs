@@ -250,16 +250,14 @@ impl Network {
     }
 
     /// Undoes others' meddling with the rules and links of the attached groups, and removes nothing.
-    /// Called from time to time, and when [`Network::meddled`] says so.
+    /// Called from time to time, and when [`Network::meddled`] says so; not while somebody waits
+    /// for that.
     ///
     /// # Errors
     /// The kernel refuses; isolation is restored before anything else.
     pub async fn repair(&self) -> Result<Reconciled, NetworkError> {
         match &self.0.way {
-            Way::Bridge(way) => {
-                let bridge = Arc::clone(&way.bridge);
-                way.kernel.run(move |kernel| bridge.repair(kernel)).await
-            }
+            Way::Bridge(way) => way.repair().await,
             Way::Cni(_) | Way::Host => Ok(Reconciled::default()),
         }
     }

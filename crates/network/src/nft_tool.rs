@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -21,7 +22,8 @@ const COMPLAINT_BYTES_MAX: u64 = 4 << 10;
 pub(crate) const PROGRAM: &str = "nft";
 
 /// Runs `transaction` in the calling thread's network namespace; all of it is done, or nothing.
-pub(crate) fn run(transaction: &str) -> Result<(), NetworkError> {
+/// `loader` is told the number of the process that does it.
+pub(crate) fn run(transaction: &str, loader: &AtomicU32) -> Result<(), NetworkError> {
     let cannot = |error: std::io::Error| failed(format!("{PROGRAM}: {error}"));
     let mut input = File::from(
         memfd_create("nft", MFdFlags::MFD_CLOEXEC).map_err(|error| cannot(error.into()))?,
@@ -39,6 +41,7 @@ pub(crate) fn run(transaction: &str) -> Result<(), NetworkError> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(cannot)?;
+    loader.store(child.id(), Ordering::Relaxed);
     let complaint = await_end(&mut child);
     let status = child.wait().map_err(cannot)?;
     if status.success() {

@@ -232,6 +232,8 @@ fn privileged_meddling_is_heard_at_once() {
         network.detach(&b.uid, None).await.unwrap();
         run("nft", "add table inet other");
         assert!(!heard(BRIEFLY).await, "our own changes, and others' tables");
+        let report = network.repair().await.unwrap();
+        assert!(!report.rules_restored, "looked at anyway: {report:?}");
         let tables = run("nft", "list tables inet");
         let ours = tables
             .lines()

@@ -58,7 +58,7 @@ impl Bridge {
             let gone = route::delete_link(link.index, &link.name).tolerating(ErrorKind::NotFound);
             results.push(route::run(&mut kernel.route, &[gone]));
         }
-        results.push(nft_tool::run(&self.ruleset.unload()));
+        results.push(nft_tool::run(&self.ruleset.unload(), &self.loader));
         results.push(self.restore_host(&links));
         results.into_iter().collect()
     }

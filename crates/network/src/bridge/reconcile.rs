@@ -21,7 +21,7 @@ impl Bridge {
         kernel: &mut Kernel,
         live: BTreeMap<GroupUid, Lease>,
     ) -> Result<Reconciled, NetworkError> {
-        let rules_restored = self.restore_rules(kernel, Some(live))?;
+        let rules_restored = self.restore_rules(kernel, Some(live), true)?;
         let mut report = self.restore_links(kernel)?;
         report.rules_restored = rules_restored;
         let links = route::links(&mut kernel.route)?;
@@ -38,9 +38,14 @@ impl Bridge {
         Ok(report)
     }
 
-    /// The same for the groups that are attached, without deleting anything.
-    pub(crate) fn repair(&self, kernel: &mut Kernel) -> Result<Reconciled, NetworkError> {
-        let rules_restored = self.restore_rules(kernel, None)?;
+    /// The same for the groups that are attached, without deleting anything. The rules stand if
+    /// nobody is `suspected` to have changed them.
+    pub(crate) fn repair(
+        &self,
+        kernel: &mut Kernel,
+        suspected: bool,
+    ) -> Result<Reconciled, NetworkError> {
+        let rules_restored = self.restore_rules(kernel, None, suspected)?;
         let report = self.restore_links(kernel)?;
         Ok(Reconciled {
             rules_restored,
@@ -48,15 +53,16 @@ impl Bridge {
         })
     }
 
-    /// Loads the rules anew if they do not stand for the `live` groups, or somebody else has
-    /// changed any rule since we last did. Returns whether somebody else has.
+    /// Loads the rules anew if they do not stand for the `live` groups, or somebody else is
+    /// suspected to have changed them and has changed something. Returns whether somebody has.
     fn restore_rules(
         &self,
         kernel: &mut Kernel,
         live: Option<BTreeMap<GroupUid, Lease>>,
+        suspected: bool,
     ) -> Result<bool, NetworkError> {
         let mut state = self.lock();
-        let touched = self.generation(kernel)? != state.generation;
+        let touched = suspected && self.generation(kernel)? != state.generation;
         let changed = live.is_some_and(|live| {
             let changed = state.attached != live;
             state.attached = live;

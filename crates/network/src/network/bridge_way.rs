@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use burstlet_model::{GroupUid, Namespace};
@@ -44,7 +45,7 @@ impl BridgeWay {
         let (policy, state_dir) = (config.policy.clone(), config.state_dir.clone());
         let bridge = Arc::new(Bridge::new(owner, bridge_config.clone(), policy, state_dir));
         let kernel = KernelThread::start()?;
-        let watch = watch(&kernel, table).await?;
+        let watch = watch(&kernel, table, bridge.loader()).await?;
         let (opened, known) = (Arc::clone(&bridge), leases.clone());
         kernel.run(move |kernel| opened.open(kernel, known)).await?;
         let gateway = bridge_config.gateway();
@@ -155,6 +156,19 @@ impl BridgeWay {
             .await
     }
 
+    pub(super) async fn repair(&self) -> Result<Reconciled, NetworkError> {
+        let suspected = self.watch.lock().await.take_suspicion();
+        let bridge = Arc::clone(&self.bridge);
+        let done = self
+            .kernel
+            .run(move |kernel| bridge.repair(kernel, suspected))
+            .await;
+        if suspected && done.is_err() {
+            self.watch.lock().await.suspect();
+        }
+        done
+    }
+
     pub(super) async fn meddled(&self) {
         self.watch.lock().await.meddled().await;
     }
@@ -168,11 +182,15 @@ impl BridgeWay {
     }
 }
 
-async fn watch(kernel: &KernelThread, table: String) -> Result<Watch, NetworkError> {
+async fn watch(
+    kernel: &KernelThread,
+    table: String,
+    loader: Arc<AtomicU32>,
+) -> Result<Watch, NetworkError> {
     kernel
         .run(|kernel| Ok(kernel.nft.port()))
         .await?
-        .and_then(|own| Watch::open(table, own))
+        .and_then(|own| Watch::open(table, own, loader))
         .map_err(|source| NetworkError::Netlink {
             doing: "listen for changes of the firewall rules".to_owned(),
             source,
