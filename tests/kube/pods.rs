@@ -238,13 +238,15 @@ pub(crate) fn a_deployment_rolls_out_and_back(cluster: &Cluster, _: &Node) {
 pub(crate) fn deletion_gives_grace(cluster: &Cluster, node: &Node) {
     let admin = cluster.admin();
     let stubborn = "trap '' TERM; while true; do sleep 0.1; done";
-    for name in ["patient", "forced"] {
+    // Longer than a host name may be.
+    let patient = format!("patient-{}", "x".repeat(100));
+    for name in [&patient, "forced"] {
         admin.apply(&pod(name, stubborn, ""));
         running(&admin, name);
     }
     let began = std::time::Instant::now();
-    admin.run(&["delete", "pod", "patient", "--grace-period=3"]);
-    gone(&admin, "patient");
+    admin.run(&["delete", "pod", &patient, "--grace-period=3"]);
+    gone(&admin, &patient);
     assert!(
         began.elapsed().as_secs() >= 3,
         "it had {:?}",

@@ -14,7 +14,9 @@ pub enum IdError {
     )]
     NotALabel(String),
     /// The text is not a DNS subdomain (RFC 1123).
-    #[error("{0:?} is not a DNS name: DNS labels joined by '.', at most 253 characters")]
+    #[error(
+        "{0:?} is not a DNS name: parts of a-z, 0-9 and '-' that start and end with a letter or digit, joined by '.', at most 253 characters"
+    )]
     NotASubdomain(String),
     /// The text is not a group uid.
     #[error("{0:?} is not a group uid: 1 to 63 characters of a-z, 0-9 and '-'")]
@@ -27,16 +29,21 @@ pub enum IdError {
 }
 
 fn is_label(text: &str) -> bool {
-    let edge = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let bytes = text.as_bytes();
-    matches!(bytes.len(), 1..=63)
-        && bytes.iter().all(|b| edge(*b) || *b == b'-')
-        && edge(bytes[0])
-        && edge(bytes[bytes.len() - 1])
+    text.len() <= 63 && is_part(text)
 }
 
+/// Kubernetes bounds a subdomain as a whole and not its parts: a pod's name may be longer than a
+/// label is.
 fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_label)
+    text.len() <= 253 && text.split('.').all(is_part)
+}
+
+fn is_part(text: &str) -> bool {
+    let edge = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = text.as_bytes();
+    bytes.iter().all(|b| edge(b) || *b == b'-')
+        && bytes.first().is_some_and(edge)
+        && bytes.last().is_some_and(edge)
 }
 
 macro_rules! text_id {
@@ -159,22 +166,14 @@ mod tests {
             assert!(Name::new(good).is_ok(), "{good}");
         }
         let too_long = "a".repeat(64);
-        for bad in [
-            "",
-            "-a",
-            "a-",
-            "A",
-            "a_b",
-            "a/b",
-            "..",
-            "a\n",
-            "ä",
-            "a b",
-            too_long.as_str(),
-        ] {
+        for bad in ["", "-a", "a-", "A", "a_b", "a/b", "..", "a\n", "ä", "a b"] {
             assert!(Namespace::new(bad).is_err(), "{bad:?}");
             assert!(Name::new(bad).is_err(), "{bad:?}");
         }
+        assert!(Namespace::new(&too_long).is_err());
+        assert!(Name::new(&too_long).is_ok(), "as Kubernetes has it");
+        assert!(Name::new("a".repeat(253)).is_ok());
+        assert!(Name::new("a".repeat(254)).is_err());
         assert!(Name::new("a.b-c.d").is_ok());
         assert!(Name::new("a..b").is_err());
         assert!(ContainerName::new("a.b").is_err());
