@@ -101,8 +101,7 @@ impl Bridge {
         let elements = elements(&self.owner, &lease, address, state.marks.of(&lease));
         let removed = self.remove_elements(kernel, &mut state, &elements);
         let index = self.bridge_index()?;
-        let forget =
-            route::delete_neighbour(index, address).tolerating(std::io::ErrorKind::NotFound);
+        let forget = route::delete_neighbour(index, address).tolerating_absence();
         removed.and(route::run(&mut kernel.route, &[forget]))
     }
 

@@ -136,7 +136,7 @@ impl Bridge {
                 alias: link.alias,
             });
         }
-        let gone = route::delete_link(link.index, &link.name).tolerating(ErrorKind::NotFound);
+        let gone = route::delete_link(link.index, &link.name).tolerating_absence();
         route::run(&mut kernel.route, &[gone])
     }
 

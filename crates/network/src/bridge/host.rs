@@ -55,7 +55,7 @@ impl Bridge {
             .iter()
             .find(|link| link.name == self.config.name && self.is_ours(link));
         for link in self.ports(&links).chain(bridge) {
-            let gone = route::delete_link(link.index, &link.name).tolerating(ErrorKind::NotFound);
+            let gone = route::delete_link(link.index, &link.name).tolerating_absence();
             results.push(route::run(&mut kernel.route, &[gone]));
         }
         results.push(nft_tool::run(&self.ruleset.unload(), &self.loader));

@@ -1,7 +1,6 @@
 //! Making the host's network what it should be, after a restart or after somebody's meddling.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 
 use burstlet_model::GroupUid;
 use tracing::warn;
@@ -31,7 +30,7 @@ impl Bridge {
             .filter(|link| !wanted.contains_key(&link.name))
         {
             warn!(link = %link.name, alias = %link.alias, "deleting a link without a group");
-            let gone = route::delete_link(link.index, &link.name).tolerating(ErrorKind::NotFound);
+            let gone = route::delete_link(link.index, &link.name).tolerating_absence();
             route::run(&mut kernel.route, &[gone])?;
             report.links_removed += 1;
         }

@@ -32,14 +32,14 @@ pub(crate) struct Request {
     message: RouteNetlinkMessage,
     flags: u16,
     doing: String,
-    tolerated: Option<io::ErrorKind>,
+    tolerates_absence: bool,
 }
 
 impl Request {
-    /// The same request; an error of this kind counts as success.
-    pub(crate) fn tolerating(self, kind: io::ErrorKind) -> Self {
+    /// The same request; that what it is about is not there counts as success.
+    pub(crate) fn tolerating_absence(self) -> Self {
         Self {
-            tolerated: Some(kind),
+            tolerates_absence: true,
             ..self
         }
     }
@@ -109,11 +109,17 @@ fn run_batch(netlink: &mut Netlink, requests: &[Request]) -> Result<(), NetworkE
             .find_map(Answer::verdict)
             .unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()));
         match verdict {
-            Err(error) if Some(error.kind()) != request.tolerated => return failed(request, error),
-            _ => {}
+            Err(error) if request.tolerates_absence && is_absence(&error) => {}
+            Err(error) => return failed(request, error),
+            Ok(()) => {}
         }
     }
     Ok(())
+}
+
+/// A link that is not there is "no such device" to the kernel, anything else "no such entry".
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENOENT))
 }
 
 /// All links of the namespace.
@@ -339,7 +345,7 @@ impl Request {
             message,
             flags: NLM_F_CREATE | NLM_F_EXCL,
             doing,
-            tolerated: None,
+            tolerates_absence: false,
         }
     }
 
@@ -348,7 +354,7 @@ impl Request {
             message,
             flags: NLM_F_CREATE | NLM_F_REPLACE,
             doing,
-            tolerated: None,
+            tolerates_absence: false,
         }
     }
 
@@ -357,7 +363,7 @@ impl Request {
             message,
             flags: 0,
             doing,
-            tolerated: None,
+            tolerates_absence: false,
         }
     }
 }
@@ -426,4 +432,18 @@ fn write(
     };
     header.write(batch, |out| out.append(&mut body));
     sequence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel's word for a link that is not there has no kind of its own in the library.
+    #[test]
+    fn a_link_that_went_meanwhile_is_absent() {
+        let absent = |code| is_absence(&io::Error::from_raw_os_error(code));
+        assert!(absent(libc::ENODEV) && absent(libc::ENOENT));
+        assert!(!absent(libc::EPERM) && !absent(libc::EBUSY));
+        assert!(!is_absence(&io::ErrorKind::UnexpectedEof.into()));
+    }
 }
