@@ -148,6 +148,8 @@ fn policy(policy: &Policy) -> Policy {
     Policy {
         privilege_escalation_default: true,
         cluster_network: true,
+        // Its API server is who adds them.
+        ephemeral_containers: true,
         unknown_fields: Level::Warned,
         lacking_tags: Level::Warned,
         ..policy.clone()

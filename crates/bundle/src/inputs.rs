@@ -76,13 +76,15 @@ pub struct Facts {
 impl Inputs<'_> {
     /// Where `field` of this container stands in the group's specification.
     pub(crate) fn path(&self, field: &str) -> String {
-        let position = |list: &[ContainerSpec]| {
-            list.iter()
-                .position(|other| other.name == self.container.name)
-        };
-        let (list, index) = match position(&self.group.init_containers) {
-            Some(index) => ("initContainers", index),
-            None => ("containers", position(&self.group.containers).unwrap_or(0)),
+        let is_own = |other: &ContainerSpec| other.name == self.container.name;
+        let position = |list: &[ContainerSpec]| list.iter().position(is_own);
+        let mut ephemeral = self.group.ephemeral_containers.iter();
+        let (list, index) = if let Some(index) = position(&self.group.init_containers) {
+            ("initContainers", index)
+        } else if let Some(index) = ephemeral.position(|c| is_own(&c.container)) {
+            ("ephemeralContainers", index)
+        } else {
+            ("containers", position(&self.group.containers).unwrap_or(0))
         };
         format!("spec.{list}[{index}].{field}")
     }

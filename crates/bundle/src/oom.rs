@@ -60,7 +60,10 @@ fn class(group: &GroupSpec) -> Class {
             &of_containers
         }
         None => {
-            of_containers = group.all_containers().map(|(_, c)| c.resources).collect();
+            of_containers = group
+                .lasting_containers()
+                .map(|(_, c)| c.resources)
+                .collect();
             &of_containers
         }
     };

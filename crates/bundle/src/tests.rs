@@ -103,6 +103,7 @@ fn group() -> GroupSpec {
         tags: BTreeMap::new(),
         init_containers: Vec::new(),
         containers: vec![container()],
+        ephemeral_containers: Vec::new(),
         restart_policy: RestartPolicy::Always,
         backoff: Backoff::default(),
         termination_grace_period_s: 30,

@@ -5,11 +5,14 @@ mod timeline;
 
 use std::collections::BTreeMap;
 
-use burstlet_proto::v1::{ContainerGroup, Event, GroupCost, GroupStatus, ObjectMeta};
+use burstlet_proto::v1::{
+    ContainerGroup, EphemeralContainer, Event, GroupCost, GroupStatus, ObjectMeta,
+};
 use pbjson_types::Timestamp;
 
 use crate::billing::{money, rounded};
 use crate::cmd::get::status_word;
+use crate::ephemeral::like_container;
 use crate::human::{self, clean};
 use crate::table::Table;
 
@@ -47,9 +50,28 @@ pub(crate) fn describe(group: &ContainerGroup, events: &[Event], now: &Timestamp
             container::describe(&mut lines, container, status, now);
         }
     }
+    ephemeral(&mut lines, &spec.ephemeral_containers, &status, now);
     lines.section("Events");
     lines.text.push_str(&event_table(events, now));
     lines.text
+}
+
+/// Those that were added to look into the others.
+fn ephemeral(
+    lines: &mut Lines,
+    added: &[EphemeralContainer],
+    status: &GroupStatus,
+    now: &Timestamp,
+) {
+    if !added.is_empty() {
+        lines.section("Ephemeral containers");
+    }
+    for one in added {
+        let mut statuses = status.ephemeral_container_statuses.iter();
+        let status = statuses.find(|status| status.name == one.name);
+        container::describe(lines, &like_container(one), status, now);
+        lines.field("Looks into", &one.target_container_name);
+    }
 }
 
 /// When, what and why, the oldest first.
@@ -158,7 +180,7 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
-    use burstlet_proto::v1::Event;
+    use burstlet_proto::v1::{ContainerStatus, Event};
 
     use super::*;
     use crate::cmd::fixtures::{NOW, at, groups};
@@ -197,6 +219,28 @@ mod tests {
             .map(|group| describe(group, &events, &NOW))
             .collect();
         insta::assert_snapshot!("describe", text.join("\n"));
+    }
+
+    #[test]
+    fn an_ephemeral_container_says_what_it_looks_into() {
+        let look = EphemeralContainer {
+            name: "look".to_owned(),
+            image: "busybox:1".to_owned(),
+            command: vec!["sh".to_owned()],
+            target_container_name: "server".to_owned(),
+            ..EphemeralContainer::default()
+        };
+        let mut group = ContainerGroup::default();
+        group.spec.get_or_insert_default().ephemeral_containers = vec![look];
+        let running = ContainerStatus {
+            name: "look".to_owned(),
+            image_id: "sha256:0".to_owned(),
+            ..ContainerStatus::default()
+        };
+        let status = group.status.get_or_insert_default();
+        status.ephemeral_container_statuses = vec![running];
+        let text = describe(&group, &[], &NOW);
+        insta::assert_snapshot!("describe_ephemeral", text);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod cli;
 mod client;
 mod cmd;
 mod describe;
+mod ephemeral;
 mod error;
 mod files;
 mod human;

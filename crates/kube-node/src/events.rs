@@ -8,11 +8,12 @@ use burstlet_model::WallTime;
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::is_code;
+use crate::pod::needs::items;
 use crate::pod::seen::Pod;
 use crate::time;
 
@@ -116,7 +117,7 @@ fn event(node: &str, pod: &Pod, telling: &Telling) -> Value {
         "uid": pod.uid.as_str(),
     });
     if let Some(container) = &telling.container {
-        about["fieldPath"] = format!("spec.containers{{{container}}}").into();
+        about["fieldPath"] = field_path(&pod.spec(), container).into();
     }
     let at = time::seconds(telling.at);
     json!({
@@ -134,6 +135,14 @@ fn event(node: &str, pod: &Pod, telling: &Telling) -> Value {
         "reportingComponent": COMPONENT,
         "reportingInstance": node,
     })
+}
+
+/// Where a container stands in its pod.
+fn field_path(spec: &Map<String, Value>, container: &str) -> String {
+    let others = ["initContainers", "ephemeralContainers"].into_iter();
+    let mut found = others.filter(|list| items(spec.get(*list)).any(|c| c["name"] == *container));
+    let list = found.next().unwrap_or("containers");
+    format!("spec.{list}{{{container}}}")
 }
 
 /// The same for what is the same, so that it is counted and not told twice.
@@ -177,6 +186,22 @@ mod tests {
     fn an_event_of_a_container() {
         let pod = pod(json!({"metadata": {"name": "web-1"}, "spec": {}}));
         assert_json_snapshot!(event("edge-1", &pod, &telling("Back-off restarting")));
+    }
+
+    #[test]
+    fn a_container_is_named_by_its_list() {
+        let pod = pod(json!({"metadata": {"name": "web-1"}, "spec": {
+            "initContainers": [{"name": "first"}],
+            "containers": [{"name": "main"}],
+            "ephemeralContainers": [{"name": "look"}],
+        }}));
+        for (name, path) in [
+            ("first", "spec.initContainers{first}"),
+            ("main", "spec.containers{main}"),
+            ("look", "spec.ephemeralContainers{look}"),
+        ] {
+            assert_eq!(field_path(&pod.spec(), name), path);
+        }
     }
 
     #[test]

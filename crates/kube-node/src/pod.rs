@@ -13,6 +13,7 @@ pub(crate) mod daemon;
 pub(crate) mod decide;
 pub(crate) mod dns;
 pub(crate) mod env;
+pub(crate) mod ephemeral;
 pub(crate) mod inline;
 pub(crate) mod needs;
 pub(crate) mod patch;

@@ -79,7 +79,11 @@ impl HeardPod {
     #[must_use]
     pub fn waits_for(&self, container: &str) -> Option<String> {
         let status = &self.0.status;
-        let lists = ["containerStatuses", "initContainerStatuses"];
+        let lists = [
+            "containerStatuses",
+            "initContainerStatuses",
+            "ephemeralContainerStatuses",
+        ];
         let mut all = lists.iter().flat_map(|list| items(status.get(*list)));
         let found = all.find(|status| status["name"] == container)?;
         let reason = found["state"]["waiting"]["reason"].as_str()?;

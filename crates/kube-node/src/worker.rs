@@ -5,6 +5,7 @@
 //! ended as it had asked, and the status is told when it is back.
 
 mod create;
+mod ephemeral;
 mod renew;
 mod tell;
 
@@ -22,6 +23,7 @@ use self::create::Hindrance;
 use self::renew::Renewal;
 use self::tell::Teller;
 use crate::pod::decide::{Asked, Here, Step, next};
+use crate::pod::ephemeral::is_more_asked;
 use crate::pod::seen::Pod;
 use crate::run::Shared;
 
@@ -182,10 +184,22 @@ impl<H: Host> Worker<H> {
             Local::None(Some(_)) => Here::Hindered,
             Local::Group { ending_s, .. } => Here::Group {
                 ending_s: *ending_s,
-                stale: matches!(said, There(pod) if self.renewal.is_stale(pod)),
+                stale: matches!(said, There(pod) if self.is_stale(pod)),
             },
             Local::Gone(_) => Here::Gone,
         }
+    }
+
+    /// Whether the group may not be any more what the pod is. Of a group that an earlier agent made
+    /// it is not known of what, but somebody may wait for a container that he asked for meanwhile.
+    fn is_stale(&self, pod: &Pod) -> bool {
+        let is_awaited = || match &self.local {
+            Local::Group { snapshots, .. } => {
+                is_more_asked(&pod.spec(), &snapshots.borrow().definition.spec)
+            }
+            Local::None(_) | Local::Gone(_) => false,
+        };
+        self.renewal.is_stale(pod) || (self.renewal.is_unknown() && is_awaited())
     }
 
     async fn take(&mut self, step: Step, said: &Said) {

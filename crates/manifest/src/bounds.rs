@@ -4,6 +4,8 @@
 pub const MANIFEST_BYTES_MAX: usize = 3 << 20;
 /// Containers and init containers of a group together.
 pub const CONTAINERS_MAX: usize = 60;
+/// Ephemeral containers of a group: they are never taken away again.
+pub const EPHEMERAL_CONTAINERS_MAX: usize = 100;
 /// Volumes of a group.
 pub const VOLUMES_MAX: usize = 100;
 /// Mounts of one container.

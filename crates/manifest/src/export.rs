@@ -80,6 +80,12 @@ pub fn to_pod(source: &Value) -> PodExport {
     {
         pod.volumes(volumes);
     }
+    let spec = object.get_mut("spec").and_then(Value::as_object_mut);
+    if spec.is_some_and(|spec| spec.remove("ephemeralContainers").is_some()) {
+        let note =
+            "spec.ephemeralContainers: a Pod is not created with them; kubectl debug adds them";
+        pod.notes.push(note.to_owned());
+    }
     for list in ["initContainers", "containers"] {
         if let Some(containers) = object.get_mut("spec").and_then(|spec| spec.get_mut(list)) {
             pod.containers(containers);

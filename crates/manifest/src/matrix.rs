@@ -3,6 +3,7 @@
 //! that is not here.
 
 mod container;
+mod ephemeral;
 mod security;
 mod volume;
 
@@ -128,7 +129,7 @@ const METADATA: &[Field] = &[
 const SPEC: &[Field] = &[
     done("initContainers", List(container::INIT), "Run one after another before the containers; with `restartPolicy: Always` a sidecar."),
     done("containers", List(container::MAIN), "What the group is for."),
-    refused("ephemeralContainers", "Containers cannot be added to a running group.", "use exec"),
+    policy("ephemeralContainers", List(ephemeral::CONTAINER), "Added to a pod that runs, by its API server (`kubectl debug`); a group is not created with them."),
     done("volumes", List(volume::VOLUME), "Volumes that containers mount by name."),
     done("restartPolicy", Text, "`Always` (default), `OnFailure` or `Never`."),
     done("terminationGracePeriodSeconds", Number, "Between the stop signal and SIGKILL; 30 by default."),

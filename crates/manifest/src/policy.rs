@@ -20,6 +20,8 @@ pub struct Policy {
     pub host_users: bool,
     /// `seccompProfile.type: Unconfined`.
     pub unconfined_seccomp: bool,
+    /// `ephemeralContainers`: whoever gives the manifest adds them to groups that run.
+    pub ephemeral_containers: bool,
     /// `nfs` volumes: this node can mount them.
     pub nfs: bool,
     /// Names that `seccompProfile.localhostProfile` may have; `*` for every one.
@@ -49,6 +51,7 @@ impl Default for Policy {
             cluster_network: false,
             host_users: false,
             unconfined_seccomp: false,
+            ephemeral_containers: false,
             nfs: false,
             seccomp_profiles: BTreeSet::new(),
             host_paths: BTreeSet::new(),
@@ -74,6 +77,7 @@ impl Policy {
             cluster_network: true,
             host_users: true,
             unconfined_seccomp: true,
+            ephemeral_containers: true,
             nfs: true,
             seccomp_profiles: all("*"),
             host_paths: all("/"),

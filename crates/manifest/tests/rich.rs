@@ -80,11 +80,13 @@ fn no_field_that_is_done_is_without_effect() {
 }
 
 /// Fields whose only accepted value is the default.
-const SAME_AS_DEFAULT: [&str; 8] = [
+const SAME_AS_DEFAULT: [&str; 10] = [
     "spec.initContainers[].securityContext.appArmorProfile",
     "spec.initContainers[].securityContext.appArmorProfile.type",
     "spec.containers[].securityContext.appArmorProfile",
     "spec.containers[].securityContext.appArmorProfile.type",
+    "spec.ephemeralContainers[].securityContext.appArmorProfile",
+    "spec.ephemeralContainers[].securityContext.appArmorProfile.type",
     "spec.securityContext.appArmorProfile",
     "spec.securityContext.appArmorProfile.type",
     "spec.os",

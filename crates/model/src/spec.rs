@@ -16,8 +16,8 @@ mod volume;
 use std::collections::BTreeMap;
 
 pub use container::{
-    ContainerKind, ContainerSpec, EnvSource, EnvVar, PullPolicy, TerminationMessagePolicy,
-    VolumeMount,
+    ContainerKind, ContainerSpec, EnvSource, EnvVar, EphemeralContainer, PullPolicy,
+    TerminationMessagePolicy, VolumeMount,
 };
 pub use lifecycle::{Backoff, Hook, HookAction, Lifecycle, RestartPolicy, Signal};
 pub use network::{DnsPolicy, DnsSpec, HostAlias, NetworkSpec, Port, Protocol, Reach};
@@ -29,7 +29,7 @@ pub use security::{
 };
 pub use volume::{DataFile, HostPathType, Medium, Volume, VolumeSource};
 
-use crate::{GroupName, ImageRef, Secret};
+use crate::{ContainerName, GroupName, ImageRef, Secret};
 
 /// The specification of one container group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct GroupSpec {
     pub init_containers: Vec<ContainerSpec>,
     /// The containers the group is for; at least one.
     pub containers: Vec<ContainerSpec>,
+    /// Containers that were added to the running group to look into it.
+    pub ephemeral_containers: Vec<EphemeralContainer>,
     /// What happens when a container ends.
     pub restart_policy: RestartPolicy,
     /// The back-off between restarts of one container.
@@ -83,10 +85,26 @@ pub struct GroupSpec {
 }
 
 impl GroupSpec {
-    /// All containers with their kind, init containers first, each in the order of the spec.
+    /// All containers with their kind, init containers first and ephemeral ones last, each in the
+    /// order of the spec: one that is added does not change the places of the others.
     pub fn all_containers(&self) -> impl Iterator<Item = (ContainerKind, &ContainerSpec)> {
+        let ephemeral = self.ephemeral_containers.iter();
+        self.lasting_containers()
+            .chain(ephemeral.map(|c| (ContainerKind::Ephemeral, &c.container)))
+    }
+
+    /// Those that the group was made with: what it is sized, classed and sold by.
+    pub fn lasting_containers(&self) -> impl Iterator<Item = (ContainerKind, &ContainerSpec)> {
         let init = self.init_containers.iter().map(|c| (c.init_kind(), c));
         init.chain(self.containers.iter().map(|c| (ContainerKind::Main, c)))
+    }
+
+    /// Whose processes a container of this name is to see: that of an ephemeral one that says so.
+    #[must_use]
+    pub fn target_of(&self, name: &ContainerName) -> Option<&ContainerName> {
+        let mut ephemeral = self.ephemeral_containers.iter();
+        let found = ephemeral.find(|c| c.container.name == *name)?;
+        found.target.as_ref()
     }
 
     /// The resources that the group asks the machine for: the sum over its main containers and

@@ -116,6 +116,8 @@ pub struct GroupStatus {
     pub init_containers: Vec<ContainerStatus>,
     /// Main containers, in the order of the spec.
     pub containers: Vec<ContainerStatus>,
+    /// Those added to the running group, in the order of the spec.
+    pub ephemeral_containers: Vec<ContainerStatus>,
     /// When it was created.
     pub created_at: WallTime,
     /// When it came to rest.
@@ -127,13 +129,28 @@ pub struct GroupStatus {
 }
 
 impl GroupStatus {
-    /// The status of a container by name, whatever part it plays.
-    #[must_use]
-    pub fn container(&self, name: &str) -> Option<&ContainerStatus> {
+    /// The statuses of all containers, in the order of [`GroupSpec::all_containers`].
+    ///
+    /// [`GroupSpec::all_containers`]: crate::spec::GroupSpec::all_containers
+    pub fn all_containers(&self) -> impl Iterator<Item = &ContainerStatus> {
         self.init_containers
             .iter()
             .chain(&self.containers)
-            .find(|c| c.name.as_str() == name)
+            .chain(&self.ephemeral_containers)
+    }
+
+    /// The same, to be changed.
+    pub fn all_containers_mut(&mut self) -> impl Iterator<Item = &mut ContainerStatus> {
+        self.init_containers
+            .iter_mut()
+            .chain(&mut self.containers)
+            .chain(&mut self.ephemeral_containers)
+    }
+
+    /// The status of a container by name, whatever part it plays.
+    #[must_use]
+    pub fn container(&self, name: &str) -> Option<&ContainerStatus> {
+        self.all_containers().find(|c| c.name.as_str() == name)
     }
 
     /// All seconds in which the group counted as running, rounded up to whole seconds once; `now`

@@ -123,8 +123,8 @@ pub enum CgroupEntry {
 pub struct ContainerCgroup {
     /// How the container's processes get in.
     pub entry: CgroupEntry,
-    /// A `cgroup.procs` file that lists the container's processes: needed where the process
-    /// namespace is shared, since the end of the first process does not end the others there.
+    /// A `cgroup.procs` file that lists the container's processes: needed where its process
+    /// namespace is not its own, since the end of the first process does not end the others there.
     #[serde(default)]
     pub procs: Option<Outside>,
 }
@@ -161,6 +161,14 @@ pub struct ContainerPlan {
     /// What the container's standard input is.
     #[serde(default)]
     pub stdin: Stdin,
+    /// The container whose process namespace it joins. It must run, and its end is the end of all
+    /// in there.
+    #[serde(
+        default,
+        with = "text::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub target: Option<ContainerName>,
     /// Whether the container is started at once, or waits for a `start` of its own.
     pub start: bool,
 }

@@ -1,13 +1,15 @@
 //! What may change of a group that stands, and what follows from it: a pure function of the old
 //! specification and the new one.
 
-use burstlet_model::spec::{ContainerSpec, GroupSpec, Volume, VolumeSource};
+use burstlet_model::spec::{ContainerSpec, EphemeralContainer, GroupSpec, Volume, VolumeSource};
 
 /// What a new specification asks for, beside being the one that counts from now on.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Change {
     /// Containers with another image, by their place in [`GroupSpec::all_containers`].
     pub(crate) images: Vec<usize>,
+    /// How many ephemeral containers come at the end.
+    pub(crate) added: usize,
 }
 
 /// Of a client's group: labels, annotations and tags may change; nothing else does. `None` if
@@ -23,8 +25,8 @@ pub(crate) fn of_direct(old: &GroupSpec, new: &GroupSpec) -> Option<Change> {
 }
 
 /// Of a pod, as a kubelet has it: beside labels also images, the deadline, credentials, what
-/// volumes of configuration hold, and variables, which count from a container's next start on.
-/// `None` if something else differs.
+/// volumes of configuration hold, and variables, which count from a container's next start on; and
+/// ephemeral containers may be added. `None` if something else differs.
 pub(crate) fn of_pod(old: &GroupSpec, new: &GroupSpec) -> Option<Change> {
     let like_old = GroupSpec {
         labels: old.labels.clone(),
@@ -34,6 +36,7 @@ pub(crate) fn of_pod(old: &GroupSpec, new: &GroupSpec) -> Option<Change> {
         registry_credentials: old.registry_credentials.clone(),
         init_containers: containers(&old.init_containers, &new.init_containers),
         containers: containers(&old.containers, &new.containers),
+        ephemeral_containers: known(&old.ephemeral_containers, &new.ephemeral_containers),
         volumes: volumes(&old.volumes, &new.volumes),
         ..new.clone()
     };
@@ -42,7 +45,9 @@ pub(crate) fn of_pod(old: &GroupSpec, new: &GroupSpec) -> Option<Change> {
         .enumerate()
         .filter(|(_, ((_, old), (_, new)))| old.image != new.image);
     let images = other_image.map(|(index, _)| index).collect();
-    (like_old == *old).then_some(Change { images })
+    let (before, now) = (&old.ephemeral_containers, &new.ephemeral_containers);
+    let added = now.len().checked_sub(before.len())?;
+    (like_old == *old).then_some(Change { images, added })
 }
 
 /// The new ones with what may change as it was.
@@ -53,6 +58,17 @@ fn containers(old: &[ContainerSpec], new: &[ContainerSpec]) -> Vec<ContainerSpec
         new.env = old.env.clone();
     }
     like_old
+}
+
+/// The new ones that are not new, with what may change as it was.
+fn known(old: &[EphemeralContainer], new: &[EphemeralContainer]) -> Vec<EphemeralContainer> {
+    let both = new.iter().zip(old);
+    let like_old = both.map(|(new, old)| {
+        let mut like_old = new.clone();
+        like_old.container.env.clone_from(&old.container.env);
+        like_old
+    });
+    like_old.collect()
 }
 
 /// The new ones with the files that they had, where both are of configuration.
@@ -74,7 +90,7 @@ fn volumes(old: &[Volume], new: &[Volume]) -> Vec<Volume> {
 mod tests {
     use burstlet_model::Secret;
     use burstlet_model::spec::{DataFile, EnvSource, EnvVar, Medium};
-    use burstlet_testkit::spec::{container, group};
+    use burstlet_testkit::spec::{container, ephemeral, group};
 
     use super::*;
 
@@ -135,7 +151,49 @@ mod tests {
     #[test]
     fn an_image_names_its_container() {
         let other = |spec: &mut GroupSpec| spec.containers[1].image = "other".parse().unwrap();
-        assert_eq!(changed(other), (None, Some(Change { images: vec![2] })));
+        let change = Change {
+            images: vec![2],
+            added: 0,
+        };
+        assert_eq!(changed(other), (None, Some(change)));
+    }
+
+    #[test]
+    fn ephemeral_containers_are_only_added() {
+        let old = GroupSpec {
+            ephemeral_containers: vec![ephemeral("first")],
+            ..pod()
+        };
+        let into = |names: &[&str]| {
+            let new = GroupSpec {
+                ephemeral_containers: names.iter().map(|name| ephemeral(name)).collect(),
+                ..old.clone()
+            };
+            assert_eq!(of_direct(&old, &new).is_some(), old == new);
+            of_pod(&old, &new).map(|change| change.added)
+        };
+        for (names, added) in [
+            (&["first"][..], Some(0)),
+            (&["first", "second", "third"], Some(2)),
+            (&["second", "first"], None),
+            (&["second"], None),
+            (&[], None),
+        ] {
+            assert_eq!(into(names), added, "{names:?}");
+        }
+        let mut other = old.clone();
+        // A label that is shown there was changed.
+        let shown = EnvVar {
+            name: "LABEL".to_owned(),
+            value: EnvSource::Literal("b".to_owned()),
+        };
+        other.ephemeral_containers[0].container.env.push(shown);
+        assert_eq!(of_pod(&old, &other), nothing());
+        other.ephemeral_containers[0].container.image = "other".parse().unwrap();
+        assert_eq!(of_pod(&old, &other), None);
+        other.clone_from(&old);
+        other.ephemeral_containers[0].target = Some(old.containers[0].name.clone());
+        assert_eq!(of_pod(&old, &other), None);
     }
 
     #[test]

@@ -305,24 +305,26 @@ impl Seen {
         self.containers.iter().all(idle)
     }
 
+    /// The main containers.
+    pub(crate) fn mains(&self) -> impl Iterator<Item = &ContainerSeen> {
+        let all = self.containers.iter();
+        all.filter(|c| c.kind == ContainerKind::Main)
+    }
+
     /// A main container has run in this launch.
     pub(crate) fn has_run_main(&self) -> bool {
-        let mut mains = self
-            .containers
-            .iter()
-            .filter(|c| c.kind == ContainerKind::Main);
-        mains.any(|c| c.ran)
+        self.mains().any(|c| c.ran)
     }
 
     /// All init containers are done and all sidecars started, or a main container has run.
     pub(crate) fn is_initialized(&self) -> bool {
-        let passed = |c: &ContainerSeen| c.kind == ContainerKind::Main || c.lets_pass();
-        self.has_run_main() || self.containers.iter().all(passed)
+        self.has_run_main() || self.containers.iter().all(ContainerSeen::lets_pass)
     }
 
     /// Every main container and sidecar is ready.
     pub(crate) fn is_ready(&self) -> bool {
-        let counts = |c: &&ContainerSeen| c.kind != ContainerKind::Init;
+        let counts =
+            |c: &&ContainerSeen| matches!(c.kind, ContainerKind::Main | ContainerKind::Sidecar);
         self.ending.is_none()
             && self
                 .containers
@@ -337,6 +339,20 @@ impl Seen {
 
     fn tell(&mut self, now: Stamp, severity: Severity, reason: &str, message: &str) {
         self.events.push(now.wall, severity, reason, message, None);
+    }
+
+    /// Tells of the first container that is made from an image; of none if only volumes show it.
+    fn tell_of_image(
+        &mut self,
+        image: usize,
+        now: Stamp,
+        severity: Severity,
+        reason: &str,
+        message: &str,
+    ) {
+        let first = self.containers.iter().find(|c| c.image == image);
+        let name = first.map(|c| &c.name);
+        self.events.push(now.wall, severity, reason, message, name);
     }
 
     fn tell_of(

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burstlet_model::spec::{
-    Backoff, ContainerSecurity, ContainerSpec, DnsSpec, GroupSecurity, GroupSpec, Lifecycle,
-    NetworkSpec, Probe, ProbeAction, PullPolicy, Resources, RestartPolicy,
+    Backoff, ContainerSecurity, ContainerSpec, DnsSpec, EphemeralContainer, GroupSecurity,
+    GroupSpec, Lifecycle, NetworkSpec, Probe, ProbeAction, PullPolicy, Resources, RestartPolicy,
     TerminationMessagePolicy,
 };
 use burstlet_model::{ContainerName, GroupName, ImageRef, Name, Namespace};
@@ -26,6 +26,7 @@ pub fn group(name: &str, containers: Vec<ContainerSpec>) -> GroupSpec {
         annotations: BTreeMap::new(),
         tags: BTreeMap::new(),
         init_containers: Vec::new(),
+        ephemeral_containers: Vec::new(),
         containers,
         restart_policy: RestartPolicy::Always,
         backoff: Backoff::default(),
@@ -75,6 +76,18 @@ pub fn container(name: &str) -> ContainerSpec {
         stdin: false,
         stdin_once: false,
         tty: false,
+    }
+}
+
+/// An ephemeral container whose image has its name, with processes of its own.
+///
+/// # Panics
+/// The name is not one.
+#[must_use]
+pub fn ephemeral(name: &str) -> EphemeralContainer {
+    EphemeralContainer {
+        container: container(name),
+        target: None,
     }
 }
 

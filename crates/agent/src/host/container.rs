@@ -31,6 +31,8 @@ use super::{Parts, RealHost, image_volumes, storage};
 const LEFTOVER_PATIENCE: Duration = Duration::from_secs(10);
 /// Runs whose logs are kept: this one, and the one before for `--previous`.
 const LOGGED_RUNS: u32 = 2;
+/// Kubernetes' word for a container that cannot be put together as it is asked for.
+const CONFIG: &str = "CreateContainerConfigError";
 /// The code of a run that did not come to be.
 const CODE_NOT_STARTED: i32 = 128;
 
@@ -107,6 +109,8 @@ fn not_started(error: &ClientError) -> HostError {
     let reason = match error {
         ClientError::Refused(failure) => match failure.class {
             FailureClass::CommandNotFound | FailureClass::CommandNotExecutable => "StartError",
+            // The container that it was to look into.
+            FailureClass::NotFound => CONFIG,
             _ => CREATE,
         },
         _ => CREATE,
@@ -195,21 +199,20 @@ impl Preparation<'_> {
     /// Who the container runs as: the specification's ids over the image's.
     fn user(&self, spec: &ContainerSpec, layers: &[PathBuf]) -> Result<ContainerUser, HostError> {
         let security = &spec.security;
-        let config = "CreateContainerConfigError";
-        let tree = ImageTree::open(layers).map_err(|error| fail(error.kind(), config, &error))?;
+        let tree = ImageTree::open(layers).map_err(|error| fail(error.kind(), CONFIG, &error))?;
         let asked = match (security.run_as_user, security.run_as_group) {
             (Some(uid), Some(gid)) => format!("{uid}:{gid}"),
             (Some(uid), None) => uid.to_string(),
             (None, _) => self.image.config.user.clone(),
         };
         let mut user =
-            resolve_user(&asked, &tree).map_err(|error| fail(error.kind(), config, &error))?;
+            resolve_user(&asked, &tree).map_err(|error| fail(error.kind(), CONFIG, &error))?;
         if let Some(gid) = security.run_as_group {
             user.gid = gid;
         }
         if security.run_as_non_root && user.uid == 0 {
             let text = "container has runAsNonRoot and image will run as root: set runAsUser or give the image a USER";
-            return Err(HostError::new(ErrorKind::FailedPrecondition, config, text));
+            return Err(HostError::new(ErrorKind::FailedPrecondition, CONFIG, text));
         }
         Ok(user)
     }

@@ -9,8 +9,8 @@ use burstlet_bundle::{Facts, ImageDefaults, Inputs, User, container_spec, stop_s
 use burstlet_cgroup::Cgroup;
 use burstlet_image::snapshot::{ContainerUser, Snapshot};
 use burstlet_image::store::Image;
-use burstlet_model::GroupUid;
 use burstlet_model::spec::{ContainerSpec, Signal};
+use burstlet_model::{ContainerName, GroupUid};
 use burstlet_sandbox::plan::{
     ContainerCgroup, ContainerPlan, FinalRead, LogTarget, Outside, RootfsPlan, Stdin,
 };
@@ -76,6 +76,7 @@ pub(super) fn compose(of: &Ingredients<'_>) -> Result<Composed, HostError> {
             (true, false) => Stdin::Open,
             (true, true) => Stdin::Once,
         },
+        target: target(of).cloned(),
         start: true,
     };
     Ok(Composed {
@@ -134,8 +135,16 @@ fn oci_spec(of: &Ingredients<'_>, image: &ImageDefaults) -> Result<Spec, HostErr
         .map_err(|error| fail(error.kind(), "CreateContainerConfigError", &error))
 }
 
+/// The container whose processes this one sees. Where all see each other's, it does anyway, and needs
+/// nobody to run for it.
+fn target<'a>(of: &Ingredients<'a>) -> Option<&'a ContainerName> {
+    let group = &of.standing.spec;
+    let target = group.target_of(of.run.container);
+    target.filter(|_| !group.share_process_namespace)
+}
+
 fn cgroup(of: &Ingredients<'_>) -> ContainerCgroup {
-    let shared = of.standing.spec.share_process_namespace;
+    let shared = of.standing.spec.share_process_namespace || target(of).is_some();
     let procs = shared.then(|| of.cgroup.process_list()).flatten();
     ContainerCgroup {
         entry: cgroup_entry(of.cgroup.join_paths()),

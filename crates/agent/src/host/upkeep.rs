@@ -41,8 +41,9 @@ impl RealHost {
     fn needed(&self, record: &GroupRecord) -> Vec<Digest> {
         let layout = Layout::new(self.records.dir(&record.uid));
         let status = &record.status;
-        let containers = status.init_containers.iter().chain(&status.containers);
-        let used = containers.filter_map(|container| container.image_digest.clone());
+        let used = status
+            .all_containers()
+            .filter_map(|container| container.image_digest.clone());
         let shown = image_volumes::settled(&layout, &record.definition.spec);
         used.chain(shown)
             .filter_map(|manifest| by_manifest(&self.images, &manifest))

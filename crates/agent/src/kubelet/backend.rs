@@ -84,6 +84,10 @@ impl Backend for Pods {
         request: LogRequest,
     ) -> Result<mpsc::Receiver<Result<LogRecord, Refused>>, Refused> {
         let snapshot = self.group_of(&of)?;
+        if snapshot.status.container(of.container.as_str()).is_none() {
+            // One that was added to the pod, and not to its group.
+            return Err(place::no_group_of(&of, self.heard(&of.pod).as_ref()));
+        }
         place::has_log(&snapshot, &of, request.previous)?;
         let wanted = log_request(of.container.clone(), &request, machine::now().wall);
         let records = self.groups.logs(&snapshot.uid, wanted).await;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use burstlet_model::status::{ContainerState, ContainerStatus, GroupStatus, LaunchTimeline};
+use burstlet_model::status::{ContainerState, ContainerStatus, LaunchTimeline};
 use burstlet_model::{GroupUid, Stamp};
 use burstlet_supervisor::host::Host;
 use burstlet_supervisor::{Change, ChangeKind, Groups, Listing, Snapshot};
@@ -105,7 +105,7 @@ impl Lives {
     fn compare(&self, now: &Snapshot) {
         let before = self.known.get(&now.uid).map(|snapshot| &snapshot.status);
         self.launches(before.map(|status| &status.timeline), &now.status.timeline);
-        for container in containers(&now.status) {
+        for container in now.status.all_containers() {
             let before = before.and_then(|status| status.container(container.name.as_str()));
             let restarts = before.map_or(0, |before| before.restart_count);
             let more = container.restart_count.saturating_sub(restarts);
@@ -131,10 +131,6 @@ impl Lives {
         let news = now.pulls.iter().skip(known);
         self.pulled_bytes.inc_by(news.map(|pull| pull.bytes).sum());
     }
-}
-
-fn containers(status: &GroupStatus) -> impl Iterator<Item = &ContainerStatus> {
-    status.init_containers.iter().chain(&status.containers)
 }
 
 /// When a container was ended for want of memory, if its latest end was that.

@@ -88,6 +88,7 @@ fn record(uid: &str) -> GroupRecord {
                 },
             ),
         ],
+        ephemeral_containers: vec![container("e", ContainerState::Terminated(exit()))],
         created_at: WallTime(8),
         finished_at: Some(stamp(9)),
         timeline: LaunchTimeline {

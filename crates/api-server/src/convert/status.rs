@@ -35,6 +35,7 @@ pub(super) fn group_status(
         ready: status.ready,
         init_container_statuses: status.init_containers.iter().map(container).collect(),
         container_statuses: status.containers.iter().map(container).collect(),
+        ephemeral_container_statuses: status.ephemeral_containers.iter().map(container).collect(),
         created_at: Some(timestamp(status.created_at)),
         finished_at: status.finished_at.map(|stamp| timestamp(stamp.wall)),
         timeline: Some(timeline(&status.timeline)),

@@ -54,9 +54,14 @@ pub(crate) async fn run(args: &Args, client: &Client) -> Result<Exit> {
 
 /// Whether the container has a standard input and a terminal.
 fn streams(group: &ContainerGroup, container: &str) -> (bool, bool) {
-    let containers = group.spec.iter().flat_map(|spec| &spec.containers);
-    let mut found = containers.filter(|c| container.is_empty() || c.name == container);
-    found
-        .next()
-        .map_or((false, false), |container| (container.stdin, container.tty))
+    let spec = group.spec.clone().unwrap_or_default();
+    let lasting = spec.containers.iter().map(|c| (&c.name, (c.stdin, c.tty)));
+    let ephemeral = spec
+        .ephemeral_containers
+        .iter()
+        .map(|c| (&c.name, (c.stdin, c.tty)));
+    let mut found = lasting
+        .chain(ephemeral)
+        .filter(|(name, _)| container.is_empty() || *name == container);
+    found.next().map_or((false, false), |(_, streams)| streams)
 }

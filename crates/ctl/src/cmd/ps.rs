@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::billing::money;
 use crate::client::Client;
+use crate::ephemeral::like_container;
 use crate::error::Exit;
 use crate::human;
 use crate::output::{Listing, OutputArgs, print};
@@ -76,7 +77,10 @@ fn rows(groups: impl IntoIterator<Item = ContainerGroup>, all: bool) -> Vec<Row>
         );
         let mut statuses = status.init_container_statuses;
         statuses.extend(status.container_statuses);
-        for container in spec.init_containers.into_iter().chain(spec.containers) {
+        statuses.extend(status.ephemeral_container_statuses);
+        let lasting = spec.init_containers.into_iter().chain(spec.containers);
+        let ephemeral = spec.ephemeral_containers.iter().map(like_container);
+        for container in lasting.chain(ephemeral) {
             let found = statuses.iter().find(|status| status.name == container.name);
             let of_it = found.cloned().unwrap_or_default();
             if all || !matches!(of_it.state, Some(State::Terminated(_))) {

@@ -5,6 +5,8 @@ use burstlet_model::status::{ContainerState, ContainerStatus, ExitStatus, GroupS
 use burstlet_model::{GroupUid, ImageRef, WallTime};
 use serde_json::{Map, Value, json};
 
+use super::ephemeral::{LIST as EPHEMERAL, Withheld};
+use super::inline::Missing;
 use super::needs::{items, text};
 use crate::time;
 
@@ -21,6 +23,8 @@ pub(crate) struct Told<'a> {
     pub(crate) gone: bool,
     /// Why it does not have the resources that its pod asks for by now.
     pub(crate) infeasible: Option<&'a str>,
+    /// Why it does not have some of the ephemeral containers that its pod asks for.
+    pub(crate) withheld: &'a Withheld,
     pub(crate) now: WallTime,
 }
 
@@ -45,6 +49,21 @@ impl Told<'_> {
             .collect()
     }
 
+    /// `ephemeralContainerStatuses` of those that the pod's specification asks for, by name.
+    pub(crate) fn ephemeral_containers(&self, spec: &Map<String, Value>) -> Vec<Value> {
+        let mut known = not_started(spec, EPHEMERAL, None);
+        for status in &mut known {
+            let name = status["name"].as_str().unwrap_or_default();
+            let mut statuses = self.status.ephemeral_containers.iter();
+            if let Some(found) = statuses.find(|found| found.name.as_str() == name) {
+                *status = self.container(found, ContainerKind::Ephemeral);
+            } else if let Some(why) = self.withheld.get(name) {
+                status["state"] = waiting(why.reason, &why.message);
+            }
+        }
+        known
+    }
+
     fn container(&self, status: &ContainerStatus, kind: ContainerKind) -> Value {
         let id = |attempt: u32| format!("burstlet://{}_{}_{attempt}", self.uid, status.name);
         let ran =
@@ -66,6 +85,10 @@ impl Told<'_> {
             "restartCount": status.restart_count,
             "state": self.state(status, current),
         });
+        if kind == ContainerKind::Ephemeral {
+            // Nobody asks an ephemeral container whether it is.
+            written["started"] = Value::Null;
+        }
         if ran {
             written["containerID"] = current.clone().into();
         }
@@ -98,12 +121,11 @@ impl Told<'_> {
     }
 }
 
-/// The statuses of containers of which none has run: `reason` and `message` for the container
-/// that they are about, or for all.
+/// The statuses of containers of which none has run: why not, of the container that it is about.
 pub(crate) fn not_started(
     spec: &Map<String, Value>,
     list: &str,
-    why: &super::inline::Missing,
+    why: Option<&Missing>,
 ) -> Vec<Value> {
     let has_init = items(spec.get("initContainers")).next().is_some();
     let usual = if has_init {
@@ -113,23 +135,23 @@ pub(crate) fn not_started(
     };
     let of = |container: &Value| {
         let name = text(container, "name").unwrap_or_default();
-        let concerned = why.container.as_deref() == Some(name);
-        let state = match concerned {
-            true => waiting(why.reason, &why.message),
-            false => waiting(usual, ""),
+        let of_it = why.filter(|why| why.container.as_deref() == Some(name));
+        let state = match of_it {
+            Some(why) => waiting(why.reason, &why.message),
+            None => waiting(usual, ""),
         };
         json!({
             "name": name,
             "image": text(container, "image").unwrap_or_default(),
             "imageID": "",
             "ready": false,
-            "started": false,
+            "started": (list != EPHEMERAL).then_some(false),
             "restartCount": 0,
             "state": state,
         })
     };
     let mut statuses: Vec<Value> = items(spec.get(list)).map(of).collect();
-    if list == "containers" {
+    if list != "initContainers" {
         statuses.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
     }
     statuses
@@ -139,7 +161,7 @@ pub(crate) fn not_started(
 pub(crate) fn is_ready(status: &ContainerStatus, kind: ContainerKind) -> bool {
     match (kind, &status.state) {
         (ContainerKind::Init, ContainerState::Terminated(exit)) => exit.success(),
-        (ContainerKind::Init, _) => false,
+        (ContainerKind::Init | ContainerKind::Ephemeral, _) => false,
         (ContainerKind::Sidecar | ContainerKind::Main, _) => status.ready,
     }
 }

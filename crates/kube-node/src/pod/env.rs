@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use super::inline::{Inline, Missing};
 use super::needs::{items, text};
 
-/// Kubernetes' word for a container that cannot be put together yet.
-const CONFIG_ERROR: &str = "CreateContainerConfigError";
+/// Kubernetes' word for a container that cannot be put together (yet).
+pub(crate) const CONFIG_ERROR: &str = "CreateContainerConfigError";
 
 /// Replaces `envFrom` and references in `env`; variables of Services come first.
 pub(crate) fn inline(container: &mut Map<String, Value>, with: &Inline<'_>) -> Result<(), Missing> {

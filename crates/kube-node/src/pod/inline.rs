@@ -4,12 +4,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::ephemeral::Asked;
 use super::needs::{Fetched, items, text};
 use super::seen::Pod;
-use super::{dns, env, volumes};
+use super::{dns, env, ephemeral, volumes};
 use crate::config::ClusterFacts;
 
-/// Fields of a pod that are done by others, or by this node beside the group.
+/// Fields of a pod that are done by others, or by this node beside or after the group.
 const CLUSTERS_BUSINESS: [&str; 19] = [
     "affinity",
     "automountServiceAccountToken",
@@ -61,8 +62,7 @@ pub(crate) fn group(
     cluster: &ClusterFacts,
 ) -> Result<Value, Missing> {
     let mut spec = pod.spec();
-    let account = spec.get("serviceAccountName").and_then(Value::as_str);
-    let account = account.unwrap_or("default").to_owned();
+    let account = service_account(&spec);
     let with = Inline {
         namespace: &pod.namespace,
         service_account: &account,
@@ -74,12 +74,7 @@ pub(crate) fn group(
     }
     for list in ["initContainers", "containers"] {
         each(&mut spec, list, |container| {
-            if !cluster.selinux {
-                forget_labels(container);
-            }
-            // Every pod has it with its default, and a group's resources do not change.
-            container.remove("resizePolicy");
-            env::inline(container, &with)
+            inline_container(container, &with, cluster)
         })?;
     }
     each(&mut spec, "volumes", |volume| {
@@ -114,6 +109,52 @@ pub(crate) fn group(
         },
         "spec": spec,
     }))
+}
+
+/// The pod's ephemeral containers, as the manifest of its group has them.
+pub(crate) fn ephemeral(
+    pod: &Pod,
+    (fetched, services): (&Fetched, &[(String, String)]),
+    cluster: &ClusterFacts,
+) -> Vec<Asked> {
+    let spec = pod.spec();
+    let account = service_account(&spec);
+    let with = Inline {
+        namespace: &pod.namespace,
+        service_account: &account,
+        fetched,
+        services,
+    };
+    let all = items(spec.get("ephemeralContainers")).filter_map(Value::as_object);
+    let asked = all.map(|container| {
+        let mut container = container.clone();
+        ephemeral::without_defaults(&mut container);
+        let inlined = inline_container(&mut container, &with, cluster);
+        let container = Value::Object(container);
+        Asked {
+            name: text(&container, "name").unwrap_or_default().to_owned(),
+            container: inlined.map(|()| container),
+        }
+    });
+    asked.collect()
+}
+
+fn service_account(spec: &Map<String, Value>) -> String {
+    let account = spec.get("serviceAccountName").and_then(Value::as_str);
+    account.unwrap_or("default").to_owned()
+}
+
+fn inline_container(
+    container: &mut Map<String, Value>,
+    with: &Inline<'_>,
+    cluster: &ClusterFacts,
+) -> Result<(), Missing> {
+    if !cluster.selinux {
+        forget_labels(container);
+    }
+    // Every pod has it with its default, and a group's resources do not change.
+    container.remove("resizePolicy");
+    env::inline(container, with)
 }
 
 /// Labels for a kernel that has none are without meaning, and no reason to refuse a pod that

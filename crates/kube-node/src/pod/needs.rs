@@ -98,7 +98,7 @@ impl TokenNeed {
 /// Everything that a pod's specification refers to.
 pub(crate) fn needs(spec: &Map<String, Value>) -> Needs {
     let mut needs = Needs::default();
-    for list in ["initContainers", "containers"] {
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
         for container in items(spec.get(list)) {
             of_container(container, &mut needs);
         }
@@ -176,11 +176,12 @@ mod tests {
                     {"secret": {"name": "s3"}},
                 ]}},
             ],
+            "ephemeralContainers": [{"envFrom": [{"configMapRef": {"name": "m4"}}]}],
             "imagePullSecrets": [{"name": "pull"}],
         });
         let found = spec.as_object().map(needs).unwrap_or_default();
         let names = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(" ");
-        assert_eq!(names(&found.config_maps), "m1 m2 m3");
+        assert_eq!(names(&found.config_maps), "m1 m2 m3 m4");
         assert_eq!(names(&found.secrets), "pull s1 s2 s3");
         let tokens: Vec<_> = found
             .tokens

@@ -15,11 +15,16 @@ pub(crate) fn patch(uid: &GroupUid, has: &Value, wanted: &Status) -> Option<Valu
         let before = &has[name.as_str()];
         let now = match name.as_str() {
             "conditions" => conditions(before, value),
-            _ => (pruned(before) != pruned(value)).then(|| value.clone()),
+            _ => differs(&pruned(before), &pruned(value)).then(|| value.clone()),
         };
         changed.extend(now.map(|now| (name.clone(), now)));
     }
     (!changed.is_empty()).then(|| json!({"metadata": {"uid": uid.as_str()}, "status": changed}))
+}
+
+/// Nothing is as good as an empty list.
+fn differs(before: &Value, now: &Value) -> bool {
+    before != now && !(says_nothing(before) && says_nothing(now))
 }
 
 /// Only those that say something new.
@@ -88,7 +93,7 @@ mod tests {
         });
         let wanted = json!({
             "phase": "Running", "reason": null,
-            "containerStatuses": [{"name": "a", "ready": false}],
+            "containerStatuses": [{"name": "a", "ready": false}], "initContainerStatuses": [],
             "conditions": [{"type": "Ready", "status": "True", "reason": null, "message": null}],
         });
         check(&has, &wanted, None);

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::conditions;
 use super::containers::{Told, not_started};
+use super::ephemeral::LIST as EPHEMERAL;
 use super::inline::Missing;
 use super::needs::{items, text};
 use super::seen::Pod;
@@ -36,6 +37,10 @@ pub(crate) fn of_group(pod: &Pod, told: &Told<'_>, addresses: &[IpAddr]) -> Stat
         told.init_containers().into(),
     );
     status.insert("containerStatuses".to_owned(), told.containers().into());
+    status.insert(
+        "ephemeralContainerStatuses".to_owned(),
+        told.ephemeral_containers(&spec).into(),
+    );
     let own = match told.spec.network.host_network {
         true => addresses.to_vec(),
         false => told.status.ip.into_iter().collect(),
@@ -58,8 +63,9 @@ pub(crate) fn of_waiting(pod: &Pod, why: &Missing, addresses: &[IpAddr], now: Wa
     for (name, list) in [
         ("initContainerStatuses", "initContainers"),
         ("containerStatuses", "containers"),
+        ("ephemeralContainerStatuses", EPHEMERAL),
     ] {
-        status.insert(name.to_owned(), not_started(&spec, list, why).into());
+        status.insert(name.to_owned(), not_started(&spec, list, Some(why)).into());
     }
     status
 }

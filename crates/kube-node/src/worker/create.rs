@@ -130,7 +130,7 @@ impl<H: Host> Worker<H> {
         }
         let handle = self.shared.groups.get(&self.uid);
         let handle = handle.map_err(|refusal| Hindrance::later(refusal.to_string()))?;
-        self.renewal.keep(&self.shared.watching, rendered);
+        self.renewal.begin(&self.shared.watching, rendered);
         Ok(Local::group(handle))
     }
 
@@ -172,6 +172,19 @@ impl<H: Host> Worker<H> {
     }
 
     fn translate(&self, group: &Value, policy: &Policy) -> Result<Translation, Hindrance> {
+        let translated = self.translated(group, policy);
+        translated.map_err(|refused| Hindrance::Refused {
+            reason: reason(&refused),
+            message: refusal(&refused),
+        })
+    }
+
+    /// The manifest under these rules.
+    pub(super) fn translated(
+        &self,
+        group: &Value,
+        policy: &Policy,
+    ) -> Result<Translation, Refused> {
         let config = &self.shared.config;
         let context = Context {
             policy,
@@ -180,10 +193,7 @@ impl<H: Host> Worker<H> {
             allocatable: config.allocatable,
             domain: &config.cluster.domain,
         };
-        burstlet_manifest::translate(group, &context).map_err(|refused| Hindrance::Refused {
-            reason: reason(&refused),
-            message: refusal(&refused),
-        })
+        burstlet_manifest::translate(group, &context)
     }
 }
 

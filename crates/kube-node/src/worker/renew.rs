@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::create::Hindrance;
 use super::{Local, Retry, Worker};
 use crate::fetch::{Tokens, fetch};
+use crate::pod::ephemeral::{Asked, Withheld};
 use crate::pod::inline;
 use crate::pod::needs::needs;
 use crate::pod::renewed::{renewed, resized};
@@ -36,6 +37,8 @@ pub(super) struct Renewal {
     due: Option<Instant>,
     /// Why the pod does not have the resources that it asks for by now.
     infeasible: Option<String>,
+    /// The ephemeral containers that it asks for and does not have.
+    pub(super) withheld: Withheld,
 }
 
 /// What the group was made of the last time.
@@ -50,6 +53,8 @@ struct Basis {
 /// A pod's manifest, and what it was made of.
 pub(super) struct Rendered {
     pub(super) group: Value,
+    /// They come once the group stands.
+    ephemeral: Vec<Asked>,
     mark: u64,
     fetched: Versions,
     known: Versions,
@@ -64,6 +69,7 @@ impl Renewal {
             basis: None,
             due: None,
             infeasible: None,
+            withheld: Withheld::new(),
         }
     }
 
@@ -83,6 +89,11 @@ impl Renewal {
         self.due
     }
 
+    /// Whether it is not known what the group was made of.
+    pub(super) const fn is_unknown(&self) -> bool {
+        self.basis.is_none() && self.due.is_some()
+    }
+
     /// Why the pod does not have the resources that it asks for by now; `None` if it has.
     pub(super) fn infeasible(&self) -> Option<&str> {
         self.infeasible.as_deref()
@@ -96,8 +107,17 @@ impl Renewal {
         self.due.is_some_and(|at| at <= Instant::now()) || self.basis.as_ref().is_some_and(differs)
     }
 
+    /// The group was made of this, but for what comes once it stands.
+    pub(super) fn begin(&mut self, watching: &Watching, rendered: Rendered) {
+        let more = !rendered.ephemeral.is_empty();
+        self.keep(watching, rendered);
+        if more {
+            self.due = Some(Instant::now());
+        }
+    }
+
     /// The group is made of this from now on.
-    pub(super) fn keep(&mut self, watching: &Watching, rendered: Rendered) {
+    fn keep(&mut self, watching: &Watching, rendered: Rendered) {
         let Rendered {
             mark,
             fetched,
@@ -141,8 +161,10 @@ impl<H: Host> Worker<H> {
         let services = self.shared.services.variables(&pod.namespace, links).await;
         let group = inline::group(pod, &fetched, &services, &self.shared.config.cluster)
             .map_err(Hindrance::Missing)?;
+        let with = (&fetched, &*services);
         Ok(Rendered {
             group,
+            ephemeral: inline::ephemeral(pod, with, &self.shared.config.cluster),
             mark: pod.mark(),
             fetched: fetched.versions(needs.objects(&pod.namespace)),
             known,
@@ -190,7 +212,8 @@ impl<H: Host> Worker<H> {
         let definition = handle.snapshot().definition.clone();
         let old: Value = serde_json::from_str(&definition.source)
             .map_err(|error| Hindrance::later(format!("read the group's manifest: {error}")))?;
-        let group = renewed(&old, &rendered.group);
+        let mut group = renewed(&old, &rendered.group);
+        self.add_ephemeral(pod, &mut group, &rendered.ephemeral);
         let wanted = self.translate_again(&rendered.group);
         // Whatever comes of it: it is not tried again until something changes.
         self.renewal.keep(&self.shared.watching, rendered);

@@ -197,6 +197,7 @@ impl<H: Host> Worker<H> {
         let now = self.shared.now();
         let addresses = &self.shared.config.node.addresses;
         let infeasible = self.renewal.infeasible();
+        let withheld = &self.renewal.withheld;
         let of = |snapshot: &Snapshot, gone| {
             let told = Told {
                 uid: &snapshot.uid,
@@ -204,6 +205,7 @@ impl<H: Host> Worker<H> {
                 status: &snapshot.status,
                 gone,
                 infeasible,
+                withheld,
                 now,
             };
             status::of_group(pod, &told, addresses)

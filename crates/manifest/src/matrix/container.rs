@@ -68,38 +68,38 @@ pub(super) const INIT: &[Field] = &[
     TTY,
 ];
 
-const NAME: Field = done(
+pub(super) const NAME: Field = done(
     "name",
     Text,
     "Unique within the group, over init containers too.",
 );
-const IMAGE: Field = done(
+pub(super) const IMAGE: Field = done(
     "image",
     Text,
     "An image reference, as Docker and Kubernetes read it.",
 );
-const PULL: Field = done(
+pub(super) const PULL: Field = done(
     "imagePullPolicy",
     Text,
     "`Always`, `IfNotPresent` or `Never`; `Always` by default for the tag `latest`, else `IfNotPresent`.",
 );
-const COMMAND: Field = done(
+pub(super) const COMMAND: Field = done(
     "command",
     TextList,
     "Replaces the image's entrypoint; `$(NAME)` is expanded.",
 );
-const ARGS: Field = done(
+pub(super) const ARGS: Field = done(
     "args",
     TextList,
     "Replaces the image's arguments; `$(NAME)` is expanded.",
 );
-const WORKING_DIR: Field = done("workingDir", Text, "Absolute; the image's by default.");
-const ENV: Field = done(
+pub(super) const WORKING_DIR: Field = done("workingDir", Text, "Absolute; the image's by default.");
+pub(super) const ENV: Field = done(
     "env",
     List(ENV_VAR),
     "In order; a later one may refer to an earlier one.",
 );
-const ENV_FROM: Field = refused(
+pub(super) const ENV_FROM: Field = refused(
     "envFrom",
     "There are no ConfigMap or Secret objects to look up.",
     "list the variables in env, with value or secretValue",
@@ -110,11 +110,11 @@ const RESOURCES: Field = done(
     Object(CONTAINER_RESOURCES),
     "Requests and limits.",
 );
-const RESIZE: Field = warned(
+pub(super) const RESIZE: Field = warned(
     "resizePolicy",
     "Resources of a running group do not change.",
 );
-const RULES: Field = refused(
+pub(super) const RULES: Field = refused(
     "restartPolicyRules",
     "Restart rules by exit code are not supported.",
     "use spec.restartPolicy",
@@ -144,33 +144,33 @@ const MOUNTS: Field = done(
     List(MOUNT),
     "Which volume is mounted where.",
 );
-const DEVICES: Field = refused(
+pub(super) const DEVICES: Field = refused(
     "volumeDevices",
     "Block devices are not supported.",
     "use volumeMounts",
 );
-const SECURITY: Field = done(
+pub(super) const SECURITY: Field = done(
     "securityContext",
     Object(security::CONTAINER),
     "Identity and rights; decides over the group's.",
 );
-const MESSAGE_PATH: Field = done(
+pub(super) const MESSAGE_PATH: Field = done(
     "terminationMessagePath",
     Text,
     "Where the container may leave its last words; `/dev/termination-log` by default.",
 );
-const MESSAGE_POLICY: Field = done(
+pub(super) const MESSAGE_POLICY: Field = done(
     "terminationMessagePolicy",
     Text,
     "`File` (default) or `FallbackToLogsOnError`.",
 );
-const STDIN: Field = done("stdin", Flag, "Standard input stays open for attach.");
-const STDIN_ONCE: Field = done(
+pub(super) const STDIN: Field = done("stdin", Flag, "Standard input stays open for attach.");
+pub(super) const STDIN_ONCE: Field = done(
     "stdinOnce",
     Flag,
     "Standard input closes when the first attached client leaves.",
 );
-const TTY: Field = done("tty", Flag, "Standard streams are a terminal.");
+pub(super) const TTY: Field = done("tty", Flag, "Standard streams are a terminal.");
 
 const ENV_VAR: &[Field] = &[
     done("name", Text, "Printable ASCII but `=`."),
@@ -424,24 +424,30 @@ const HOOK: &[Field] = &[
 const SLEEP: &[Field] = &[done("seconds", Number, "How long.")];
 
 const MOUNT: &[Field] = &[
-    done("name", Text, "A volume of the group."),
-    done("mountPath", Text, "Absolute."),
+    MOUNT_NAME,
+    MOUNT_PATH,
     done("subPath", Text, "A path within the volume."),
     done(
         "subPathExpr",
         Text,
         "The same with `$(NAME)` expanded from variables known before the start.",
     ),
-    done("readOnly", Flag, "Writes are refused."),
-    done(
-        "recursiveReadOnly",
-        Text,
-        "`Disabled` (default), `IfPossible` or `Enabled`.",
-    ),
-    refused(
-        "mountPropagation",
-        "Mounts do not travel between a group and the host.",
-        "leave it out",
-    )
-    .neutral(&["None"]),
+    READ_ONLY,
+    RECURSIVE,
+    PROPAGATION,
 ];
+
+pub(super) const MOUNT_NAME: Field = done("name", Text, "A volume of the group.");
+pub(super) const MOUNT_PATH: Field = done("mountPath", Text, "Absolute.");
+pub(super) const READ_ONLY: Field = done("readOnly", Flag, "Writes are refused.");
+pub(super) const RECURSIVE: Field = done(
+    "recursiveReadOnly",
+    Text,
+    "`Disabled` (default), `IfPossible` or `Enabled`.",
+);
+pub(super) const PROPAGATION: Field = refused(
+    "mountPropagation",
+    "Mounts do not travel between a group and the host.",
+    "leave it out",
+)
+.neutral(&["None"]);

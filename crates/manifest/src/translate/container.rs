@@ -1,6 +1,8 @@
-//! Containers, init containers and sidecars.
+//! Containers, init containers, sidecars and ephemeral containers.
 
-use burstlet_model::spec::{ContainerSpec, PullPolicy, TerminationMessagePolicy, Volume};
+use burstlet_model::spec::{
+    ContainerSpec, EphemeralContainer, PullPolicy, TerminationMessagePolicy, Volume,
+};
 use burstlet_model::{ContainerName, ImageRef};
 
 use super::Cx;
@@ -114,6 +116,29 @@ impl Cx<'_> {
         let mut container = self.container(node, around)?;
         container.restart_always = sidecar;
         Some(container)
+    }
+
+    /// One to look into the group with; `lasting` are those that it can look at.
+    pub(super) fn ephemeral_container(
+        &mut self,
+        node: &Node<'_>,
+        around: &Surroundings<'_>,
+        lasting: &[&ContainerSpec],
+    ) -> Option<EphemeralContainer> {
+        let target = node.text("targetContainerName").map(|name| {
+            let found = lasting.iter().find(|other| other.name.as_str() == name);
+            if found.is_none() {
+                let message = format!("there is no container {}", quote(name));
+                self.report.invalid(node.at("targetContainerName"), message);
+            }
+            found.map(|container| container.name.clone())
+        });
+        let container = self.container(node, around)?;
+        let target = match target {
+            Some(found) => Some(found?),
+            None => None,
+        };
+        Some(EphemeralContainer { container, target })
     }
 
     fn container_name(&mut self, node: &Node<'_>) -> Option<ContainerName> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use burstlet_model::Secret;
 use burstlet_model::spec::{
-    Backoff, ContainerSpec, GroupSecurity, GroupSpec, RegistryCredential, ResourceList, Resources,
-    RestartPolicy, Volume,
+    Backoff, ContainerSpec, EphemeralContainer, GroupSecurity, GroupSpec, RegistryCredential,
+    ResourceList, Resources, RestartPolicy, Volume,
 };
 
 use super::Cx;
@@ -15,7 +15,8 @@ use super::downward::Facts;
 use super::metadata::Named;
 use super::security::Namespaces;
 use crate::bounds::{
-    BACKOFF_S_MAX, CONTAINERS_MAX, CREDENTIAL_BYTES_MAX, GRACE_S_MAX, REGISTRY_CREDENTIALS_MAX,
+    BACKOFF_S_MAX, CONTAINERS_MAX, CREDENTIAL_BYTES_MAX, EPHEMERAL_CONTAINERS_MAX, GRACE_S_MAX,
+    REGISTRY_CREDENTIALS_MAX,
 };
 use crate::check;
 use crate::finding::Rule;
@@ -30,6 +31,7 @@ const PRIORITY_MAX: i64 = 1_000_000_000;
 struct Parts {
     init_containers: Vec<ContainerSpec>,
     containers: Vec<ContainerSpec>,
+    ephemeral_containers: Vec<EphemeralContainer>,
     user_namespace: bool,
     security: GroupSecurity,
     resources: Option<Resources>,
@@ -72,6 +74,7 @@ impl Cx<'_> {
             tags: named.tags.clone(),
             init_containers: parts.init_containers,
             containers: parts.containers,
+            ephemeral_containers: parts.ephemeral_containers,
             restart_policy: life.restart_policy,
             backoff: life.backoff,
             termination_grace_period_s: life.grace_s,
@@ -110,18 +113,24 @@ impl Cx<'_> {
             inherited: &inherited,
             namespaces,
         };
-        let init_containers = spec
+        let init_containers: Vec<_> = spec
             .items("initContainers")
             .filter_map(|node| self.init_container(&node, &around))
             .collect();
-        let containers = spec
+        let containers: Vec<_> = spec
             .items("containers")
             .filter_map(|node| self.container(&node, &around))
+            .collect();
+        let lasting: Vec<_> = init_containers.iter().chain(&containers).collect();
+        let ephemeral_containers = spec
+            .items("ephemeralContainers")
+            .filter_map(|node| self.ephemeral_container(&node, &around, &lasting))
             .collect();
         let resources = self.group_resources(spec, &facts);
         Parts {
             init_containers,
             containers,
+            ephemeral_containers,
             user_namespace: namespaces.user,
             security,
             resources,
@@ -151,8 +160,10 @@ impl Cx<'_> {
         }
         let count = init.len() + main.len();
         self.at_most(spec.at("containers"), count, CONTAINERS_MAX, "containers");
+        self.check_ephemeral(spec);
         let mut names = BTreeSet::new();
-        for node in init.chain(main) {
+        let ephemeral = spec.items("ephemeralContainers");
+        for node in init.chain(main).chain(ephemeral) {
             if let Some(name) = node.text("name")
                 && !names.insert(name)
             {
@@ -162,6 +173,21 @@ impl Cx<'_> {
             }
         }
         self.check_host_ports(spec);
+    }
+
+    /// Whoever may add them does so to a group that stands.
+    fn check_ephemeral(&mut self, spec: &Node<'_>) {
+        let (count, path) = (
+            spec.items("ephemeralContainers").len(),
+            spec.at("ephemeralContainers"),
+        );
+        if count > 0 && !self.context.policy.ephemeral_containers {
+            let message = "a group is not created with ephemeral containers";
+            self.report
+                .refuse(Rule::NotAllowed, path.clone(), message, "use exec");
+        }
+        let most = EPHEMERAL_CONTAINERS_MAX;
+        self.at_most(path, count, most, "ephemeral containers");
     }
 
     fn check_host_ports(&mut self, spec: &Node<'_>) {
@@ -193,7 +219,8 @@ impl Cx<'_> {
 
     fn all_resources<'n>(&mut self, spec: &Node<'n>) -> BTreeMap<&'n str, Resources> {
         let mut all = BTreeMap::new();
-        for container in spec.items("initContainers").chain(spec.items("containers")) {
+        let lasting = spec.items("initContainers").chain(spec.items("containers"));
+        for container in lasting.chain(spec.items("ephemeralContainers")) {
             let resources = self.resources(&container).unwrap_or_default();
             if let Some(name) = container.text("name") {
                 all.insert(name, resources);

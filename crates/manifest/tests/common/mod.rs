@@ -19,6 +19,7 @@ pub fn permissive() -> Policy {
         host_network: true,
         host_users: true,
         unconfined_seccomp: true,
+        ephemeral_containers: true,
         nfs: true,
         seccomp_profiles: ["audit".to_owned()].into(),
         host_paths: ["/srv/data".to_owned()].into(),

@@ -18,7 +18,7 @@ impl Opened {
     #[must_use]
     pub fn of(spec: &GroupSpec, arch: &str) -> Self {
         let mut images: Vec<String> = Vec::new();
-        for (_, container) in spec.all_containers() {
+        for (_, container) in spec.lasting_containers() {
             let image = container.image.to_string();
             if !images.contains(&image) && images.len() < IMAGES_MAX {
                 images.push(image);

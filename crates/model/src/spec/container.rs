@@ -61,6 +61,16 @@ impl ContainerSpec {
     }
 }
 
+/// A container that was added to a running group, to look into it. It runs once, and the group's
+/// life does not depend on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EphemeralContainer {
+    /// The container: without ports, resources, probes and hooks.
+    pub container: ContainerSpec,
+    /// The container whose processes it sees, if any but its own.
+    pub target: Option<ContainerName>,
+}
+
 /// What part a container plays in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContainerKind {
@@ -70,6 +80,8 @@ pub enum ContainerKind {
     Sidecar,
     /// What the group is for.
     Main,
+    /// Was added to look into the group.
+    Ephemeral,
 }
 
 /// When the registry is asked for an image.

@@ -20,7 +20,7 @@ pub(super) struct Decided<'a> {
     /// Where the root file system is mounted.
     pub(super) root: &'a Path,
     /// Namespaces to join, by their OCI names, as this process's descriptors.
-    pub(super) shared: Vec<(&'static str, RawFd)>,
+    pub(super) joined: Vec<(&'static str, RawFd)>,
     /// Whether the group has a network of its own, or the host's.
     pub(super) own_network: bool,
     /// The plan's mounts with where each was staged.
@@ -148,7 +148,7 @@ fn refuse_foreign(spec: &Spec) -> Result<(), Failure> {
 
 fn namespaces(decided: &Decided<'_>) -> Result<Vec<LinuxNamespace>, Failure> {
     let path = |name: &str| {
-        let fd = decided.shared.iter().find(|(shared, _)| *shared == name)?.1;
+        let fd = decided.joined.iter().find(|(joined, _)| *joined == name)?.1;
         Some(PathBuf::from(format!("/proc/self/fd/{fd}")))
     };
     let kinds = [

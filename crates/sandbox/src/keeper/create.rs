@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
+use burstlet_model::ContainerName;
 use nix::fcntl::OFlag;
 use nix::unistd::{Gid, Pid, Uid, fchown, pipe2};
 use oci_spec::runtime::{Process, Spec};
@@ -34,6 +35,8 @@ struct Belongings {
     filter: Option<Filter>,
     /// For each further mount, in the plan's order.
     brought: Vec<Brought>,
+    /// The process namespace of the container that this one is to look into.
+    target: Option<OwnedFd>,
 }
 
 /// The container's ends of its streams, and ours.
@@ -72,18 +75,19 @@ impl Keeper {
     ) -> Result<(), Failure> {
         self.check_room(&plan)?;
         let mut belongings = Belongings::take(&plan, &mut passed)?;
+        belongings.target = self.processes_of(plan.target.as_ref())?;
         let bundle = self.prepare(&plan, id, &mut belongings)?;
         let seccomp = belongings.filter.is_some();
-        let expected =
-            self.facts
-                .of_first(&bundle.spec, &bundle.process, &self.namespaces, seccomp)?;
+        let namespaces = (&self.namespaces, belongings.target.as_ref());
+        let (spec, process) = (&bundle.spec, &bundle.process);
+        let expected = self.facts.of_first(spec, process, namespaces, seccomp)?;
         let (streams, their_streams) = self.open_streams(&plan, &bundle.process, serial)?;
         let (ours, theirs) = channel()?;
         let finish = Finish {
             channel: theirs,
             filter: belongings.filter.clone(),
         };
-        let maker = self.make(id, bundle, (their_streams, finish), &belongings.entry)?;
+        let maker = self.make(id, bundle, (their_streams, finish), &belongings)?;
         let container = Container::new(&plan, belongings, streams, (serial, id));
         if let Some(mut earlier) = self.containers.insert(plan.name.clone(), container) {
             drop(earlier.streams.cut_off(&mut self.reactor));
@@ -105,9 +109,12 @@ impl Keeper {
         id: &str,
         bundle: Bundle,
         (streams, finish): (starter::Streams, Finish),
-        entry: &Entry,
+        belongings: &Belongings,
     ) -> Result<Pid, Failure> {
-        let forked = match (direct::plan(&bundle), self.namespaces.of_the_common_shape()) {
+        let entry = &belongings.entry;
+        let common = self.namespaces.of_the_common_shape();
+        let common = common.filter(|_| belongings.target.is_none());
+        let forked = match (direct::plan(&bundle), common) {
             (Some(plan), Some(namespaces)) => {
                 let job = direct::Job {
                     plan,
@@ -128,6 +135,25 @@ impl Keeper {
             }
         };
         forked.map_err(failed("fork the maker of the container".into()))
+    }
+
+    /// The process namespace of a container that runs.
+    fn processes_of(&self, target: Option<&ContainerName>) -> Result<Option<OwnedFd>, Failure> {
+        let Some(name) = target else {
+            return Ok(None);
+        };
+        let found = self.containers.get(name).ok_or_else(|| {
+            let message = format!("unable to find target container {name}");
+            Failure::new(FailureClass::NotFound, message)
+        })?;
+        let running = found.pid.filter(|_| found.phase == ContainerPhase::Running);
+        let pid = running.ok_or_else(|| {
+            let message = format!("target container {name} does not run");
+            Failure::new(FailureClass::WrongState, message)
+        })?;
+        let namespace = File::open(format!("/proc/{pid}/ns/pid"))
+            .map_err(failed(format!("open the process namespace of {name}")))?;
+        Ok(Some(namespace.into()))
     }
 
     fn check_room(&self, plan: &ContainerPlan) -> Result<(), Failure> {
@@ -181,7 +207,7 @@ impl Keeper {
         }
         let decided = Decided {
             root: &root,
-            shared: self.namespaces.shared(),
+            joined: self.namespaces.joined(belongings.target.as_ref()),
             own_network: self.namespaces.net.is_some(),
             mounts,
             seccomp: belongings.filter.is_some(),
@@ -340,6 +366,7 @@ impl Belongings {
             finals,
             filter,
             brought,
+            target: None,
         })
     }
 }

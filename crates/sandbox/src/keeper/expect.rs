@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Process, Spec};
@@ -21,12 +22,13 @@ pub(super) struct GroupFacts {
 }
 
 impl GroupFacts {
-    /// What a container's first process must be.
+    /// What a container's first process must be, with the process namespace of its target if it has
+    /// one.
     pub(super) fn of_first(
         &self,
         spec: &Spec,
         process: &Process,
-        namespaces: &Namespaces,
+        (namespaces, target): (&Namespaces, Option<&OwnedFd>),
         seccomp: bool,
     ) -> Result<Expected, Failure> {
         let mut expected = self.of_process(process, seccomp)?;
@@ -41,7 +43,7 @@ impl GroupFacts {
             };
             expected.namespaces.insert(name, wanted);
         }
-        for (name, fd) in namespaces.shared() {
+        for (name, fd) in namespaces.joined(target) {
             expected.namespaces.insert(
                 name,
                 Namespace::Is(inode(fd).map_err(|error| unreadable(&error))?),

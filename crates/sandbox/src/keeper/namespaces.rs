@@ -161,17 +161,15 @@ impl Namespaces {
         ])
     }
 
-    /// The shared namespaces with the descriptors that hold them, by their OCI names.
-    pub(super) fn shared(&self) -> Vec<(&'static str, RawFd)> {
-        let mut shared = vec![("ipc", self.ipc.as_raw_fd()), ("uts", self.uts.as_raw_fd())];
-        shared.extend(self.user.as_ref().map(|fd| ("user", fd.as_raw_fd())));
-        shared.extend(self.net.as_ref().map(|fd| ("net", fd.as_raw_fd())));
-        shared.extend(
-            self.pid
-                .as_ref()
-                .map(|pid| ("pid", pid.namespace.as_raw_fd())),
-        );
-        shared
+    /// The namespaces that a container joins with the descriptors that hold them, by their OCI
+    /// names: those that are shared, and the process namespace of its target if it has one.
+    pub(super) fn joined(&self, target: Option<&OwnedFd>) -> Vec<(&'static str, RawFd)> {
+        let mut joined = vec![("ipc", self.ipc.as_raw_fd()), ("uts", self.uts.as_raw_fd())];
+        joined.extend(self.user.as_ref().map(|fd| ("user", fd.as_raw_fd())));
+        joined.extend(self.net.as_ref().map(|fd| ("net", fd.as_raw_fd())));
+        let processes = target.or(self.pid.as_ref().map(|pid| &pid.namespace));
+        joined.extend(processes.map(|fd| ("pid", fd.as_raw_fd())));
+        joined
     }
 }
 

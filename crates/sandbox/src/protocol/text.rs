@@ -20,6 +20,31 @@ where
     text.parse().map_err(de::Error::custom)
 }
 
+/// The same for one that may be left out.
+pub(crate) mod option {
+    use super::{Deserialize, Deserializer, Display, FromStr, Serializer, de};
+
+    pub(crate) fn serialize<T: AsRef<str>, S: Serializer>(
+        id: &Option<T>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match id {
+            Some(id) => to.serialize_str(id.as_ref()),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| text.parse().map_err(de::Error::custom))
+            .transpose()
+    }
+}
+
 /// A [`burstlet_model::Stamp`] as its two counts of nanoseconds.
 pub(crate) mod stamp {
     use burstlet_model::{BootTime, Stamp, WallTime};

@@ -152,6 +152,7 @@ impl Node {
                 files_max: 3,
             }),
             stdin: Stdin::Null,
+            target: None,
             start: true,
         }
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use burstlet_sandbox::client::ClientError;
+use burstlet_sandbox::client::{ClientError, KeeperEvent};
 use burstlet_sandbox::plan::{MemoryFile, MountPlan, MountSource, Outside};
-use burstlet_sandbox::protocol::FailureClass;
+use burstlet_sandbox::protocol::{FailureClass, Started};
 use oci_spec::runtime::{PosixRlimitBuilder, PosixRlimitType, UserBuilder};
 
 use crate::harness::{IDS, Node, allow_all, exec_plan, process, wait_until, within};
@@ -88,6 +88,58 @@ async fn containers_share_what_a_group_shares() {
         "nothing is the host's"
     );
     node.finish(vec![group]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_joins_the_processes_of_its_target_and_ends_with_it() {
+    let node = Node::new();
+    let mut group = node.create(node.group_plan("iso-9")).await;
+    let look = |name: &str, script: &str| {
+        let mut plan = node.container(&group, name, &["sh", "-c", script]);
+        plan.target = Some("a".parse().unwrap());
+        plan
+    };
+    let early = within(group.link.keeper.run(look("early", "true"))).await;
+    assert_eq!(class(early), FailureClass::NotFound);
+    let a = node.container(&group, "a", &["sleep", "1000"]);
+    let a = within(group.link.keeper.run(a)).await.unwrap();
+    let script = "tr '\\0' ' ' </proc/1/cmdline; ps | grep -c 'sleep 1000$'; exit 3";
+    let (once, forever) = (look("once", script), look("forever", "sleep 2000; true"));
+    let late = look("late", "true");
+    let (exit, log) = group.run_to_end(once).await;
+    assert_eq!((exit.code, log.as_str()), (Some(3), "sleep 1000 1\n"));
+    let forever = within(group.link.keeper.run(forever)).await.unwrap();
+    let (a, forever) = (namespaces(a.pid), namespaces(forever.pid));
+    for (name, shared) in [("pid", true), ("user", true), ("net", true), ("mnt", false)] {
+        assert_eq!(a[name] == forever[name], shared, "{name}");
+    }
+    let (exit, log) = group.exec("forever", &["cat", "/proc/1/comm"]).await;
+    assert_eq!((exit.code, log.as_str()), (Some(0), "sleep\n"));
+    let target = "a".parse().unwrap();
+    within(group.link.keeper.kill(&target)).await.unwrap();
+    let mut ends = BTreeMap::new();
+    while ends.len() < 2 {
+        let event = within(group.link.events.recv()).await.unwrap();
+        let KeeperEvent::Exited {
+            container, exit, ..
+        } = event
+        else {
+            panic!("{event:?}");
+        };
+        ends.insert(container.to_string(), exit.signal);
+    }
+    assert_eq!(ends["forever"], Some(9));
+    let late = within(group.link.keeper.run(late)).await;
+    assert_eq!(class(late), FailureClass::WrongState);
+    node.finish(vec![group]).await;
+}
+
+/// Why a container was not started.
+fn class(run: Result<Started, ClientError>) -> FailureClass {
+    match run {
+        Err(ClientError::Refused(failure)) => failure.class,
+        other => panic!("not refused: {other:?}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -131,11 +131,7 @@ pub(super) fn removing(seen: &Seen, now: BootTime, decision: &mut Decision) {
 
 /// Every main container has ended and will not be started again.
 fn is_completed(spec: &GroupSpec, seen: &Seen) -> bool {
-    let mut mains = seen
-        .containers
-        .iter()
-        .filter(|c| c.kind == ContainerKind::Main);
-    mains.all(|c| is_done(spec, c))
+    seen.mains().all(|c| is_done(spec, c))
 }
 
 /// An init container has failed and will not be started again.

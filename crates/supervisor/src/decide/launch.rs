@@ -28,14 +28,16 @@ pub(crate) fn restart_at(
     container: &ContainerSeen,
     exit: &ExitStatus,
 ) -> Option<BootTime> {
-    if container.restart_asked || container.changed {
+    let runs_once = container.kind == ContainerKind::Ephemeral;
+    if !runs_once && (container.restart_asked || container.changed) {
         return Some(exit.finished_at.boot);
     }
     let again = match (container.kind, spec.restart_policy) {
         (ContainerKind::Sidecar, _) | (ContainerKind::Main, RestartPolicy::Always) => true,
         (ContainerKind::Init, RestartPolicy::Always)
         | (ContainerKind::Init | ContainerKind::Main, RestartPolicy::OnFailure) => !exit.success(),
-        (ContainerKind::Init | ContainerKind::Main, RestartPolicy::Never) => false,
+        (ContainerKind::Init | ContainerKind::Main, RestartPolicy::Never)
+        | (ContainerKind::Ephemeral, _) => false,
     };
     let wait = backoff::delay(&spec.backoff, container.failures);
     again.then(|| exit.finished_at.boot + wait)
@@ -85,6 +87,7 @@ fn renew(seen: &Seen, now: BootTime, decision: &mut Decision) {
 
 /// Starts what may start: init containers and sidecars in order, then the main containers in
 /// order. Once a main container has run, init containers are history and sidecars hold nobody up.
+/// Ephemeral containers wait for nobody, and nobody for them.
 fn start(spec: &GroupSpec, seen: &Seen, now: BootTime, decision: &mut Decision) {
     let has_run_main = seen.has_run_main();
     let mut open = true;
@@ -93,11 +96,13 @@ fn start(spec: &GroupSpec, seen: &Seen, now: BootTime, decision: &mut Decision) 
             ContainerKind::Init => !has_run_main && !container.lets_pass(),
             ContainerKind::Sidecar => !has_run_main && !container.is_started(),
             ContainerKind::Main => is_starting(container) || is_pulled_first(seen, container),
+            ContainerKind::Ephemeral => false,
         };
         let may_start = match container.kind {
             ContainerKind::Init => open && blocks,
             ContainerKind::Sidecar => open || container.ran,
             ContainerKind::Main => open,
+            ContainerKind::Ephemeral => true,
         };
         if may_start {
             start_one(spec, seen, (index, container), now, decision);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use burstlet_model::spec::{GroupSpec, Hook, HookAction, RestartPolicy, Signal};
 use burstlet_model::status::{ExitStatus, ImagePull, Phase};
 use burstlet_model::{Digest, ErrorKind, Stamp, WallTime};
-use burstlet_testkit::spec::{container, group, probe};
+use burstlet_testkit::spec::{container, ephemeral, group, probe};
 use proptest::prelude::*;
 
 use super::*;
@@ -123,6 +123,10 @@ impl World {
         );
         assert!(self.sandbox, "started without a sandbox");
         let inits = self.spec.init_containers.len();
+        if container >= inits + self.spec.containers.len() {
+            let again = self.attempts.contains_key(&container);
+            return assert!(!again, "an ephemeral container runs twice");
+        }
         let passed = self
             .seen
             .containers
@@ -152,8 +156,7 @@ impl World {
             );
             assert!(!status.ready);
         }
-        let statuses = status.init_containers.iter().chain(&status.containers);
-        for (index, container) in statuses.enumerate() {
+        for (index, container) in status.all_containers().enumerate() {
             let before = self.restarts.insert(index, container.restart_count);
             assert!(before <= Some(container.restart_count), "restarts fall");
         }
@@ -188,7 +191,7 @@ impl World {
     fn step(&mut self, dice: &mut Dice) {
         let wake_at = self.judge();
         let commands = match dice.roll(8) {
-            7 => dice.roll(5) + 1,
+            7 => dice.roll(6) + 1,
             _ => 0,
         };
         match commands {
@@ -196,7 +199,8 @@ impl World {
             2 => return self.ask(|seen, now| seen.end(Cause::Restart, Duration::ZERO, now)),
             3 => return self.start_again(),
             4 => return self.lose_keeper(),
-            5 => return self.change_image(),
+            5 => return self.change(other_image),
+            6 => return self.change(one_more),
             _ => {}
         }
         let ends = usize::from(dice.roll(3) == 2) * self.running.len();
@@ -234,18 +238,15 @@ impl World {
         }
     }
 
-    fn change_image(&mut self) {
+    fn change(&mut self, change: impl FnOnce(&mut GroupSpec)) {
         if self.phase == Phase::Terminating {
             return;
         }
         let mut spec = self.spec.clone();
-        let container = spec.containers.last_mut().unwrap();
-        let others = ["one", "other"].map(|name| name.parse().unwrap());
-        let next = others.into_iter().find(|image| *image != container.image);
-        container.image = next.unwrap();
+        change(&mut spec);
         let change = crate::change::of_pod(&self.spec, &spec).unwrap();
         self.spec = spec;
-        self.seen.change(&self.spec, &change);
+        self.seen.change(&self.spec, &change, stamp(self.now));
     }
 
     fn lose_keeper(&mut self) {
@@ -351,6 +352,18 @@ impl World {
     fn learn(&mut self, outcome: Outcome) {
         self.seen.apply(&self.spec, outcome, stamp(self.now));
     }
+}
+
+fn other_image(spec: &mut GroupSpec) {
+    let container = spec.containers.last_mut().unwrap();
+    let others = ["one", "other"].map(|name| name.parse().unwrap());
+    let next = others.into_iter().find(|image| *image != container.image);
+    container.image = next.unwrap();
+}
+
+fn one_more(spec: &mut GroupSpec) {
+    let name = format!("look-{}", spec.ephemeral_containers.len());
+    spec.ephemeral_containers.push(ephemeral(&name));
 }
 
 fn stamp(nanos: u64) -> Stamp {

@@ -3,7 +3,7 @@
 use burstlet_model::spec::{ContainerSpec, GroupSpec, Hook, HookAction, RestartPolicy};
 use burstlet_model::status::{ExitStatus, Phase};
 use burstlet_model::{Digest, Stamp, WallTime};
-use burstlet_testkit::spec::{container, group, probe};
+use burstlet_testkit::spec::{container, ephemeral, group, probe};
 
 use super::*;
 use crate::host::Started;
@@ -92,17 +92,24 @@ fn sidecar(name: &str) -> ContainerSpec {
 #[test]
 fn who_is_restarted() {
     use RestartPolicy::{Always, Never, OnFailure};
-    // Kind by place: 0 init, 1 sidecar, 2 main. Codes 0 and 1.
+    const NEVER: [bool; 2] = [false, false];
+    // Kind by place: 0 init, 1 sidecar, 2 main, 3 ephemeral. Codes 0 and 1.
     let table = [
-        (Always, [[false, true], [true, true], [true, true]]),
-        (OnFailure, [[false, true], [true, true], [false, true]]),
-        (Never, [[false, false], [true, true], [false, false]]),
+        (Always, [[false, true], [true, true], [true, true], NEVER]),
+        (
+            OnFailure,
+            [[false, true], [true, true], [false, true], NEVER],
+        ),
+        (Never, [NEVER, [true, true], NEVER, NEVER]),
     ];
     for (policy, rows) in table {
         let mut spec = group("g", vec![container("main")]);
         spec.init_containers = vec![container("init"), sidecar("side")];
+        spec.ephemeral_containers = vec![ephemeral("look")];
         spec.restart_policy = policy;
-        let seen = launched(&spec);
+        let mut seen = launched(&spec);
+        // Even if somebody asked for it.
+        seen.containers[3].restart_asked = true;
         for (place, row) in rows.iter().enumerate() {
             for (code, expected) in (0..).zip(row) {
                 let again = restart_at(&spec, &seen.containers[place], &exit(code, 0, 1));
@@ -110,6 +117,59 @@ fn who_is_restarted() {
             }
         }
     }
+}
+
+#[test]
+fn nothing_depends_on_an_ephemeral_container() {
+    let mut spec = group("g", vec![container("main")]);
+    spec.restart_policy = RestartPolicy::Never;
+    spec.init_containers = vec![container("init")];
+    spec.ephemeral_containers = vec![ephemeral("look")];
+    let mut seen = launched(&spec);
+    // It waits for no init container,
+    check(&spec, &seen, 0, &[start(0, 0), start(2, 0)], None);
+    run(&spec, &mut seen, 0, 0);
+    run(&spec, &mut seen, 2, 0);
+    end(&spec, &mut seen, 0, exit(0, 0, 1));
+    // the main container does not wait for it,
+    check(&spec, &seen, 1, &[start(1, 0)], None);
+    assert!(seen.is_initialized() && seen.phase() == Phase::Pending);
+    run(&spec, &mut seen, 1, 1);
+    assert!(seen.is_ready());
+    // its failure is nobody's,
+    end(&spec, &mut seen, 2, exit(7, 0, 2));
+    assert!(seen.is_ready() && seen.phase() == Phase::Running);
+    check(&spec, &seen, 2, &[], None);
+    // and the end of the main one is the group's.
+    end(&spec, &mut seen, 1, exit(0, 1, 3));
+    let ends = Action::End {
+        cause: Cause::Completed,
+        grace: Duration::from_secs(10),
+    };
+    check(&spec, &seen, 3, &[ends], None);
+    assert!(seen.has_succeeded());
+}
+
+#[test]
+fn an_ephemeral_container_is_stopped_with_its_group() {
+    let mut spec = group("g", vec![container("main")]);
+    spec.ephemeral_containers = vec![ephemeral("look")];
+    let mut seen = launched(&spec);
+    run(&spec, &mut seen, 0, 0);
+    run(&spec, &mut seen, 1, 0);
+    seen.end(Cause::Stop, Duration::from_secs(10), at(1));
+    for action in next(&spec, &seen, at(1).boot).actions {
+        seen.begin(&spec, &action, at(1));
+    }
+    let signals = [0, 1].map(|container| Action::Signal { container });
+    check(&spec, &seen, 1, &signals, None);
+    for action in signals {
+        seen.begin(&spec, &action, at(1));
+    }
+    end(&spec, &mut seen, 0, exit(0, 0, 2));
+    check(&spec, &seen, 2, &[], Some(11));
+    end(&spec, &mut seen, 1, exit(0, 0, 3));
+    check(&spec, &seen, 3, &[Action::DestroySandbox], None);
 }
 
 #[test]

@@ -110,14 +110,19 @@ impl<H: Host> GroupLoop<H> {
         if self.seen.ending.is_some() {
             return Err(self.refuse(Verb::RestartContainer, "it is coming to its end"));
         }
-        let over = self.seen.containers.get(index).is_some_and(|container| {
-            container.kind == ContainerKind::Init && matches!(container.run, Run::Ended(_))
+        let container = self.seen.containers.get(index);
+        let why_not = container.and_then(|container| match (container.kind, &container.run) {
+            (ContainerKind::Init, Run::Ended(_)) if self.seen.is_initialized() => {
+                Some("an init container that is done; restart the group instead")
+            }
+            (ContainerKind::Ephemeral, _) => Some("an ephemeral container, which runs once"),
+            _ => None,
         });
-        if over && self.seen.is_initialized() {
+        if let Some(why_not) = why_not {
             return Err(Refusal::NotRunning {
                 group: self.origin.definition.spec.name.clone(),
                 container: name.clone(),
-                state: "an init container that is done; restart the group instead".to_owned(),
+                state: why_not.to_owned(),
             });
         }
         let spec = Arc::clone(&self.origin.definition.spec);
@@ -142,7 +147,8 @@ impl<H: Host> GroupLoop<H> {
         };
         let change = change.ok_or_else(|| Refusal::Immutable(snapshot.name().clone()))?;
         self.origin.definition = new;
-        self.seen.change(&self.origin.definition.spec, &change);
+        let now = self.shared.host.now();
+        self.seen.change(&self.origin.definition.spec, &change, now);
         Ok(())
     }
 

@@ -54,10 +54,7 @@ impl<H: Host> GroupLoop<H> {
 
     pub(super) fn record(&self) -> GroupRecord {
         let mut status = self.seen.status(&self.origin.definition.spec);
-        let statuses = status
-            .init_containers
-            .iter_mut()
-            .chain(&mut status.containers);
+        let statuses = status.all_containers_mut();
         for (container, attempt) in statuses.zip(self.seen.attempts()) {
             container.restart_count = attempt;
         }

@@ -36,8 +36,7 @@ impl Seen {
         seen.sessions = status.sessions.clone();
         seen.events = EventLog::restore(record.events.clone());
         let opened = status.sessions.last().map(|session| session.opened);
-        let statuses = status.init_containers.iter().chain(&status.containers);
-        for (index, status) in statuses.enumerate() {
+        for (index, status) in status.all_containers().enumerate() {
             seen.restore_container(spec, index, status, opened);
         }
         seen.restore_stage(spec, status, now);
@@ -160,10 +159,9 @@ impl Seen {
             self.adopt_container(spec, evidence, at);
         }
         self.lose_processes(self.last_alive());
-        let mains = || self.containers.iter().skip(spec.init_containers.len());
         self.sandbox.state = match self.containers.iter().any(|c| c.ran) {
             // It came to its end before the keeper went.
-            true if mains().all(|c| is_done(spec, c) && !was_lost(c)) => SandboxState::Broken,
+            true if self.mains().all(|c| is_done(spec, c) && !was_lost(c)) => SandboxState::Broken,
             true => SandboxState::Lost,
             // Nothing had run: nothing is lost.
             false => SandboxState::Broken,
@@ -174,8 +172,7 @@ impl Seen {
     fn adopted_absent(&mut self, spec: &GroupSpec, now: Stamp) {
         let ran = self.containers.iter().any(|c| c.ran);
         self.lose_processes(self.last_alive());
-        let mains = || self.containers.iter().skip(spec.init_containers.len());
-        let done = mains().all(|c| is_done(spec, c) && !was_lost(c));
+        let done = self.mains().all(|c| is_done(spec, c) && !was_lost(c));
         self.sandbox.state = match ran && !done {
             true => SandboxState::Vanished,
             false => SandboxState::Absent,

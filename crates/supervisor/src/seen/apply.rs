@@ -89,9 +89,10 @@ impl Seen {
                     matches!(i.state, ImageState::Here(_) | ImageState::Dropped)
                 };
                 if self.images.iter().all(here) {
-                    self.timeline.pulled = Some(now);
+                    // What is added to a running group later is not part of its launch.
+                    self.timeline.pulled.get_or_insert(now);
                 }
-                self.tell(now, Severity::Normal, "Pulled", &text);
+                self.tell_of_image(index, now, Severity::Normal, "Pulled", &text);
             }
             Err(error) => {
                 image.state = ImageState::Wanted;
@@ -99,11 +100,11 @@ impl Seen {
                     .retry
                     .failed(&backoff::PULL, Trouble::from(&error), now.boot);
                 let text = format!("Failed to pull image \"{name}\": {error}");
-                self.tell(now, Severity::Warning, "Failed", &text);
+                self.tell_of_image(index, now, Severity::Warning, "Failed", &text);
                 let text = format!("Error: {}", error.reason);
-                self.tell(now, Severity::Warning, "Failed", &text);
+                self.tell_of_image(index, now, Severity::Warning, "Failed", &text);
                 let text = format!("Back-off pulling image \"{name}\"");
-                self.tell(now, Severity::Normal, "BackOff", &text);
+                self.tell_of_image(index, now, Severity::Normal, "BackOff", &text);
             }
         }
     }
@@ -189,11 +190,15 @@ pub(super) const fn is_hopeless(kind: ErrorKind) -> bool {
 
 fn pulled_text(name: &str, took: &ImagePull) -> String {
     if took.bytes == 0 {
-        return format!("Container image \"{name}\" already present on machine");
+        return present_text(name);
     }
     format!(
         "Successfully pulled image \"{name}\" in {:.3}s. Image size: {} bytes.",
         took.duration.as_secs_f64(),
         took.bytes
     )
+}
+
+pub(super) fn present_text(name: &str) -> String {
+    format!("Container image \"{name}\" already present on machine")
 }

@@ -175,7 +175,7 @@ impl Seen {
         image.state = ImageState::Pulling;
         if image.policy != PullPolicy::Never {
             let text = format!("Pulling image \"{}\"", image.image.familiar());
-            self.tell(now, Severity::Normal, "Pulling", &text);
+            self.tell_of_image(index, now, Severity::Normal, "Pulling", &text);
         }
     }
 
@@ -278,11 +278,8 @@ impl Seen {
     }
 
     pub(crate) fn has_succeeded(&self) -> bool {
-        let mut mains = self
-            .containers
-            .iter()
-            .filter(|c| c.kind == ContainerKind::Main);
-        mains.all(|c| matches!(&c.run, Run::Ended(exit) if exit.success()))
+        self.mains()
+            .all(|c| matches!(&c.run, Run::Ended(exit) if exit.success()))
     }
 
     /// Forgets what belongs to one launch only. Exits stay readable, attempts go on counting.
@@ -305,12 +302,16 @@ impl Seen {
             image.retry = Retry::default();
         }
         for container in &mut self.containers {
+            container.ran = false;
+            container.retry = Retry::default();
+            // An ephemeral container runs once, whatever becomes of its group.
+            if container.kind == ContainerKind::Ephemeral {
+                continue;
+            }
             if let Run::Ended(exit) = std::mem::replace(&mut container.run, Run::Waiting) {
                 container.last_exit = Some(exit);
             }
-            container.ran = false;
             container.failures = 0;
-            container.retry = Retry::default();
             container.restart_asked = false;
             container.changed = false;
         }

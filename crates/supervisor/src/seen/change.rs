@@ -4,20 +4,39 @@ use burstlet_model::Stamp;
 use burstlet_model::spec::GroupSpec;
 use burstlet_model::status::Severity;
 
-use super::{ImageSeen, ImageState, SandboxState, Seen, container_spec, images};
+use super::apply::present_text;
+use super::{ImageSeen, ImageState, SandboxState, Seen, container, container_spec, images};
 use crate::backoff::{self, Trouble};
 use crate::change::Change;
 use crate::host::HostError;
 
 impl Seen {
     /// Takes note that `spec` counts from now on.
-    pub(crate) fn change(&mut self, spec: &GroupSpec, change: &Change) {
+    pub(crate) fn change(&mut self, spec: &GroupSpec, change: &Change, now: Stamp) {
         self.renewal.due |= self.sandbox.state == SandboxState::Up;
-        if !change.images.is_empty() {
+        let known = self.containers.len();
+        if change.added > 0 {
+            let all = container::containers(spec, &self.images);
+            self.containers.extend(all.into_iter().skip(known));
+        }
+        if change.added > 0 || !change.images.is_empty() {
             self.change_images(spec);
         }
         for index in &change.images {
             self.note_image(spec, *index);
+        }
+        for index in known..self.containers.len() {
+            self.tell_if_here(index, now);
+        }
+    }
+
+    /// Of an image that the group has, nobody else tells: it is not pulled again.
+    fn tell_if_here(&mut self, index: usize, now: Stamp) {
+        let container = self.containers.get(index);
+        let image = container.and_then(|container| self.images.get(container.image));
+        let here = image.filter(|image| matches!(image.state, ImageState::Here(_)));
+        if let Some(text) = here.map(|image| present_text(&image.image.familiar())) {
+            self.tell_of(index, now, Severity::Normal, "Pulled", &text);
         }
     }
 

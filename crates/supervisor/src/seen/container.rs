@@ -143,7 +143,7 @@ impl ContainerSeen {
                 matches!(&self.run, Run::Ended(exit) if exit.success()) && !self.restart_asked
             }
             ContainerKind::Sidecar => self.is_started(),
-            ContainerKind::Main => true,
+            ContainerKind::Main | ContainerKind::Ephemeral => true,
         }
     }
 
@@ -218,10 +218,12 @@ impl ProbeKind {
 
 /// A container's specification by its place in [`GroupSpec::all_containers`].
 pub(crate) fn container_spec(spec: &GroupSpec, index: usize) -> Option<&ContainerSpec> {
-    let inits = spec.init_containers.len();
-    match index.checked_sub(inits) {
-        None => spec.init_containers.get(index),
-        Some(index) => spec.containers.get(index),
+    let Some(index) = index.checked_sub(spec.init_containers.len()) else {
+        return spec.init_containers.get(index);
+    };
+    match index.checked_sub(spec.containers.len()) {
+        None => spec.containers.get(index),
+        Some(index) => spec.ephemeral_containers.get(index).map(|c| &c.container),
     }
 }
 

@@ -17,11 +17,13 @@ impl Seen {
         let why = self.why();
         let mut init_containers = Vec::new();
         let mut containers = Vec::new();
+        let mut ephemeral_containers = Vec::new();
         for (index, container) in self.containers.iter().enumerate() {
             let status = self.container_status(spec, index, container);
             match container.kind {
                 ContainerKind::Main => containers.push(status),
                 ContainerKind::Init | ContainerKind::Sidecar => init_containers.push(status),
+                ContainerKind::Ephemeral => ephemeral_containers.push(status),
             }
         }
         GroupStatus {
@@ -38,6 +40,7 @@ impl Seen {
             ready: self.stage == Stage::Live && self.is_ready(),
             init_containers,
             containers,
+            ephemeral_containers,
             created_at: self.created_at,
             finished_at: self.finished_at,
             timeline: self.timeline.clone(),
@@ -53,13 +56,10 @@ impl Seen {
             (_, Some(Cause::Stop | Cause::Restart)) => Phase::Stopping,
             (Stage::Resting(phase), _) => phase,
             (Stage::Queued, _) => Phase::Queued,
-            (Stage::Live, _) => {
-                let main = |c: &&ContainerSeen| c.kind == ContainerKind::Main;
-                match self.containers.iter().filter(main).all(|c| c.ran) {
-                    true => Phase::Running,
-                    false => Phase::Pending,
-                }
-            }
+            (Stage::Live, _) => match self.mains().all(|c| c.ran) {
+                true => Phase::Running,
+                false => Phase::Pending,
+            },
         }
     }
 

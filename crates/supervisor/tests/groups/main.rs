@@ -5,6 +5,7 @@ mod adopt;
 mod change;
 mod common;
 mod door;
+mod ephemeral;
 mod launch;
 mod metering;
 mod probes;

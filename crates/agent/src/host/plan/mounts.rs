@@ -182,7 +182,7 @@ fn memory_size(spec: &GroupSpec, limit: Option<Bytes>) -> u64 {
 fn group_memory(spec: &GroupSpec) -> Option<Bytes> {
     let own = spec.resources.and_then(|resources| resources.limits.memory);
     let all = || {
-        spec.all_containers()
+        spec.lasting_containers()
             .filter(|(kind, _)| *kind != ContainerKind::Init)
             .map(|(_, container)| container.resources.limits.memory)
             .try_fold(0_u64, |sum, limit| Some(sum.saturating_add(limit?.0)))

@@ -17,8 +17,8 @@ pub(super) fn running(groups: &[Arc<Snapshot>]) -> Value {
 
 fn pod(group: &Snapshot) -> Option<Value> {
     let status = &group.status;
-    let all = status.init_containers.iter().chain(&status.containers);
-    let containers: Vec<Value> = all
+    let containers: Vec<Value> = status
+        .all_containers()
         .filter(|container| container.state.is_running())
         .map(|container| json!({"name": container.name.as_str(), "image": container.image}))
         .collect();

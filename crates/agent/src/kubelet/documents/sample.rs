@@ -101,8 +101,10 @@ pub(super) async fn take(groups: &Groups<RealHost>, node: &str, state_dir: &Path
 /// What a pod uses; nothing if nothing of it runs.
 async fn pod(groups: &Groups<RealHost>, snapshot: &Arc<Snapshot>) -> Option<PodUse> {
     let status = &snapshot.status;
-    let all = || status.init_containers.iter().chain(&status.containers);
-    if !all().any(|container| container.state.is_running()) {
+    if !status
+        .all_containers()
+        .any(|container| container.state.is_running())
+    {
         return None;
     }
     let used = match groups.usage(&snapshot.uid).await {
@@ -119,7 +121,7 @@ async fn pod(groups: &Groups<RealHost>, snapshot: &Arc<Snapshot>) -> Option<PodU
             .find(|(of, _)| of.as_str() == name)
             .map(|of| of.1)
     };
-    let containers = all().filter_map(|container| {
+    let containers = status.all_containers().filter_map(|container| {
         let usage = usage_of(container.name.as_str())?;
         container_use(snapshot, container, usage)
     });

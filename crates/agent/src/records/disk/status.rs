@@ -23,6 +23,9 @@ pub(super) struct Status {
     ready: bool,
     init_containers: Vec<Container>,
     containers: Vec<Container>,
+    /// Unknown to the version before.
+    #[serde(default)]
+    ephemeral_containers: Vec<Container>,
     created_at_ns: i64,
     finished_at: Option<Moment>,
     #[serde(default)]
@@ -113,6 +116,11 @@ impl From<&GroupStatus> for Status {
             ready: status.ready,
             init_containers: status.init_containers.iter().map(Container::from).collect(),
             containers: status.containers.iter().map(Container::from).collect(),
+            ephemeral_containers: status
+                .ephemeral_containers
+                .iter()
+                .map(Container::from)
+                .collect(),
             created_at_ns: status.created_at.0,
             finished_at: status.finished_at.map(Moment::from),
             timeline: (&status.timeline).into(),
@@ -144,6 +152,7 @@ impl Status {
             ready: self.ready,
             init_containers: all(self.init_containers)?,
             containers: all(self.containers)?,
+            ephemeral_containers: all(self.ephemeral_containers)?,
             created_at: WallTime(self.created_at_ns),
             finished_at: self.finished_at.map(Into::into),
             timeline: self.timeline.into(),

@@ -5,6 +5,7 @@ use burstlet_testkit::spec::{container, group};
 use insta::assert_json_snapshot;
 
 use super::*;
+use crate::pod::ephemeral::Withheld;
 use crate::pod::seen::tests::pod;
 
 const SECOND: i64 = 1_000_000_000;
@@ -79,6 +80,7 @@ fn status(phase: Phase, containers: Vec<ContainerStatus>) -> GroupStatus {
         ready: phase == Phase::Running,
         init_containers: Vec::new(),
         containers,
+        ephemeral_containers: Vec::new(),
         created_at: at(0).wall,
         finished_at: None,
         timeline: LaunchTimeline {
@@ -103,6 +105,7 @@ fn told(has: &Value, spec: &GroupSpec, status: &GroupStatus, gone: bool) -> Stat
         status,
         gone,
         infeasible: (status.reason == "Resized").then_some("resources stay"),
+        withheld: &Withheld::new(),
         now: NOW,
     };
     of_group(&pod, &told, &["192.0.2.10".parse().unwrap()])
@@ -240,4 +243,50 @@ fn what_nobody_saw_end_has_ended_all_the_same() {
         (&state["exitCode"], &state["reason"]),
         (&137.into(), &"ContainerStatusUnknown".into())
     );
+}
+
+#[test]
+fn ephemeral_containers_are_told_as_the_pod_names_them() {
+    let looks = ["runs", "over", "pulls", "refused", "new"];
+    let pod = pod(json!({
+        "metadata": {"name": "web-1"},
+        "spec": {
+            "containers": [{"name": "a"}],
+            "ephemeralContainers": looks.map(|name| json!({"name": name, "image": "i"})),
+        },
+    }));
+    let mut status = status(Phase::Running, vec![one("a", running())]);
+    status.ephemeral_containers = vec![
+        one("runs", running()),
+        one("over", ended(7)),
+        one("pulls", waiting("ImagePullBackOff")),
+    ];
+    let why = Missing {
+        reason: "CreateContainerConfigError",
+        message: "not allowed".to_owned(),
+        container: Some("refused".to_owned()),
+    };
+    let withheld = Withheld::from([("refused".to_owned(), why.clone())]);
+    let told = Told {
+        uid: &GroupUid::new("u-1").unwrap(),
+        spec: &spec(&["a"]),
+        status: &status,
+        gone: false,
+        infeasible: None,
+        withheld: &withheld,
+        now: NOW,
+    };
+    let written = of_group(&pod, &told, &[]);
+    assert_json_snapshot!(written["ephemeralContainerStatuses"]);
+    assert_eq!(written["phase"], "Running");
+    let ready = items(written.get("conditions")).find(|c| c["type"] == "Ready");
+    assert_eq!(ready.unwrap()["status"], "True", "they do not count");
+    let of_none = of_waiting(&pod, &why, &[], NOW);
+    let states = items(of_none.get("ephemeralContainerStatuses"));
+    let reasons: Vec<_> = states
+        .map(|status| &status["state"]["waiting"]["reason"])
+        .collect();
+    let creating = "ContainerCreating";
+    let config = "CreateContainerConfigError";
+    assert_eq!(reasons, [creating, creating, creating, config, creating]);
 }

@@ -24,7 +24,7 @@ fn spec() -> Spec {
 fn decided(mounts: Vec<(&MountPlan, PathBuf)>) -> Decided<'_> {
     Decided {
         root: Path::new("/stage/c/a/rootfs"),
-        shared: vec![("user", 7), ("net", 8), ("ipc", 9), ("uts", 10)],
+        joined: vec![("user", 7), ("net", 8), ("ipc", 9), ("uts", 10)],
         own_network: true,
         mounts,
         seccomp: true,
@@ -55,7 +55,7 @@ fn the_keeper_decides_namespaces_and_root() {
     assert_eq!(path(LinuxNamespaceType::Pid), None);
     assert_eq!(path(LinuxNamespaceType::Mount), None);
     let host = Decided {
-        shared: vec![("ipc", 9), ("uts", 10)],
+        joined: vec![("ipc", 9), ("uts", 10)],
         own_network: false,
         ..decided(Vec::new())
     };
