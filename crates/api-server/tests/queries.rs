@@ -8,6 +8,10 @@ use burstlet_proto::v1::wait_request::Condition;
 use burstlet_proto::v1::watch_response::Type;
 use common::{Edge, create, fields, group, plain, reason};
 use tonic::{Code, Request};
+use tonic_types::StatusExt as _;
+
+/// How often a request is made whose answer a busy machine may delay.
+const TRIES_MAX: usize = 100;
 
 #[tokio::test]
 async fn lists_pages() {
@@ -124,13 +128,22 @@ async fn waits_no_longer_than_asked() {
         (error.code(), reason(&error).as_str()),
         (Code::DeadlineExceeded, "NotInTime")
     );
-    let mut request = Request::new(wait(Condition::Stopped, 900));
-    request.set_timeout(std::time::Duration::from_millis(300));
-    let error = edge.groups.wait(request).await.unwrap_err();
-    assert_eq!(
-        (error.code(), reason(&error).as_str()),
-        (Code::DeadlineExceeded, "NotInTime")
-    );
+    // On a busy machine the client itself may be the first to say that it waited long enough.
+    let mut told = false;
+    for _ in 0..TRIES_MAX {
+        let mut request = Request::new(wait(Condition::Stopped, 900));
+        request.set_timeout(std::time::Duration::from_millis(300));
+        let error = edge.groups.wait(request).await.unwrap_err();
+        let details = error.get_error_details();
+        told = details
+            .error_info()
+            .is_some_and(|info| info.reason == "NotInTime");
+        if told {
+            assert_eq!(error.code(), Code::DeadlineExceeded);
+            break;
+        }
+    }
+    assert!(told, "the server never answers before its client gives up");
     let error = edge
         .groups
         .wait(wait(Condition::Unspecified, 50))
