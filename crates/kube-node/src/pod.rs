@@ -3,6 +3,7 @@
 //! ```text
 //! API's pod ─► needs ─► (fetch) ─► inline ─► manifest ─► GroupSpec
 //!         and again when something of that changes ─► renewed ─► manifest ─► GroupSpec
+//! the pod's ephemeral containers, once the group stands ─► ephemeral ─► manifest ─► GroupSpec
 //! group's snapshot ─► status ─► patch ─► (write)
 //! both ─► decide ─► what to do next
 //! ```
