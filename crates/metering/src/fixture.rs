@@ -25,6 +25,8 @@ pub(crate) struct Teller {
     pub(crate) seq: u64,
     /// Since the boot, which was at the epoch's 1.8 billionth second.
     pub(crate) now_ns: u64,
+    /// By how much the wall clock was set since.
+    set_ns: i64,
 }
 
 impl Teller {
@@ -37,6 +39,7 @@ impl Teller {
             view: View::new(["CostCenter".to_owned()]),
             seq: 0,
             now_ns: S,
+            set_ns: 0,
         };
         teller.tell(Fact::BookInstalled(Book::parse(text).unwrap().to_record()));
         teller
@@ -48,7 +51,7 @@ impl Teller {
             boot_id: BootId([7; 16]),
             stamp: Stamp {
                 boot: BootTime(self.now_ns),
-                wall: WallTime(i64::try_from(wall).unwrap()),
+                wall: WallTime(i64::try_from(wall).unwrap() + self.set_ns),
             },
         }
     }
@@ -72,6 +75,12 @@ impl Teller {
 
     pub(crate) fn wait(&mut self, ns: u64) {
         self.now_ns += ns;
+    }
+
+    /// The wall clock is set, and the agent notices.
+    pub(crate) fn set_clock(&mut self, by_ns: i64) {
+        self.set_ns += by_ns;
+        self.tell(Fact::ClockStepped);
     }
 
     pub(crate) fn page(&mut self, format: Format) -> String {

@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 
 use crate::book::Shelf;
 use crate::money::Decimal;
-use crate::rating::commitment::hour_of;
 use crate::rating::{RatingError, Timeline, rate};
 use crate::record::Moment;
 use crate::sessions::{Session, Sessions, Window};
@@ -81,19 +80,19 @@ fn session_rows(
     window: Window,
 ) -> Result<(), RatingError> {
     let timeline = Timeline::of(session, now);
-    let Some(life) = timeline.span().and_then(|span| span.and(window)) else {
+    let mut hours = timeline.hours(window).peekable();
+    let Some(first) = hours.peek() else {
         return Ok(());
     };
-    let mut hour = hour_of(life.from);
     let past = Window {
-        to: hour.from,
+        to: first.from,
         ..Window::ALL
     };
     let mut sums: BTreeMap<(usize, usize), u128> = BTreeMap::new();
     for charge in rate(&timeline, shelf, past)?.charges {
         sums.insert((charge.book, charge.sku), charge.quantity);
     }
-    while hour.from < life.to {
+    for hour in hours {
         for charge in rate(&timeline, shelf, hour)?.charges {
             let book = &shelf.books()[charge.book].book;
             let grains = book.skus()[charge.sku].unit.grains();
@@ -105,7 +104,6 @@ fn session_rows(
                 rows.push(Row::new(session, book, charge.sku, hour, quantity));
             }
         }
-        hour = hour_of(hour.to);
     }
     Ok(())
 }

@@ -20,6 +20,9 @@ pub mod book;
 pub mod budget;
 pub mod carried;
 pub mod chain;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod clocks;
 mod extract;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]

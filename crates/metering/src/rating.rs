@@ -10,7 +10,7 @@ pub mod commitment;
 pub mod quote;
 mod running;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Add;
 
 use burstlet_model::{ErrorKind, WallTime};
@@ -21,6 +21,7 @@ use crate::book::{Amounts, Attributes, BilledStates, Book, Shelf, Sku, select};
 use crate::money::{Money, MoneyError};
 use crate::record::{Moment, Opened, Scheduling, State};
 use crate::sessions::{Piece, Session, Window};
+use commitment::{HOUR_NS, hour_of};
 
 /// Why a session has no price.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +51,8 @@ impl RatingError {
 pub struct Segment {
     /// The state.
     pub state: State,
-    /// When. The length is the boot clock's; the wall clock was read once, at the session's start.
+    /// When: its length is the boot clock's, its begin what the wall clock said then. Where that
+    /// clock was set, segments need not follow each other.
     pub span: Window,
     /// What was set aside.
     pub amounts: Amounts,
@@ -85,14 +87,25 @@ impl<'a> Timeline<'a> {
 }
 
 impl Timeline<'_> {
-    /// From its first nanosecond to its last; nothing if it has none.
+    /// From its earliest nanosecond to its latest; nothing if it has none.
     #[must_use]
     pub fn span(&self) -> Option<Window> {
-        let ends = self.segments.first().zip(self.segments.last());
-        ends.map(|(first, last)| Window {
-            from: first.span.from,
-            to: last.span.to,
-        })
+        let spans = || self.segments.iter().map(|segment| segment.span);
+        let from = spans().map(|span| span.from).min()?;
+        let to = spans().map(|span| span.to).max()?;
+        Some(Window { from, to })
+    }
+
+    /// The hours of a window that it has a part in, in order and each as a whole.
+    pub fn hours(&self, window: Window) -> impl Iterator<Item = Window> {
+        let mut hours = BTreeSet::new();
+        let within = |segment: &Segment| segment.span.and(window);
+        for span in self.segments.iter().filter_map(within) {
+            let last = WallTime(span.to.0.saturating_sub(1));
+            let (first, last) = (hour_of(span.from).from.0, hour_of(last).from.0);
+            hours.extend((first..=last).step_by(HOUR_NS as usize));
+        }
+        hours.into_iter().map(|hour| hour_of(WallTime(hour)))
     }
 }
 
@@ -103,7 +116,7 @@ pub struct Charge {
     pub book: usize,
     /// The price, as an index into the book's.
     pub sku: usize,
-    /// From the first moment charged to the last.
+    /// From the earliest moment charged to the latest.
     pub span: Window,
     /// What is charged for, in smallest amounts times nanoseconds.
     pub quantity: u128,
@@ -290,7 +303,8 @@ impl<'a> Walk<'a> {
             let quantity = u128::from(time) * u128::from(amount);
             if quantity > 0 {
                 let sum = self.sums.entry((index, *sku)).or_insert((seen, 0));
-                sum.0.to = seen.to;
+                sum.0.from = sum.0.from.min(seen.from);
+                sum.0.to = sum.0.to.max(seen.to);
                 sum.1 = sum.1.saturating_add(quantity);
             }
         }

@@ -18,7 +18,7 @@ use crate::book::{BilledStates, BookVersion, Shelf, Unit};
 use crate::money::{Decimal, Money};
 use crate::rating::{BilledTime, RatingError, Timeline, rate};
 use crate::record::{Moment, Opened, Samples, State, Used};
-use crate::sessions::{Quantities, Session, Sessions, Window};
+use crate::sessions::{Quantities, Reading, Session, Sessions, Window};
 
 /// What sessions are told apart by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,7 +175,7 @@ pub fn report(
 ) -> Result<Report, RatingError> {
     let mut report = Report::new();
     for session in sessions.iter().filter(|session| filter.takes(session)) {
-        if session.opened_at().stamp.wall >= window.to || !has_part(session, now, window) {
+        if !has_part(session, now, window) {
             continue;
         }
         let key = by.iter().map(|dimension| dimension.of(session)).collect();
@@ -254,7 +254,8 @@ fn add_samples(sums: &mut Sums, session: &Session, (now, window): (Moment, Windo
 /// What had been used before a moment, as far as it was written down.
 fn used_until(session: &Session, end: WallTime) -> Used {
     let readings = session.readings();
-    let before = readings.iter().rev().find(|reading| reading.at.wall < end);
+    let labelled = |reading: &&Reading| session.label(reading.at.boot) < end;
+    let before = readings.iter().rev().find(labelled);
     before.map(|reading| reading.used).unwrap_or_default()
 }
 

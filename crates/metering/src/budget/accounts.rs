@@ -44,23 +44,14 @@ impl Accounts {
         shelf: &Shelf,
         end: Moment,
     ) -> Result<(), RatingError> {
-        let begin = session.opened_at().stamp.wall;
         for (budget, closed) in self.budgets.iter().zip(&mut self.closed) {
             if !covers(budget, session) {
                 continue;
             }
-            let mut at = end.stamp.wall;
-            for _ in 0..PERIODS_KEPT {
-                let Some(period) = budget.period.at(at) else {
-                    break;
-                };
+            for period in periods(budget, session, end) {
                 let spent = spending(budget, session, shelf, (end, period))?.spent;
                 let sum = closed.entry(period.from).or_default();
                 *sum = *sum + spent;
-                if period.from <= begin {
-                    break;
-                }
-                at = WallTime(period.from.0.saturating_sub(1));
             }
             while closed.len() > PERIODS_KEPT {
                 closed.pop_first();
@@ -106,6 +97,30 @@ fn covers(budget: &Budget, session: &Session) -> bool {
     let opened = session.opened();
     let namespace = opened.group.namespace.as_str();
     budget.scope.covers(namespace, &opened.tags)
+}
+
+/// The latest periods that a session has a part in, as many as are kept. One after the other need
+/// not be: the wall clock may have been set.
+fn periods(
+    budget: &Budget,
+    session: &Session,
+    end: Moment,
+) -> impl Iterator<Item = Window> + use<> {
+    let mut periods = BTreeMap::new();
+    for piece in session.pieces(end).filter(|piece| piece.ns > 0) {
+        let mut at = WallTime(piece.from.0.saturating_add_unsigned(piece.ns - 1));
+        for _ in 0..PERIODS_KEPT {
+            let Some(period) = budget.period.at(at) else {
+                break;
+            };
+            periods.insert(period.from, period);
+            if period.from <= piece.from {
+                break;
+            }
+            at = WallTime(period.from.0.saturating_sub(1));
+        }
+    }
+    periods.into_values().rev().take(PERIODS_KEPT)
 }
 
 /// What a session spends of a budget within a period.

@@ -2,6 +2,7 @@ use burstlet_model::WallTime;
 
 use super::*;
 use crate::fixture::{S, Teller, opened, two_groups};
+use crate::rating::commitment::hour_of;
 use crate::record::{Close, SessionFact, State};
 
 fn invoice() -> Invoice {

@@ -170,8 +170,8 @@ fn a_commitment_covers_what_is_used_of_it() {
         assert_eq!(settled[0].fee.to_string(), "0.02");
         assert_eq!(settled[0].credit.to_string(), credit);
     }
-    assert_eq!(commitment::hour_of(WallTime(-1)), window(-3600 * SECOND, 0));
-    assert_eq!(commitment::hour_of(WallTime(0)), window(0, 3600 * SECOND));
+    assert_eq!(hour_of(WallTime(-1)), window(-3600 * SECOND, 0));
+    assert_eq!(hour_of(WallTime(0)), window(0, 3600 * SECOND));
 }
 
 fn any_state() -> impl Strategy<Value = State> {

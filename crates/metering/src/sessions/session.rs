@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use burstlet_model::{BootTime, ContainerName, Stamp};
+use burstlet_model::{BootTime, ContainerName, Stamp, WallTime};
 
 use super::hours::Hours;
 use super::{Oddities, Piece, Quantities, Window};
@@ -211,6 +211,21 @@ impl Session {
             ns: nanos(self.last.from.boot, now.stamp.boot),
         });
         over.chain(last.filter(|piece| piece.ns > 0))
+    }
+
+    /// What the wall clock said at a moment of its life, as its pieces have it: it may have been set
+    /// before anybody noticed. What comes later counts in its last nanosecond.
+    #[must_use]
+    pub fn label(&self, at: BootTime) -> WallTime {
+        let after = |from: Stamp, ns: u64| WallTime(from.wall.0.saturating_add_unsigned(ns));
+        let before = self.spans.partition_point(|span| span.to <= at);
+        match (self.spans.get(before), self.spans.last()) {
+            (Some(span), _) => after(span.from, nanos(span.from.boot, at)),
+            (None, Some(last)) if self.closed.is_some() => {
+                after(last.from, nanos(last.from.boot, last.to) - 1)
+            }
+            _ => after(self.last.from, nanos(self.last.from.boot, at)),
+        }
     }
 
     /// What it had in the states that `counts` names, up to `now` while it lasts.

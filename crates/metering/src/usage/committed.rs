@@ -86,17 +86,12 @@ fn add(
     window: Window,
 ) -> Result<(), RatingError> {
     let timeline = Timeline::of(session, now);
-    let Some(life) = timeline.span().and_then(|span| span.and(window)) else {
-        return Ok(());
-    };
-    let mut hour = hour_of(life.from);
-    while hour.from < life.to {
+    for hour in timeline.hours(window) {
         for charge in rate(&timeline, shelf, hour)?.charges {
             let hour = used.entry((hour.from, charge.book)).or_default();
             let sum = hour.entry(charge.sku).or_insert(0);
             *sum = sum.saturating_add(charge.quantity);
         }
-        hour = hour_of(hour.to);
     }
     Ok(())
 }
