@@ -20,8 +20,8 @@
 //! and its readers panic on some device numbers. Finding, making, killing, reading and removing
 //! are therefore ours.
 //!
-//! All calls block, most for microseconds; [`Cgroup::kill_all`] and [`Cgroup::remove`] up to the
-//! patience given. None of them knows a runtime.
+//! All calls block, most for microseconds; [`Cgroup::kill_all`], [`Cgroup::last_usage`] and
+//! [`Cgroup::remove`] up to the patience given. None of them knows a runtime.
 
 mod apply;
 mod capability;
@@ -32,6 +32,7 @@ mod handle;
 mod hierarchy;
 mod join;
 mod kill;
+mod last;
 mod limits;
 mod parse;
 mod remove;

@@ -11,6 +11,7 @@ use burstlet_cgroup::{
     Cgroup, CgroupError, CgroupRoot, Cgroups, Devices, Hierarchy, JoinPaths, Limits,
 };
 use burstlet_model::{BootTime, Bytes, ContainerName, ErrorKind, GroupUid, MilliCpu, Usage};
+use rustix::process::{Pid, Signal, kill_process};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -154,7 +155,8 @@ fn privileged_usage_counts_the_group_with_its_containers() {
     let leaf = host.container("a", &limits());
     let mut busy = shell(&leaf, "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done");
     assert!(busy.wait().unwrap().success());
-    let (of_leaf, of_group) = (usage(&leaf), usage(&group));
+    let of_leaf = leaf.last_usage(BootTime(0), PATIENCE).unwrap();
+    let of_group = usage(&group);
     assert!(of_leaf.cpu_ns > 1_000_000, "{of_leaf:?}");
     assert!(
         of_group.cpu_ns >= of_leaf.cpu_ns,
@@ -166,6 +168,38 @@ fn privileged_usage_counts_the_group_with_its_containers() {
     assert_eq!(leaf.final_usage().unwrap().oom_kills, Some(0));
     leaf.remove(PATIENCE).unwrap();
     assert!(usage(&group).cpu_ns >= of_leaf.cpu_ns, "kept by the parent");
+}
+
+/// What the group counts of a container stays when the container's cgroup is gone, and has all that was
+/// ever used in it: nothing may be added to what was read last.
+#[test]
+fn privileged_the_last_reading_has_all_that_was_used() {
+    let host = Host::new("last");
+    let group = host.cgroups.create_group(&host.uid, &limits()).unwrap();
+    let mut read = 0;
+    for round in 0..20 {
+        let leaf = host.container("a", &limits());
+        let mut busy = shell(
+            &leaf,
+            "kill -STOP $$; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done",
+        );
+        let pid = Pid::from_child(&busy);
+        wait_for("it has stopped", || {
+            fs::read_to_string(format!("/proc/{}/stat", busy.id()))
+                .unwrap()
+                .contains(") T ")
+        });
+        let error = leaf.last_usage(BootTime(0), Duration::ZERO).unwrap_err();
+        assert!(
+            matches!(error, CgroupError::Busy { processes: 1, .. }),
+            "{error}"
+        );
+        kill_process(pid, Signal::CONT).unwrap();
+        read += leaf.last_usage(BootTime(0), PATIENCE).unwrap().cpu_ns;
+        assert!(busy.wait().unwrap().success());
+        leaf.remove(PATIENCE).unwrap();
+        assert_eq!(usage(&group).cpu_ns, read, "round {round}");
+    }
 }
 
 #[test]

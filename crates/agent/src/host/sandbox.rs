@@ -27,7 +27,7 @@ use crate::machine;
 use crate::records::replace;
 
 /// How long the kernel may take to end and free what a dead group held.
-const REMOVAL_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const REMOVAL_PATIENCE: Duration = Duration::from_secs(10);
 /// Written before a keeper is asked for, with the boot that it lives in; removed when it is gone.
 /// It says nothing after the machine's next start, so it is not synced.
 pub(super) const MARKER: &str = "sandbox";

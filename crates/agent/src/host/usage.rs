@@ -1,15 +1,21 @@
 //! What a group uses, as its cgroups and its link count it.
 
+use std::time::Duration;
+
+use burstlet_cgroup::{Cgroup, CgroupError};
 use burstlet_failpoint::Point;
-use burstlet_model::{ContainerName, GroupUid, NetworkUsage};
+use burstlet_model::{ContainerName, GroupUid, NetworkUsage, Usage};
 use burstlet_supervisor::host::{GroupUsage, HostError};
 
 use super::RealHost;
 use super::failure::{fail, pass};
+use super::sandbox::REMOVAL_PATIENCE;
 use crate::machine;
 use crate::metering::Look;
 
 const USAGE_FAILED: &str = "UsageFailed";
+/// How long a keeper that has said that its group is over may take to end itself.
+const KEEPER_PATIENCE: Duration = Duration::from_millis(250);
 
 impl RealHost {
     pub(super) async fn measure(&self, uid: &GroupUid) -> Result<GroupUsage, HostError> {
@@ -28,8 +34,7 @@ impl RealHost {
         let of = uid.clone();
         let read = move |parts: &super::Parts| {
             let at = machine::now().boot;
-            let failed =
-                |error: burstlet_cgroup::CgroupError| fail(error.kind(), USAGE_FAILED, &error);
+            let failed = |error: CgroupError| fail(error.kind(), USAGE_FAILED, &error);
             let group = parts.cgroups.group(&of).usage(at).map_err(failed)?;
             let mut used = Vec::with_capacity(containers.len());
             for name in containers {
@@ -84,8 +89,8 @@ impl RealHost {
         }
     }
 
-    /// Writes down what a group has used, before its cgroup goes. Once the ledger has its end, and
-    /// no process of it is left, the counters are exact.
+    /// Writes down what a group has used. For the last time, before its cgroup goes, that is all
+    /// that its processes ever used: whatever is left of them is ended first.
     pub(super) async fn write_down(&self, uid: &GroupUid, is_final: bool) -> Result<(), HostError> {
         let of = uid.clone();
         let read = move |parts: &super::Parts| {
@@ -93,7 +98,10 @@ impl RealHost {
             if !cgroup.exists() {
                 return Ok(None);
             }
-            let usage = cgroup.usage(machine::now().boot);
+            let usage = match is_final {
+                true => last_usage(&cgroup),
+                false => cgroup.usage(machine::now().boot),
+            };
             usage
                 .map(Some)
                 .map_err(|error| fail(error.kind(), USAGE_FAILED, &error))
@@ -107,5 +115,18 @@ impl RealHost {
         pass(Point::UsageBegun)?;
         let told = self.metering.used(uid, (usage, network), is_final).await;
         told.map_err(|error| fail(error.kind(), USAGE_FAILED, &error))
+    }
+}
+
+/// What a group's processes have used in all. The keeper, which counts towards its group, ends by
+/// itself; what does not is killed. Blocks.
+fn last_usage(cgroup: &Cgroup) -> Result<Usage, CgroupError> {
+    let read = |patience| cgroup.last_usage(machine::now().boot, patience);
+    match read(KEEPER_PATIENCE) {
+        Err(CgroupError::Busy { .. }) => {
+            cgroup.kill_all(REMOVAL_PATIENCE)?;
+            read(REMOVAL_PATIENCE)
+        }
+        read => read,
     }
 }
