@@ -20,8 +20,9 @@ impl Agent {
         body.to_owned()
     }
 
-    /// The kernel chose its port; the agent logs it.
-    fn admin_address(&self) -> SocketAddr {
+    /// Where it is. The kernel chose its port; the agent logs it.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
         let log = self.whole_log();
         let line = log
             .lines()

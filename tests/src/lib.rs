@@ -11,6 +11,7 @@ pub mod api;
 pub mod crashing;
 mod person;
 mod programs;
+pub mod prometheus;
 
 use std::fs;
 use std::io::{Read, Write};

@@ -27,6 +27,7 @@ mod metrics;
 mod neighbours;
 mod network;
 mod probes;
+mod prometheus;
 mod queue;
 mod registry;
 mod security;
@@ -35,6 +36,7 @@ mod terminal;
 mod trouble;
 mod verbs;
 mod volumes;
+mod witness;
 
 use burstlet_tests::{Agent, Setup, sample_image};
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use burstlet_tests::{Agent, PATIENCE, repository};
+use burstlet_tests::{Agent, PATIENCE, repository, wait_for};
 use serde_json::Value;
 
 use super::ledger::ledger_of;
@@ -99,6 +99,62 @@ fn a_run_is_charged_from_its_start_to_its_exit_to_the_nanosecond() {
     for name in &names {
         agent.ok(&["rm", "-f", name]);
     }
+    agent.finish();
+}
+
+/// What a cgroup has counted, in microseconds. That which all groups are in keeps what they have
+/// used when they are gone.
+fn counted_us(agent: &Agent, below: &str) -> u64 {
+    let name = agent.bridge() + below;
+    let nanos = std::fs::read_to_string(format!("/sys/fs/cgroup/cpuacct/{name}/cpuacct.usage"));
+    if let Ok(nanos) = nanos {
+        return nanos.trim().parse::<u64>().unwrap() / 1000;
+    }
+    let stat = std::fs::read_to_string(format!("/sys/fs/cgroup/{name}/cpu.stat")).unwrap();
+    let usage = stat
+        .lines()
+        .find_map(|line| line.strip_prefix("usage_usec "));
+    usage.unwrap().parse().unwrap()
+}
+
+/// The kernel goes on counting in the cgroup above when a group's is removed: what the ledger has of
+/// all groups is what the kernel counted, less what each of them is rounded down by.
+#[test]
+fn processor_time_is_what_the_cgroups_counted() {
+    let agent = agent();
+    let script = "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done";
+    let names = ["one", "two", "three"];
+    for name in names {
+        create(&agent, name, script, NEVER);
+    }
+    for name in names {
+        finished(&agent, name);
+        agent.ok(&["rm", name]);
+    }
+    let mut used = 0;
+    wait_for("what each has used is written down", || {
+        let ledger = ledger_of(&agent, &[]);
+        let sessions = ledger["sessions"].as_object().unwrap();
+        let of = |session: &Value| session["used"]["cpu_us"].as_str().unwrap().parse::<u64>();
+        let is_final = |session: &Value| session["used"]["is_final"] == "1";
+        let all = sessions.len() == names.len() && sessions.values().all(is_final);
+        if all {
+            used = sessions.values().map(|session| of(session).unwrap()).sum();
+        }
+        all
+    });
+    // The launcher may have work at any time: a look counts if it had none.
+    let mut counted = 0;
+    wait_for("the launcher rests", || {
+        let before = counted_us(&agent, "/_launcher");
+        counted = counted_us(&agent, "") - before;
+        counted_us(&agent, "/_launcher") == before
+    });
+    let most = names.len() as u64 + 1;
+    assert!(
+        (used..=used + most).contains(&counted),
+        "{used} µs in the ledger, {counted} µs counted"
+    );
     agent.finish();
 }
 

@@ -3,7 +3,9 @@
 mod attacks;
 mod edges;
 mod files;
+mod proofs;
 mod source;
+mod tests_named;
 
 use std::path::Path;
 use std::process::Command;
@@ -28,6 +30,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     faults.extend(files::faults(&files, checkout));
     faults.extend(source::faults(&files));
     faults.extend(attacks::faults(&files));
+    faults.extend(proofs::faults(&files));
     for fault in &faults {
         eprintln!("tidy: {fault}");
     }

@@ -1,9 +1,10 @@
 //! The table of attack classes: every class has a line, and every test that a line names exists. A
 //! class without a test says so in plain words.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::File;
+use super::tests_named::{WITHOUT_TEST, named, names};
 
 const PAGE: &str = "docs/security.md";
 
@@ -18,22 +19,19 @@ const CLASSES: &[(&str, usize, usize)] = &[
     ("LC", 22, 1),
 ];
 
-/// What a line without a test says.
-const WITHOUT_TEST: &[&str] = &["not covered", "not needed"];
-
 /// Everything that is wrong with the table.
 pub(super) fn faults(files: &[File]) -> Vec<String> {
     let Some(page) = files.iter().find(|file| file.path == PAGE) else {
         return vec![format!("{PAGE} is missing")];
     };
-    let tests = tests(files);
+    let tests = names(files);
     let mut rows: BTreeMap<&str, &str> = BTreeMap::new();
     let mut faults = Vec::new();
     for (id, cell) in page.text.lines().filter_map(row) {
         if rows.insert(id, cell).is_some() {
             faults.push(format!("{PAGE} has {id} twice"));
         }
-        let named: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        let named = named(cell);
         if named.is_empty() && !WITHOUT_TEST.contains(&cell) {
             faults.push(format!("{PAGE}: {id} names no test and does not say why"));
         }
@@ -61,26 +59,6 @@ fn row(line: &str) -> Option<(&str, &str)> {
     let known = CLASSES.iter().any(|(known, ..)| *known == kind);
     let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
     (known && is_number).then_some((*id, *tests))
-}
-
-/// The names of all tests.
-fn tests(files: &[File]) -> BTreeSet<&str> {
-    let mut names = BTreeSet::new();
-    for file in files.iter().filter(|file| file.path.ends_with(".rs")) {
-        let mut begun = false;
-        for line in file.text.lines().map(str::trim_start) {
-            begun |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
-            let name = line.split_once("fn ").and_then(|(_, rest)| {
-                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
-                rest.get(..end?)
-            });
-            if let Some(name) = name.filter(|_| begun) {
-                names.insert(name);
-                begun = false;
-            }
-        }
-    }
-    names
 }
 
 #[cfg(test)]
