@@ -117,6 +117,22 @@ fn privileged_limits_are_in_force_and_can_be_changed() {
     let again = host.cgroups.create_group(&host.uid, &limits()).unwrap_err();
     assert_eq!(again.kind(), ErrorKind::AlreadyExists);
 
+    let file = |name: &str| {
+        let mut dirs = host
+            .cgroups
+            .hierarchy()
+            .mount_points()
+            .map(|m| m.join(leaf.path()));
+        let found = dirs.find_map(|dir| fs::read_to_string(dir.join(name)).ok());
+        found.map(|text| text.trim().to_owned())
+    };
+    let (share, most) = match host.cgroups.capabilities().v2 {
+        true => (("cpu.weight", "59"), ("cpu.max", "200000 100000")),
+        false => (("cpu.shares", "512"), ("cpu.cfs_quota_us", "200000")),
+    };
+    for (name, value) in [share, most, ("pids.max", "200")] {
+        assert_eq!(file(name).as_deref(), Some(value), "{name}");
+    }
     for bytes in [64 << 20, 32 << 20, 128 << 20] {
         let memory_limit = Some(Bytes(bytes));
         leaf.set_limits(&Limits {
@@ -124,15 +140,6 @@ fn privileged_limits_are_in_force_and_can_be_changed() {
             ..limits()
         })
         .unwrap();
-        let file = |name: &str| {
-            let mut dirs = host
-                .cgroups
-                .hierarchy()
-                .mount_points()
-                .map(|m| m.join(leaf.path()));
-            let found = dirs.find_map(|dir| fs::read_to_string(dir.join(name)).ok());
-            found.map(|text| text.trim().to_owned())
-        };
         let limit = file("memory.limit_in_bytes").or_else(|| file("memory.max"));
         assert_eq!(limit, Some(bytes.to_string()));
         if let Some(both) = file("memory.memsw.limit_in_bytes") {
@@ -153,7 +160,9 @@ fn privileged_usage_counts_the_group_with_its_containers() {
     let host = Host::new("usage");
     let group = host.cgroups.create_group(&host.uid, &limits()).unwrap();
     let leaf = host.container("a", &limits());
-    let mut busy = shell(&leaf, "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done");
+    // What it becomes at the end is charged to the cgroup as a whole; the shell was when it joined.
+    let script = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; exec sleep 0";
+    let mut busy = shell(&leaf, script);
     assert!(busy.wait().unwrap().success());
     let of_leaf = leaf.last_usage(BootTime(0), PATIENCE).unwrap();
     let of_group = usage(&group);
@@ -262,17 +271,44 @@ fn privileged_frozen_and_stopped_processes_are_killed() {
 fn privileged_oom_kills_are_counted() {
     let host = Host::new("oom");
     let group = host.cgroups.create_group(&host.uid, &limits()).unwrap();
-    let small = Limits {
-        memory_limit: Some(Bytes(16 << 20)),
-        ..limits()
-    };
-    let leaf = host.container("a", &small);
-    // `tail` keeps what it has read while it looks for the last line.
-    let mut hog = shell(&leaf, "exec tail /dev/zero");
+    let leaf = host.container("a", &small(false));
+    let mut hog = shell(&leaf, HOG);
     assert_eq!(hog.wait().unwrap().signal(), Some(9));
     assert_eq!(usage(&leaf).oom_kills, 1);
     assert_eq!(leaf.final_usage().unwrap().oom_kills, Some(1));
     assert_eq!(usage(&group).oom_kills, 1);
+}
+
+#[test]
+fn privileged_memory_that_runs_out_ends_the_whole_container() {
+    let host = Host::new("oom-group");
+    host.cgroups.create_group(&host.uid, &limits()).unwrap();
+    let leaf = host.container("a", &small(true));
+    let mut bystander = shell(&leaf, "exec sleep 1000");
+    wait_for("it has joined", || usage(&leaf).pids == 1);
+    let mut hog = shell(&leaf, HOG);
+    assert_eq!(hog.wait().unwrap().signal(), Some(9));
+    if host.cgroups.capabilities().oom_group {
+        assert_eq!(bystander.wait().unwrap().signal(), Some(9));
+        // The kernel counts the process that it chose again with the rest.
+        assert!((2..=3).contains(&usage(&leaf).oom_kills));
+    } else {
+        assert_eq!(bystander.try_wait().unwrap(), None);
+        leaf.kill_all(PATIENCE).unwrap();
+        assert_eq!(bystander.wait().unwrap().signal(), Some(9));
+    }
+}
+
+/// `tail` keeps what it has read while it looks for the last line.
+const HOG: &str = "exec tail /dev/zero";
+
+/// A limit that is soon reached.
+fn small(oom_group: bool) -> Limits {
+    Limits {
+        memory_limit: Some(Bytes(16 << 20)),
+        oom_group,
+        ..limits()
+    }
 }
 
 #[test]

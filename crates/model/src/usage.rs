@@ -13,7 +13,8 @@ pub struct Usage {
     pub memory: Bytes,
     /// The most memory charged so far, if the kernel tells.
     pub memory_peak: Option<Bytes>,
-    /// How often a process was killed for want of memory.
+    /// Kills for want of memory. Where they end a whole container, the kernel counts each of its
+    /// processes, and the one that it chose twice.
     pub oom_kills: u64,
     /// Processes and threads now.
     pub pids: u64,

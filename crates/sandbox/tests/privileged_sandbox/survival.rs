@@ -142,7 +142,13 @@ async fn a_killed_container_leaves_no_process_though_processes_are_shared() {
             .content
             .clone()
     };
-    assert!(value("cpu").unwrap().trim().parse::<u64>().unwrap() > 0);
+    let used = value("cpu").unwrap();
+    let used = used
+        .lines()
+        .next()
+        .unwrap()
+        .trim_start_matches("usage_usec ");
+    assert!(used.parse::<u64>().unwrap() > 0);
     assert_eq!(exit.finals.len(), 2);
     wait_until(|| cgroups.processes().is_empty()).await;
     node.finish(vec![group]).await;
@@ -212,41 +218,55 @@ async fn connections_are_made_from_inside() {
     node.finish(vec![group]).await;
 }
 
-/// Two version 1 cgroups of this test's own.
+/// A cgroup of this test's own: a directory on version 2, one in each of two trees on version 1.
 struct TestCgroups {
     dirs: Vec<std::path::PathBuf>,
+    v2: bool,
 }
 
 impl TestCgroups {
     fn new(name: &str) -> Self {
         let name = format!("burstlet-sandbox-{name}-{}", std::process::id());
-        let dirs = ["cpuacct", "pids"].map(|c| format!("/sys/fs/cgroup/{c}/{name}").into());
+        let v2 = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+        let trees: &[&str] = if v2 { &["."] } else { &["cpuacct", "pids"] };
+        let dirs = trees
+            .iter()
+            .map(|tree| format!("/sys/fs/cgroup/{tree}/{name}").into());
         let cgroups = Self {
-            dirs: dirs.to_vec(),
+            dirs: dirs.collect(),
+            v2,
         };
         for dir in &cgroups.dirs {
-            fs::create_dir(dir).expect("cgroups of version 1");
+            fs::create_dir(dir).expect("cgroups are mounted");
         }
         cgroups
     }
 
     fn container(&self) -> ContainerCgroup {
-        let tasks = self.dirs.iter().map(|dir| Outside::Path(dir.join("tasks")));
+        let entry = if self.v2 {
+            CgroupEntry::BornIn(Outside::Path(self.dirs[0].clone()))
+        } else {
+            let tasks = self.dirs.iter().map(|dir| Outside::Path(dir.join("tasks")));
+            CgroupEntry::Tasks(tasks.collect())
+        };
         ContainerCgroup {
-            entry: CgroupEntry::Tasks(tasks.collect()),
+            entry,
             procs: Some(Outside::Path(self.dirs[0].join("cgroup.procs"))),
         }
     }
 
+    /// Its processor time, which every cgroup has, and its state.
     fn final_reads(&self) -> Vec<FinalRead> {
-        let read = |key: &str, dir: usize, file: &str| FinalRead {
+        let files = if self.v2 {
+            [("cpu", 0, "cpu.stat"), ("state", 0, "cgroup.events")]
+        } else {
+            [("cpu", 0, "cpuacct.usage"), ("state", 1, "pids.current")]
+        };
+        let read = |(key, dir, file): (&str, usize, &str)| FinalRead {
             key: key.into(),
             file: Outside::Path(self.dirs[dir].join(file)),
         };
-        vec![
-            read("cpu", 0, "cpuacct.usage"),
-            read("pids", 1, "pids.current"),
-        ]
+        files.map(read).into()
     }
 
     fn processes(&self) -> String {
@@ -257,7 +277,8 @@ impl TestCgroups {
 impl Drop for TestCgroups {
     fn drop(&mut self) {
         for dir in &self.dirs {
-            fs::remove_dir(dir).unwrap();
+            let removed = fs::remove_dir(dir);
+            assert!(removed.is_ok() || std::thread::panicking(), "{removed:?}");
         }
     }
 }
