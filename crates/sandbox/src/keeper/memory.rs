@@ -1,9 +1,10 @@
 //! What a group has in memory: volumes with the files that they begin with, secrets among them, so
 //! nothing of those may reach a disk or a message; and a place for each container's last words.
 
+use std::ffi::CString;
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use crate::plan::{
     LAST_WORDS_BYTES_MAX, MEMORY_FILE_BYTES_MAX, MEMORY_FILES_MAX, MemoryFile, MountSource,
 };
 use crate::sys::memfile;
+use crate::sys::mounts::{self, NewFs};
 
 /// The file for last words, and the directory that it is in.
 const LAST_WORDS_INODES: u32 = 2;
@@ -96,12 +98,26 @@ pub(super) fn last_words(target: &Path, owner: u32) -> io::Result<PathBuf> {
 fn mount_memory(target: &Path, options: &str) -> io::Result<()> {
     fs::create_dir(target)?;
     // Kernels from 6.4 on can keep it out of swap; those before have no such option.
-    let kept = format!("{options},noswap");
-    let with = |options: &str| {
-        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-        mount(Some("memory"), target, Some("tmpfs"), flags, Some(options))
-    };
-    Ok(with(&kept).or_else(|_| with(options))?)
+    let made = memory_fs(options, true).or_else(|_| memory_fs(options, false))?;
+    mounts::attach(made.as_fd(), target)
+}
+
+/// A file system in memory, mounted nowhere yet. Made by descriptor, since the kernel tells the
+/// descriptor of an option that it does not know, and the host's log of one in `mount(2)`.
+fn memory_fs(options: &str, out_of_swap: bool) -> io::Result<OwnedFd> {
+    let mut named = Vec::new();
+    for option in options.split(',') {
+        let (name, value) = option.split_once('=').ok_or_else(not_memory)?;
+        named.push((CString::new(name)?, Some(CString::new(value)?)));
+    }
+    named.extend(out_of_swap.then(|| (c"noswap".to_owned(), None)));
+    NewFs {
+        kind: c"tmpfs".to_owned(),
+        source: c"memory".to_owned(),
+        options: named,
+        attributes: libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV,
+    }
+    .make()
 }
 
 fn write(target: &Path, plans: &[MemoryFile], contents: &[OwnedFd], owner: u32) -> io::Result<()> {
