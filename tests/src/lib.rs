@@ -32,8 +32,9 @@ use serde_json::Value;
 pub use person::Person;
 pub use programs::{Outcome, command, program, repository, sample_image};
 
-/// How long anything may take that should take milliseconds: the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take that should take milliseconds: the machine may be busy, or one that is
+/// made of software.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 

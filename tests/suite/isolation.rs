@@ -42,7 +42,7 @@ fn the_kernels_own_is_out_of_reach() {
         "unshare -U true",
         "echo 1 >/proc/sys/kernel/panic",
         "echo c >/proc/sysrq-trigger",
-        "cat /proc/kcore",
+        "head -c 4 /proc/kcore | grep -q ELF",
         "dmesg",
         "hostname other",
         "ip link add dummy0 type dummy",

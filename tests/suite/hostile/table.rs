@@ -31,7 +31,11 @@ pub(super) const DEFAULTS: &[Block] = &[
         "look at /proc/timer_list", "look at /proc/timer_stats", "look at /sys/firmware",
     ], HIDDEN),
     ("CTR-03", &["open /proc/irq/default_smp_affinity to write", "open /proc/sysrq-trigger to write"], CLOSED),
+    // Where the kernel has /proc/kcore a link to it is made, which ends at the null device;
+    // libcontainer has another name for it.
     ("CTR-04", &["entries of /dev"], &[
+        "core fd full mqueue null ptmx pts random shm stderr stdin stdout termination-log tty urandom zero",
+        "fd full kcore mqueue null ptmx pts random shm stderr stdin stdout termination-log tty urandom zero",
         "fd full mqueue null ptmx pts random shm stderr stdin stdout termination-log tty urandom zero",
     ]),
     ("CTR-04", &["the number of /dev/full"], &["1:7"]),
@@ -145,6 +149,7 @@ pub(super) const HOST_IDS: &[Block] = &[("TEN-10", &["ids"], &["the host's"])];
 pub(super) const TERMINAL: &[Block] = &[
     ("CTR-02", &["names of variables"], &["HOME HOSTNAME PATH PWD SHLVL TERM"]),
     ("CTR-04", &["entries of /dev"], &[
+        "console fd full kcore mqueue null ptmx pts random shm stderr stdin stdout termination-log tty urandom zero",
         "console fd full mqueue null ptmx pts random shm stderr stdin stdout termination-log tty urandom zero",
     ]),
     ("CTR-04", &["the console"], &["the own terminal"]),
