@@ -43,6 +43,23 @@ install_packages() {
     ' install "${missing[@]}"
 }
 
+# The package that holds Debian's cloud kernel for virtual machines now; nothing if apt knows none,
+# also after it has read its lists.
+cloud_kernel() {
+    local found
+    found=$(cloud_kernel_known)
+    if [ -z "$found" ]; then
+        as_root "read the lists of packages" apt-get update -qq >&2
+        found=$(cloud_kernel_known)
+    fi
+    printf '%s' "$found"
+}
+
+cloud_kernel_known() {
+    apt-cache depends linux-image-cloud-amd64 2>/dev/null |
+        sed -n 's/ *Depends: \(linux-image-.*\)/\1/p' || true
+}
+
 # Finds cargo, and adds the target that the launcher is built for.
 need_rust() {
     command -v cargo >/dev/null || [ ! -f "$HOME/.cargo/env" ] || . "$HOME/.cargo/env"
