@@ -5,7 +5,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -107,6 +107,19 @@ impl Cluster {
         };
         self.authority.issue(node, &subject);
         self.authority.kubeconfig(node, &self.server)
+    }
+
+    /// A node's certificate that is good until then, and its key, as PEM; in the files that the node's
+    /// kubeconfig names, too.
+    pub(crate) fn node_certificate(&self, node: &str, until: SystemTime) -> String {
+        let subject = Subject {
+            name: &format!("system:node:{node}"),
+            groups: &["system:nodes"],
+            hosts: &[],
+        };
+        self.authority.issue_until(node, &subject, until);
+        let read = |suffix| fs::read_to_string(self.authority.file(&format!("{node}.{suffix}")));
+        format!("{}{}", read("crt").unwrap(), read("key").unwrap())
     }
 
     /// A kubeconfig with which a new node asks for its certificate.

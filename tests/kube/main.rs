@@ -19,6 +19,7 @@ mod pki;
 mod pods;
 mod port;
 mod programs;
+mod renewal;
 mod sessions;
 mod streams;
 
@@ -96,6 +97,12 @@ const JOINED: &[(&str, Joined)] = &[
     ("the_port_shows_numbers", port::it_shows_numbers),
     ("pods_outlive_the_agent", pods::pods_outlive_the_agent),
     ("a_deleted_node_comes_back", node::it_comes_back),
+    ("the_nodes_certificate_is_renewed_in_time", renewal::in_time),
+    ("an_expired_certificate_is_replaced", renewal::too_late),
+    (
+        "an_operators_certificate_is_read_again",
+        renewal::by_the_operator,
+    ),
 ];
 
 fn main() -> ExitCode {

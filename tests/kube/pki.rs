@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -51,8 +52,19 @@ impl Authority {
         self.directory.join(name).display().to_string()
     }
 
-    /// Issues a certificate: `NAME.crt` and `NAME.key`.
+    /// Issues a certificate for a long time: `NAME.crt` and `NAME.key`.
     pub(crate) fn issue(&self, file: &str, subject: &Subject<'_>) {
+        self.sign(file, &Self::wish(subject));
+    }
+
+    /// Issues a certificate that was good for decades, until this moment.
+    pub(crate) fn issue_until(&self, file: &str, subject: &Subject<'_>, until: SystemTime) {
+        let mut params = Self::wish(subject);
+        params.not_after = until.into();
+        self.sign(file, &params);
+    }
+
+    fn wish(subject: &Subject<'_>) -> CertificateParams {
         let hosts: Vec<String> = subject.hosts.iter().map(|&host| host.to_owned()).collect();
         let mut params = CertificateParams::new(hosts).unwrap();
         params
@@ -67,6 +79,10 @@ impl Authority {
             ExtendedKeyUsagePurpose::ClientAuth,
             ExtendedKeyUsagePurpose::ServerAuth,
         ];
+        params
+    }
+
+    fn sign(&self, file: &str, params: &CertificateParams) {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         fs::write(

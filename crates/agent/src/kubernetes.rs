@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use burstlet_kube_node::{
-    ClusterFacts, Condition, Credentials, DaemonSets, NodeConfig, NodeFacts, PortLink, SystemInfo,
+    ClusterFacts, Condition, Credentials, DaemonSets, IdentityState, NodeConfig, NodeFacts,
+    PortLink, SystemInfo,
 };
 use burstlet_manifest::{Level, Policy};
 use burstlet_network::files::ResolvConf;
@@ -21,6 +22,7 @@ use crate::config::{self, CapacityMode, Config};
 use crate::host::RealHost;
 use crate::kubelet::{self, Port};
 use crate::machine::{self, Machine};
+use crate::metrics;
 use crate::policy::Rules;
 
 /// What a node says that it has if it takes whatever is scheduled to it.
@@ -73,6 +75,8 @@ async fn join(
     };
     let number = port.as_ref().map(Port::number).transpose()?;
     let node = node(of, kubeconfig, number)?;
+    let identity = node.credentials.state.clone();
+    metrics::register_identity(of.registry, identity).context("set up the node's metrics")?;
     let condition = condition(of.config, &groups);
     let Some(port) = port else {
         let ended = burstlet_kube_node::run(node, groups, condition, None, shutdown).await;
@@ -82,8 +86,7 @@ async fn join(
     let link = Some(served.link.clone());
     let serving = port.serve(served, shutdown.clone());
     let running = burstlet_kube_node::run(node, groups, condition, link, shutdown);
-    // It is large, and waited for from the bottom of the agent.
-    let running = Box::pin(async { running.await.context(BE_A_NODE) });
+    let running = async { running.await.context(BE_A_NODE) };
     tokio::try_join!(serving, running).map(|_| ())
 }
 
@@ -93,6 +96,7 @@ fn node(of: Of<'_>, kubeconfig: PathBuf, kubelet_port: Option<u16>) -> anyhow::R
         credentials: Credentials {
             kubeconfig,
             bootstrap_kubeconfig: config.kubernetes.bootstrap_kubeconfig.0.clone(),
+            state: IdentityState::default(),
         },
         node: facts(config, of.machine, kubelet_port)?,
         cluster: cluster(config),

@@ -5,6 +5,7 @@
 //! | groups, queue, room, images   | looked up when somebody scrapes                            |
 //! | launches, restarts, OOM kills | from each change of each group, compared with the last one |
 //! | budgets                       | as they stood at the last look at them                     |
+//! | the node's certificate        | as it stood when it was last looked at                     |
 //! | calls                         | told by the gRPC edge when a call is over                  |
 //!
 //! Nothing here is asked by the groups' loops, and nothing waits for it. No label has a value that
@@ -13,6 +14,7 @@
 mod budgets;
 mod calls;
 mod groups;
+mod identity;
 mod images;
 mod lives;
 
@@ -26,6 +28,7 @@ use burstlet_telemetry::Registry;
 
 use budgets::BudgetsNow;
 use groups::GroupsNow;
+pub(crate) use identity::register as register_identity;
 use images::ImagesNow;
 pub(crate) use images::StoreUse;
 use lives::Lives;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use burstlet_manifest::Policy;
 use burstlet_model::spec::ResourceList;
 
+use crate::identity::IdentityState;
+
 /// The node and its cluster.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
@@ -32,6 +34,8 @@ pub struct Credentials {
     pub kubeconfig: PathBuf,
     /// A kubeconfig whose identity may ask for a node's certificate.
     pub bootstrap_kubeconfig: Option<PathBuf>,
+    /// Where it is told how the identity stands.
+    pub state: IdentityState,
 }
 
 /// What is shown of the node.

@@ -73,7 +73,7 @@ pub(crate) fn kept_key(path: &Path) -> Result<KeyPair, KubeNodeError> {
     Ok(key)
 }
 
-/// Complete or not at all, and for its owner only.
+/// Complete or not at all, durable, and for its owner only.
 pub(crate) fn write_private(path: &Path, contents: &[u8]) -> Result<(), KubeNodeError> {
     let failed = |source| KubeNodeError::Write {
         path: path.to_owned(),
@@ -90,7 +90,12 @@ pub(crate) fn write_private(path: &Path, contents: &[u8]) -> Result<(), KubeNode
         .map_err(failed)?;
     file.write_all(contents).map_err(failed)?;
     file.sync_all().map_err(failed)?;
-    fs::rename(&new, path).map_err(failed)
+    fs::rename(&new, path).map_err(failed)?;
+    let directory = path.parent().filter(|parent| *parent != Path::new(""));
+    let directory = fs::File::open(directory.unwrap_or(Path::new(".")));
+    directory
+        .and_then(|directory| directory.sync_all())
+        .map_err(failed)
 }
 
 /// One name for one key and node.

@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-use burstlet_model::ErrorKind;
+use burstlet_model::{ErrorKind, WallTime};
+
+use crate::time;
 
 /// Why the node cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +26,18 @@ pub enum KubeNodeError {
     /// There is neither a kubeconfig nor a way to one.
     #[error("{0} does not exist, and no bootstrap_kubeconfig is configured to ask for one with")]
     NoCredentials(PathBuf),
+    /// The node's certificate is good no more, and there is no way to another.
+    #[error(
+        "the node's certificate in {path} expired at {}: put one that is good in its place, or \
+         configure bootstrap_kubeconfig and remove the kubeconfig",
+        time::seconds(*until)
+    )]
+    Expired {
+        /// The kubeconfig.
+        path: PathBuf,
+        /// When.
+        until: WallTime,
+    },
     /// A key or a certificate request cannot be made.
     #[error("make a certificate request")]
     Request(#[source] rcgen::Error),
@@ -35,6 +49,9 @@ pub enum KubeNodeError {
         /// Why, in the approver's or signer's words.
         reason: String,
     },
+    /// Nobody has granted the certificate request yet.
+    #[error("the certificate request was not granted in time; it is kept")]
+    NotGranted,
     /// Another agent keeps a node of this name alive.
     #[error(
         "node {name} is kept alive by another agent (instance {other}, heard {age_s} s ago); \
@@ -75,10 +92,12 @@ impl KubeNodeError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Kubeconfig { .. } | Self::NoCredentials(_) => ErrorKind::Invalid,
+            Self::Kubeconfig { .. } | Self::NoCredentials(_) | Self::Expired { .. } => {
+                ErrorKind::Invalid
+            }
             Self::Write { .. } | Self::Request(_) | Self::Thread(_) => ErrorKind::Internal,
             Self::Granted => ErrorKind::Internal,
-            Self::NoAnswer(_) => ErrorKind::DeadlineExceeded,
+            Self::NoAnswer(_) | Self::NotGranted => ErrorKind::DeadlineExceeded,
             Self::NotJoined => ErrorKind::Unavailable,
             Self::Denied { .. } => ErrorKind::PermissionDenied,
             Self::Twin { .. } => ErrorKind::FailedPrecondition,

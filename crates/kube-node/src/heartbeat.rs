@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::credentials;
+use crate::identity::{self, Exchanges};
 use crate::lease::{NAMESPACE, lease_to_write};
 use crate::registration::read_lease;
 
@@ -31,6 +31,8 @@ pub(crate) struct Heartbeat {
     pub(crate) node: String,
     /// The Node's uid, which changes when it is registered anew.
     pub(crate) node_uid: watch::Receiver<String>,
+    /// Tells when the kubeconfig leads to another identity.
+    pub(crate) exchanges: Exchanges,
     /// The wall clock.
     pub(crate) now: Box<dyn Fn() -> WallTime + Send>,
     pub(crate) shutdown: CancellationToken,
@@ -46,10 +48,13 @@ pub(crate) fn start(heartbeat: Heartbeat) -> io::Result<thread::JoinHandle<()>> 
         .spawn(move || runtime.block_on(beat(heartbeat)))
 }
 
-async fn beat(heartbeat: Heartbeat) {
+async fn beat(mut heartbeat: Heartbeat) {
     let mut client: Option<Client> = None;
     let mut pause = RETRY_MIN;
     loop {
+        if heartbeat.exchanges.any() {
+            client = None;
+        }
         let renewed = timeout(RENEWAL_MAX, renew(&heartbeat, &mut client)).await;
         let problem = match renewed {
             Ok(Ok(())) => None,
@@ -80,7 +85,7 @@ async fn beat(heartbeat: Heartbeat) {
 async fn renew(heartbeat: &Heartbeat, client: &mut Option<Client>) -> Result<(), String> {
     let connected = match client {
         Some(connected) => connected.clone(),
-        None => credentials::client(&heartbeat.kubeconfig)
+        None => identity::client(&heartbeat.kubeconfig)
             .await
             .map_err(|e| e.to_string())?,
     };

@@ -19,13 +19,14 @@
 
 mod access;
 mod book;
+mod certificate;
 mod config;
-mod credentials;
 mod csr;
 mod error;
 mod events;
 mod fetch;
 mod heartbeat;
+mod identity;
 mod lease;
 mod link;
 mod node;
@@ -42,6 +43,7 @@ mod worker;
 pub use access::{Access, Account};
 pub use config::{ClusterFacts, Credentials, DaemonSets, NodeConfig, NodeFacts, SystemInfo, Taint};
 pub use error::KubeNodeError;
+pub use identity::{IdentityState, Standing};
 pub use link::PortLink;
 pub use node::{NodeCondition, NodeImage};
 pub use pods::{HeardPod, Pods};

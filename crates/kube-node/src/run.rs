@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::book;
 use crate::config::NodeConfig;
-use crate::credentials;
 use crate::error::KubeNodeError;
 use crate::events::{self, Events};
 use crate::heartbeat::{self, Heartbeat};
+use crate::identity::Identity;
 use crate::link::PortLink;
 use crate::node::NodeCondition;
 use crate::pods::Pods;
@@ -70,9 +70,11 @@ pub async fn run<H: Host>(
     link: Option<PortLink>,
     shutdown: CancellationToken,
 ) -> Result<(), KubeNodeError> {
+    // It is large, and waited for from the bottom of the agent.
+    let serving = Box::pin(serve(config, groups, condition, link, shutdown.clone()));
     tokio::select! {
         () = shutdown.cancelled() => Ok(()),
-        ended = serve(config, groups, condition, link, shutdown.clone()) => ended,
+        ended = serving => ended,
     }
 }
 
@@ -83,8 +85,9 @@ async fn serve<H: Host>(
     link: Option<PortLink>,
     shutdown: CancellationToken,
 ) -> Result<(), KubeNodeError> {
-    let client = patiently(async || credentials::connect(&config.credentials, &config.node).await);
-    let client = client.await?;
+    let now = || groups.host().now().wall;
+    let opened = async || Identity::open(&config.credentials, &config.node, now()).await;
+    let (identity, client) = patiently(opened).await?;
     if let Some(link) = &link {
         link.access.connect(client.clone());
     }
@@ -94,7 +97,7 @@ async fn serve<H: Host>(
         pods: link.as_ref().map(|l| l.pods.clone()).unwrap_or_default(),
         watching: Watching::new(client.clone(), shutdown.clone()),
         requests: Semaphore::new(REQUESTS_MAX),
-        began: groups.host().now().wall,
+        began: now(),
         client,
         config,
         groups,
@@ -114,6 +117,7 @@ async fn serve<H: Host>(
         kubeconfig: shared.config.credentials.kubeconfig.clone(),
         node: shared.config.node.name.clone(),
         node_uid,
+        exchanges: identity.exchanges(),
         now: Box::new(move || host.now().wall),
         shutdown,
     };
@@ -126,7 +130,7 @@ async fn serve<H: Host>(
             serving::keep(&shared, &link.certificate).await;
         }
     };
-    tokio::join!(node, pods, certificate);
+    tokio::join!(node, pods, certificate, identity.keep(&shared));
     Ok(())
 }
 

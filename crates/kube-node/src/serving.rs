@@ -22,14 +22,11 @@ use burstlet_model::WallTime;
 use burstlet_supervisor::host::Host;
 use kube::Client;
 use rcgen::{CertificateParams, DnType, KeyPair};
-use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::time::sleep;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+use crate::certificate::{Life, read_pair};
 use crate::config::NodeFacts;
 use crate::csr::{self, Wish};
 use crate::error::KubeNodeError;
@@ -37,6 +34,8 @@ use crate::run::Shared;
 
 /// Who signs the certificates that nodes show as servers.
 const SIGNER: &str = "kubernetes.io/kubelet-serving";
+/// How much of its life is over when it is renewed.
+const RENEWED_PERCENT: u8 = 80;
 /// The pause after a request that failed; doubled up to the second.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(600);
@@ -61,13 +60,6 @@ struct Shown {
     key: Arc<CertifiedKey>,
     /// How long a granted one is good; `None` of our own.
     life: Option<Life>,
-}
-
-/// From when and until when a certificate is good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Life {
-    from: WallTime,
-    until: WallTime,
 }
 
 impl ServingCertificate {
@@ -173,10 +165,8 @@ pub(crate) async fn keep<H: Host>(shared: &Shared<H>, certificate: &ServingCerti
 
 /// How long a certificate of the cluster's is left alone; `None` when it is time to ask.
 fn due_in(life: Option<Life>, now: WallTime) -> Option<Duration> {
-    let life = life?;
-    let whole = life.until.0.saturating_sub(life.from.0);
-    let due = life.from.0.saturating_add(whole / 5 * 4);
-    let left = u64::try_from(due.saturating_sub(now.0)).ok()?;
+    let due = life?.at(RENEWED_PERCENT);
+    let left = u64::try_from(due.0.saturating_sub(now.0)).ok()?;
     (left > 0).then(|| Duration::from_nanos(left))
 }
 
@@ -196,43 +186,12 @@ fn self_signed(node: &str, names: &[String]) -> Result<Shown, KubeNodeError> {
 
 /// A chain of certificates and the key of the first, and whom it is for.
 fn read(pem: &[u8]) -> Option<(Shown, BTreeSet<String>)> {
-    let chain: Result<Vec<CertificateDer<'static>>, _> =
-        CertificateDer::pem_slice_iter(pem).collect();
-    let chain = chain.ok()?;
-    let key = PrivateKeyDer::from_pem_slice(pem).ok()?;
-    let (life, names) = look(chain.first()?)?;
-    let key = CertifiedKey::from_der(chain, key, &default_provider()).ok()?;
+    let (key, certificate) = read_pair(pem)?;
     let shown = Shown {
         key: Arc::new(key),
-        life: Some(life),
+        life: Some(certificate.life),
     };
-    Some((shown, names))
-}
-
-fn look(certificate: &CertificateDer<'_>) -> Option<(Life, BTreeSet<String>)> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    let nanos = |seconds: i64| WallTime(seconds.saturating_mul(1_000_000_000));
-    let validity = certificate.validity();
-    let life = Life {
-        from: nanos(validity.not_before.timestamp()),
-        until: nanos(validity.not_after.timestamp()),
-    };
-    let names = certificate.subject_alternative_name().ok().flatten();
-    let names = names.map(|names| names.value.general_names.as_slice());
-    let names = names.unwrap_or_default().iter().filter_map(text);
-    Some((life, names.collect()))
-}
-
-fn text(name: &GeneralName<'_>) -> Option<String> {
-    match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => {
-            let v4 = <[u8; 4]>::try_from(*bytes).map(std::net::IpAddr::from);
-            let v6 = <[u8; 16]>::try_from(*bytes).map(std::net::IpAddr::from);
-            v4.or(v6).ok().map(|address| address.to_string())
-        }
-        _ => None,
-    }
+    Some((shown, certificate.names))
 }
 
 #[cfg(test)]

@@ -154,6 +154,38 @@ async fn names_labels_and_values() {
     check_documented(&observed.registry.render().unwrap());
 }
 
+/// A node that shows no certificate tells of no expiry.
+#[test]
+fn the_nodes_certificate() {
+    use burstlet_kube_node::Standing;
+
+    let shown = |standing: Standing| {
+        let build = BuildInfo {
+            program: "test",
+            version: "0",
+        };
+        let registry = Registry::new(build).unwrap();
+        let identity = identity::IdentityNow::new(move || standing).unwrap();
+        registry.register(identity).unwrap();
+        registry.render().unwrap()
+    };
+    let text = shown(Standing {
+        expires: Some(WallTime(1_700_000_000_999_999_999)),
+        renewals: 2,
+        failures: 3,
+    });
+    for line in [
+        "burstlet_node_certificate_expiry_seconds 1700000000",
+        "burstlet_node_certificate_renewals_total 2",
+        "burstlet_node_certificate_renewal_failures_total 3",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line}: {text}");
+    }
+    check_documented(&text);
+    let without = shown(Standing::default());
+    assert!(!without.contains("expiry"), "{without}");
+}
+
 /// Every metric has its row in the documentation.
 fn check_documented(text: &str) {
     let documented = include_str!("../../../../docs/metrics.md");
