@@ -19,9 +19,11 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 
 use caps::CapSet;
+use nix::fcntl::{OFlag, openat};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Gid, Pid, Uid, seteuid, setresgid, setresuid};
 
@@ -142,8 +144,9 @@ impl Namespaces {
             join(net.as_fd(), CloneFlags::CLONE_NEWNET)
                 .map_err(step("join the network namespace"))?;
         }
+        let root = plan.user.map(|range| Uid::from_raw(range.host_base));
         for (name, value) in &plan.sysctls {
-            set_sysctl(name, value).map_err(step("set a sysctl"))?;
+            set_sysctl(name, value, root).map_err(step("set a sysctl"))?;
         }
         Ok(())
     }
@@ -185,8 +188,8 @@ fn write_maps(holder: Pid, range: IdRange) -> io::Result<()> {
 }
 
 /// Sets a sysctl of the namespaces that this process is in. The name's form is checked again here,
-/// since it becomes a path.
-fn set_sysctl(name: &str, value: &str) -> io::Result<()> {
+/// since it becomes a path. `root` is the group's, if it is not the host's.
+fn set_sysctl(name: &str, value: &str, root: Option<Uid>) -> io::Result<()> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
     if !name.bytes().all(plain) || name.split('.').any(str::is_empty) || value.contains('\n') {
         return Err(io::Error::new(
@@ -194,8 +197,31 @@ fn set_sysctl(name: &str, value: &str) -> io::Result<()> {
             format!("{name:?} is no sysctl"),
         ));
     }
-    fs::write(format!("/proc/sys/{}", name.replace('.', "/")), value)
-        .map_err(|error| io::Error::new(error.kind(), format!("{name} = {value:?}: {error}")))
+    // Opened first: the group's root may not look at the directories above.
+    let all = File::open("/proc/sys")?;
+    let write = || {
+        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        let opened = openat(&all, name.replace('.', "/").as_str(), flags, Mode::empty())?;
+        File::from(opened).write_all(value.as_bytes())
+    };
+    let set = match (write(), root) {
+        // Those of IPC are their namespace's root's alone since Linux 6.9, and the host's before.
+        (Err(error), Some(root)) if error.kind() == io::ErrorKind::PermissionDenied => {
+            in_the_name_of(root, write)
+        }
+        (set, _) => set,
+    };
+    set.map_err(|error| io::Error::new(error.kind(), format!("{name} = {value:?}: {error}")))
+}
+
+/// Does something as another user, without the capabilities of the host's root.
+fn in_the_name_of(user: Uid, act: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let visible = prctl::get_dumpable()?;
+    seteuid(user)?;
+    let done = act();
+    seteuid(Uid::from_raw(0))?;
+    prctl::set_dumpable(visible)?;
+    done
 }
 
 /// Forks the holder, into a user namespace of its own if the group has one. That is made in the

@@ -29,9 +29,11 @@ async fn a_group_has_its_own_world_and_ids() {
     let mut plan = node.group_plan("iso-1");
     plan.sysctls
         .insert("net.ipv4.ip_unprivileged_port_start".into(), "77".into());
+    plan.sysctls
+        .insert("kernel.shm_rmid_forced".into(), "1".into());
     let mut group = node.create(plan).await;
     let script = "id -u; hostname; cat /proc/self/uid_map; ls /proc/self/fd | wc -l; \
-        cat /proc/sys/net/ipv4/ip_unprivileged_port_start; echo $A $HOME; touch /tmp/x; \
+        cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/shm_rmid_forced; echo $A $HOME; touch /tmp/x; \
         echo to-stdout > /dev/stdout; ls /sys/fs/cgroup | wc -l; readlink /proc/self/cwd";
     let (exit, log) = group
         .run_to_end(node.container(&group, "a", &["sh", "-c", script]))
@@ -50,6 +52,7 @@ async fn a_group_has_its_own_world_and_ids() {
             &map,
             "4",
             "77",
+            "1",
             "1 /",
             "to-stdout",
             "0",
