@@ -116,8 +116,9 @@ fn volume(
     Ok(plan)
 }
 
-/// An empty volume in memory: all may write to it, and what is made in it belongs to the group's
-/// `fsGroup`, as with one on disk.
+/// An empty volume in memory: all may write to it, nobody may remove what others have made, and what is
+/// made in it belongs to the group's `fsGroup`. On a kubelet, too, it has the sticky bit, which one on
+/// disk has not: a file system in memory is born with it.
 fn scratch(
     spec: &GroupSpec,
     volume: &Volume,
@@ -128,7 +129,7 @@ fn scratch(
     MountSource::Memory {
         volume: volume.name.clone(),
         size_bytes: memory_size(spec, limit),
-        mode: if gid.is_some() { 0o2777 } else { 0o777 },
+        mode: if gid.is_some() { 0o3777 } else { 0o1777 },
         gid,
         sub_path,
         files: Vec::new(),
@@ -243,7 +244,7 @@ mod tests {
                 size_limit: None,
             },
         };
-        for (fs_group, expected) in [(None, 0o777), (Some(2000), 0o2777)] {
+        for (fs_group, expected) in [(None, 0o1777), (Some(2000), 0o3777)] {
             spec.security.fs_group = fs_group;
             let MountSource::Memory { mode, gid, .. } = scratch(&spec, &volume, None, None) else {
                 panic!("a volume in memory");
