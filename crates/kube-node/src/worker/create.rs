@@ -22,6 +22,8 @@ const LOST: &str = "ContainerStatusUnknown";
 
 /// Where findings about tags are.
 const TAGS_PATH: &str = "metadata.tags";
+/// Where a pod asks for sysctls.
+const SYSCTLS_PATH: &str = "spec.securityContext.sysctls";
 /// Our word for a pod that came here though it was not meant to.
 const DECLINED: &str = "NotMeantForThisNode";
 
@@ -214,8 +216,9 @@ fn reason(refused: &Refused) -> &'static str {
         .iter()
         .find(|finding| finding.level == Level::Refused);
     match first.map(|finding| (finding.rule, finding.path.as_str())) {
-        // A kubelet's word, which tests and people look for.
+        // A kubelet's words, which tests and people look for.
         Some((_, "spec.os.name")) => "PodOSNotSupported",
+        Some((Rule::NotAllowed, path)) if path.starts_with(SYSCTLS_PATH) => "SysctlForbidden",
         Some((Rule::Unsupported | Rule::UnknownField, _)) => "NotSupported",
         Some((Rule::NotAllowed, _)) => "NotAllowed",
         _ => "InvalidPodSpec",
@@ -235,4 +238,40 @@ fn sentences<'f>(findings: impl Iterator<Item = &'f Finding>) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_in_a_word() {
+        let finding = |path: &str, level, rule| Finding {
+            path: path.to_owned(),
+            level,
+            rule,
+            message: String::new(),
+            way_out: String::new(),
+        };
+        let warned = finding("spec.containers[0].new", Level::Warned, Rule::UnknownField);
+        for (path, rule, word) in [
+            ("spec.os.name", Rule::Unsupported, "PodOSNotSupported"),
+            (
+                "spec.securityContext.sysctls[1].name",
+                Rule::NotAllowed,
+                "SysctlForbidden",
+            ),
+            (
+                "spec.securityContext.sysctls[1].name",
+                Rule::Invalid,
+                "InvalidPodSpec",
+            ),
+            ("spec.hostNetwork", Rule::NotAllowed, "NotAllowed"),
+            ("spec.volumes[0].csi", Rule::Unsupported, "NotSupported"),
+            ("spec.volumes[0].cis", Rule::UnknownField, "NotSupported"),
+        ] {
+            let findings = vec![warned.clone(), finding(path, Level::Refused, rule)];
+            assert_eq!(reason(&Refused { findings }), word, "{path}: {rule:?}");
+        }
+    }
 }
