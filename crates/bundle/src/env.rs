@@ -83,6 +83,10 @@ fn value(
     Ok(match &variable.value {
         EnvSource::Literal(text) => expand(text, |name| environment.of_spec(name)).0,
         EnvSource::Secret(text) => text.expose().clone(),
+        // A group in the host's network has the host's.
+        EnvSource::GroupIp if inputs.group.network.host_network => {
+            address(inputs.facts.host_ip, "address")?
+        }
         EnvSource::GroupIp => address(inputs.facts.group_ip, "address")?,
         EnvSource::HostIp => address(inputs.facts.host_ip, "node address")?,
         EnvSource::NodeName => inputs.facts.node_name.clone(),

@@ -103,6 +103,9 @@ fn environments() {
         fixture.error(),
         "spec.containers[0].env[0]: the group has no address"
     );
+    fixture.group.network.host_network = true;
+    let env = fixture.env(&[("IP", EnvSource::GroupIp)]);
+    assert!(env.contains(&"IP=192.0.2.1".to_owned()), "{env:?}");
 }
 
 #[test]
