@@ -6,6 +6,7 @@
 
 mod create;
 mod ephemeral;
+mod hindrance;
 mod renew;
 mod tell;
 
@@ -19,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument as _;
 
-use self::create::Hindrance;
+use self::hindrance::Hindrance;
 use self::renew::Renewal;
 use self::tell::Teller;
 use crate::pod::decide::{Asked, Here, Step, next};

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use burstlet_manifest::{Context, Finding, Level, Policy, Refused, Rule, Translation};
+use burstlet_manifest::{Context, Finding, Policy, Refused, Translation};
 use burstlet_supervisor::host::Host;
 use burstlet_supervisor::record::{Definition, Origin};
 use burstlet_supervisor::{CreateRequest, Refusal};
 use serde_json::Value;
 
+use super::hindrance::{Hindrance, expected, for_good, sentences};
 use super::{Local, Retry, Worker};
 use crate::events::Telling;
 use crate::pod::daemon;
@@ -15,54 +16,13 @@ use crate::pod::inline::Missing;
 use crate::pod::needs::items;
 use crate::pod::seen::Pod;
 
-/// Kubernetes' word for a sandbox that cannot be made yet.
-const SANDBOX_ERROR: &str = "FailedCreatePodSandBox";
 /// Kubernetes' word for what was lost without an end that anybody saw.
 const LOST: &str = "ContainerStatusUnknown";
 
 /// Where findings about tags are.
 const TAGS_PATH: &str = "metadata.tags";
-/// Where a pod asks for sysctls.
-const SYSCTLS_PATH: &str = "spec.securityContext.sysctls";
 /// Our word for a pod that came here though it was not meant to.
 const DECLINED: &str = "NotMeantForThisNode";
-
-/// Why there is no group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Hindrance {
-    /// Something is missing, and may come.
-    Missing(Missing),
-    /// It is not meant for this node, and stays as it is.
-    Declined(Missing),
-    /// It will never be run here.
-    Refused {
-        reason: &'static str,
-        message: String,
-    },
-}
-
-impl Hindrance {
-    pub(super) const fn is_final(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Declined(_))
-    }
-
-    pub(super) fn later(message: impl Into<String>) -> Self {
-        Self::Missing(Missing {
-            reason: SANDBOX_ERROR,
-            message: message.into(),
-            container: None,
-        })
-    }
-
-    fn telling(&self) -> (&str, &str, Option<String>) {
-        match self {
-            Self::Missing(missing) | Self::Declined(missing) => {
-                (missing.reason, &missing.message, missing.container.clone())
-            }
-            Self::Refused { reason, message } => (reason, message, None),
-        }
-    }
-}
 
 impl<H: Host> Worker<H> {
     pub(super) async fn create(&mut self, pod: &Pod) {
@@ -160,7 +120,9 @@ impl<H: Host> Worker<H> {
 
     /// A new pod's manifest, under the rules that are in force.
     fn admit(&self, group: &Value) -> Result<Translation, Hindrance> {
-        self.translate(group, &self.shared.config.policy)
+        let translated = self.translate(group, &self.shared.config.policy);
+        translated
+            .map_err(|refused| expected(&refused, group).unwrap_or_else(|| for_good(&refused)))
     }
 
     /// The manifest of a pod that runs: what was accepted stays accepted, whatever the rules have
@@ -170,23 +132,12 @@ impl<H: Host> Worker<H> {
             privilege_escalation_default: self.shared.config.policy.privilege_escalation_default,
             ..Policy::unrestricted()
         };
-        self.translate(group, &policy)
-    }
-
-    fn translate(&self, group: &Value, policy: &Policy) -> Result<Translation, Hindrance> {
-        let translated = self.translated(group, policy);
-        translated.map_err(|refused| Hindrance::Refused {
-            reason: reason(&refused),
-            message: refusal(&refused),
-        })
+        let translated = self.translate(group, &policy);
+        translated.map_err(|refused| for_good(&refused))
     }
 
     /// The manifest under these rules.
-    pub(super) fn translated(
-        &self,
-        group: &Value,
-        policy: &Policy,
-    ) -> Result<Translation, Refused> {
+    pub(super) fn translate(&self, group: &Value, policy: &Policy) -> Result<Translation, Refused> {
         let config = &self.shared.config;
         let context = Context {
             policy,
@@ -207,71 +158,4 @@ fn has_run_for_good(pod: &Pod) -> bool {
         .is_some_and(|policy| policy == "Never");
     let mut statuses = items(pod.status.get("containerStatuses"));
     never_again && statuses.any(|container| container["containerID"].is_string())
-}
-
-/// A word for what is wrong, of the first that is.
-fn reason(refused: &Refused) -> &'static str {
-    let first = refused
-        .findings
-        .iter()
-        .find(|finding| finding.level == Level::Refused);
-    match first.map(|finding| (finding.rule, finding.path.as_str())) {
-        // A kubelet's words, which tests and people look for.
-        Some((_, "spec.os.name")) => "PodOSNotSupported",
-        Some((Rule::NotAllowed, path)) if path.starts_with(SYSCTLS_PATH) => "SysctlForbidden",
-        Some((Rule::Unsupported | Rule::UnknownField, _)) => "NotSupported",
-        Some((Rule::NotAllowed, _)) => "NotAllowed",
-        _ => "InvalidPodSpec",
-    }
-}
-
-fn refusal(refused: &Refused) -> String {
-    let wrong = refused
-        .findings
-        .iter()
-        .filter(|finding| finding.level == Level::Refused);
-    format!("Pod was rejected: {}", sentences(wrong))
-}
-
-fn sentences<'f>(findings: impl Iterator<Item = &'f Finding>) -> String {
-    findings
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_wrong_in_a_word() {
-        let finding = |path: &str, level, rule| Finding {
-            path: path.to_owned(),
-            level,
-            rule,
-            message: String::new(),
-            way_out: String::new(),
-        };
-        let warned = finding("spec.containers[0].new", Level::Warned, Rule::UnknownField);
-        for (path, rule, word) in [
-            ("spec.os.name", Rule::Unsupported, "PodOSNotSupported"),
-            (
-                "spec.securityContext.sysctls[1].name",
-                Rule::NotAllowed,
-                "SysctlForbidden",
-            ),
-            (
-                "spec.securityContext.sysctls[1].name",
-                Rule::Invalid,
-                "InvalidPodSpec",
-            ),
-            ("spec.hostNetwork", Rule::NotAllowed, "NotAllowed"),
-            ("spec.volumes[0].csi", Rule::Unsupported, "NotSupported"),
-            ("spec.volumes[0].cis", Rule::UnknownField, "NotSupported"),
-        ] {
-            let findings = vec![warned.clone(), finding(path, Level::Refused, rule)];
-            assert_eq!(reason(&Refused { findings }), word, "{path}: {rule:?}");
-        }
-    }
 }

@@ -17,7 +17,7 @@ impl<H: Host> Worker<H> {
     }
 
     fn judge(&self, group: &Value) -> Result<(), String> {
-        match self.translated(group, &self.shared.config.policy) {
+        match self.translate(group, &self.shared.config.policy) {
             Ok(_) => Ok(()),
             Err(refused) => objection(group, &refused).map_or(Ok(()), Err),
         }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::create::Hindrance;
+use super::hindrance::Hindrance;
 use super::{Local, Retry, Worker};
 use crate::fetch::{Tokens, fetch};
 use crate::pod::ephemeral::{Asked, Withheld};

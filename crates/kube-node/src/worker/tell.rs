@@ -13,7 +13,7 @@ use kube::{Api, Error};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::create::Hindrance;
+use super::hindrance::Hindrance;
 use super::{Local, RETRY_MAX, RETRY_MIN, Worker};
 use crate::error::is_code;
 use crate::events::{Events, Telling};
