@@ -158,6 +158,14 @@ pub(crate) fn a_pod_waits_for_what_is_missing(cluster: &Cluster, _: &Node) {
     let state = &waiting["status"]["containerStatuses"][0]["state"]["waiting"];
     assert_eq!(state["message"], "configmap \"late\" not found");
     assert_eq!(phase(Some(&waiting)), "Pending");
+    admin.wait_until(&["events"], "told", |events| {
+        let mut events = events.unwrap()["items"].as_array().unwrap().iter();
+        events.any(|event| {
+            event["reason"] == "Failed"
+                && event["message"] == "Error: configmap \"late\" not found"
+                && event["involvedObject"]["name"] == "waiting"
+        })
+    });
     admin.run(&["create", "configmap", "late"]);
     running(&admin, "waiting");
     admin.run(&["delete", "pod/waiting", "configmap/late"]);

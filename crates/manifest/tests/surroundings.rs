@@ -188,7 +188,7 @@ fn security_needs_leave() {
     refused(
         &context(json!({"runAsUser": 0, "runAsNonRoot": true})),
         Rule::Invalid,
-        &at("runAsUser"),
+        &at("runAsNonRoot"),
     );
     refused(
         &context(json!({"appArmorProfile": {"type": "RuntimeDefault"}})),

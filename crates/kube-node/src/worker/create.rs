@@ -42,7 +42,7 @@ impl<H: Host> Worker<H> {
     /// Tells by an event why the pod is not what it should be.
     pub(super) fn tell_hindrance(&mut self, pod: &Pod, hindrance: &Hindrance) {
         let (reason, message, container) = hindrance.telling();
-        self.warn(pod, reason, message.to_owned(), container);
+        self.warn(pod, reason, message, container);
     }
 
     /// Tells something by an event, counting how often.

@@ -10,8 +10,11 @@ use crate::pod::inline::Missing;
 const SANDBOX_ERROR: &str = "FailedCreatePodSandBox";
 /// Where a pod asks for sysctls.
 const SYSCTLS_PATH: &str = "spec.securityContext.sysctls";
-/// What ends the paths of fields that are made of variables.
-const EXPANDED: &str = ".subPathExpr";
+/// Ends of the paths of fields that a kubelet looks at for each start of a container: a path that is
+/// made of variables, and a root where none may be.
+const OF_STARTS: [&str; 2] = [".subPathExpr", ".securityContext.runAsNonRoot"];
+/// Kubernetes' word for an event of a container that did not start.
+const NOT_STARTED: &str = "Failed";
 
 /// Why there is no group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,12 +43,21 @@ impl Hindrance {
         })
     }
 
-    pub(super) fn telling(&self) -> (&str, &str, Option<String>) {
+    /// The event's word and text, and the container that it is of.
+    pub(super) fn telling(&self) -> (&'static str, String, Option<String>) {
         match self {
-            Self::Missing(missing) | Self::Declined(missing) => {
-                (missing.reason, &missing.message, missing.container.clone())
+            Self::Missing(Missing {
+                message,
+                container: Some(container),
+                ..
+            }) => {
+                let text = format!("Error: {message}");
+                (NOT_STARTED, text, Some(container.clone()))
             }
-            Self::Refused { reason, message } => (reason, message, None),
+            Self::Missing(missing) | Self::Declined(missing) => {
+                (missing.reason, missing.message.clone(), None)
+            }
+            Self::Refused { reason, message } => (reason, message.clone(), None),
         }
     }
 }
@@ -58,14 +70,15 @@ pub(super) fn for_good(refused: &Refused) -> Hindrance {
     }
 }
 
-/// What a container waits for that mounts a path made of variables: they follow from the pod's labels
-/// and annotations, which may become others. `None` if anything else is wrong.
+/// The container that waits for what it cannot be started with: on a kubelet it waits, too, and what
+/// is made of the pod's labels and annotations may become another. `None` if anything else is wrong.
 pub(super) fn expected(refused: &Refused, group: &Value) -> Option<Hindrance> {
     let wrong = || {
         let findings = refused.findings.iter();
         findings.filter(|finding| finding.level == Level::Refused)
     };
-    if !wrong().all(|finding| finding.path.ends_with(EXPANDED)) {
+    let is_of_start = |path: &str| OF_STARTS.iter().any(|end| path.ends_with(end));
+    if !wrong().all(|finding| is_of_start(&finding.path)) {
         return None;
     }
     let first = &wrong().next()?.path;
@@ -140,10 +153,16 @@ mod tests {
         let Some(Hindrance::Missing(missing)) = expected(&refused(&findings), &group) else {
             panic!("it is not waited for");
         };
+        let (word, text, container) = Hindrance::Missing(missing.clone()).telling();
+        assert_eq!((word, container.as_deref()), ("Failed", Some("second")));
+        assert!(text.starts_with("Error: "), "{text}");
         assert_eq!(missing.reason, "CreateContainerConfigError");
         assert_eq!(missing.container.as_deref(), Some("second"));
         assert!(missing.message.contains(path), "{}", missing.message);
         assert!(!missing.message.contains("spec.new"), "{}", missing.message);
+        let root = "spec.initContainers[0].securityContext.runAsNonRoot";
+        findings.push(finding(root, Level::Refused, Rule::Invalid));
+        assert!(expected(&refused(&findings), &group).is_some());
         findings.push(finding("spec.hostPID", Level::Refused, Rule::NotAllowed));
         assert_eq!(expected(&refused(&findings), &group), None);
     }

@@ -98,7 +98,7 @@ impl Cx<'_> {
             self.own_security(&node, &mut security, inherited, namespaces);
         }
         if security.run_as_non_root && security.run_as_user == Some(0) {
-            let path = format!("{}.securityContext.runAsUser", container.path());
+            let path = format!("{}.securityContext.runAsNonRoot", container.path());
             self.report
                 .invalid(path, "runAsNonRoot is set, and 0 is root");
         }
