@@ -73,6 +73,13 @@ impl Debugged<'_> {
         self.admin.run(&exec)
     }
 
+    /// Makes a file that a container waits for to end.
+    fn end(&self, name: &str, file: &str) {
+        let exec = ["exec", self.pod, "-c", name, "--", "touch", file];
+        // The command may be killed with the container, whose end shows that it was run.
+        let _ = self.admin.try_run(&exec);
+    }
+
     fn logs(&self, name: &str) -> Result<String, String> {
         self.admin.try_run(&["logs", self.pod, "-c", name])
     }
@@ -118,7 +125,7 @@ pub(crate) fn looks_into_a_pod(cluster: &Cluster, node: &Node) {
         debugged.exec("alone", first).ends_with("looked-into\n"),
         "one host name for all"
     );
-    debugged.exec("peer", "touch /stop");
+    debugged.end("peer", "/stop");
     let ended = debugged.ended("peer");
     assert_eq!(
         (&ended["exitCode"], &ended["message"]),
@@ -225,13 +232,13 @@ pub(crate) fn outlives_the_agent(cluster: &Cluster, node: &Node) {
     node.borrow_mut().launch();
     debugged.runs("late");
     assert_eq!(debugged.runs("peer"), before, "it was started again");
-    debugged.exec("peer", "touch /stop");
+    debugged.end("peer", "/stop");
     assert_eq!(debugged.ended("peer")["exitCode"], 7);
     node.borrow_mut().crash();
     node.borrow_mut().launch();
     running(&admin, "watched");
     // What it looked into ends, and with that its processes.
-    debugged.exec("main", "touch /go");
+    debugged.end("main", "/go");
     assert_eq!(debugged.ended("late")["exitCode"], 137);
     assert_eq!(debugged.ended("peer")["exitCode"], 7);
     admin.run(&["delete", "pod", "watched"]);
