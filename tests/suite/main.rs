@@ -13,6 +13,7 @@ mod commands;
 mod configuration;
 mod containers;
 mod contents;
+mod counters;
 mod crash;
 mod doors;
 mod failpoints;
