@@ -9,6 +9,7 @@ mod authority;
 mod billing;
 mod budgets;
 mod cni;
+mod collectors;
 mod commands;
 mod configuration;
 mod containers;

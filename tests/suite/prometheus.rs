@@ -23,10 +23,8 @@ const TOTALS: &str = "{__name__=~\"burstlet_.*_total\",namespace!=\"\",uid=\"\"}
 
 fn book() -> String {
     let book = repository().join("runtime-config/books/example.toml");
-    // The image stays however full this machine's disk is.
-    let keep_image = "[images]\ngc_low_percent = 100\ngc_high_percent = 100\n";
     format!(
-        "{keep_image}[billing]\nprice_books = [{:?}]\n",
+        "[billing]\nprice_books = [{:?}]\n",
         book.canonicalize().unwrap()
     )
 }

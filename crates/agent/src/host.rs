@@ -17,6 +17,7 @@ mod host_path;
 mod http;
 mod image_volumes;
 mod layout;
+mod log_links;
 mod logs;
 mod pipes;
 mod plan;

@@ -232,7 +232,7 @@ pub(crate) async fn host(config: &Arc<Config>, records: Records) -> anyhow::Resu
         cgroups,
         launcher,
         profiles: profiles(config)?,
-        logs: config.logs,
+        logs: config.logs.clone(),
         policy: config.policy.clone(),
         facts: HostFacts::read(config).context("look at this host")?,
         boot_id: machine::boot_id().context("read the boot id")?,

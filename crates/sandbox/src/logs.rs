@@ -26,6 +26,7 @@ mod stream;
 mod tail;
 mod writer;
 
+pub use files::CURRENT as CURRENT_FILE;
 pub use reader::{LogError, LogQuery, LogReader, Progress};
 pub use record::{RECORD_BYTES_MAX, Record, Stream};
 pub use stream::{LogStream, OwnedRecord};

@@ -353,12 +353,13 @@ impl Sandbox {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Logs {
     #[serde(deserialize_with = "value::bytes")]
     pub(crate) bytes_max: Bytes,
     pub(crate) files_max: u8,
+    pub(crate) link_dir: OptionalPath,
 }
 
 impl Default for Logs {
@@ -366,6 +367,7 @@ impl Default for Logs {
         Self {
             bytes_max: Bytes(10 << 20),
             files_max: 5,
+            link_dir: OptionalPath::default(),
         }
     }
 }

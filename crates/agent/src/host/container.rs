@@ -1,6 +1,7 @@
 //! Starting one run of a container: everything on disk and in the cgroup hierarchy first, then the
 //! keeper does the rest.
 
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use burstlet_image::store::Image;
 use burstlet_model::spec::{ContainerSpec, TerminationMessagePolicy};
 use burstlet_model::{ErrorKind, MilliCpu};
 use burstlet_sandbox::client::ClientError;
+use burstlet_sandbox::logs::CURRENT_FILE;
 use burstlet_sandbox::plan::ContainerPlan;
 use burstlet_sandbox::protocol::FailureClass;
 use burstlet_supervisor::host::{GroupRef, HostError, StartContainer, Started};
@@ -22,6 +24,7 @@ use super::failure::{CREATE, fail, pass};
 use super::group::{Group, RunState, Standing};
 use super::host_path::Found;
 use super::layout::Run;
+use super::log_links::{LogLinks, Logged};
 use super::plan::{self, Composed, Ingredients};
 use super::run_file::{About, RunFile, Termination};
 use super::sandbox::{any_privileged, disk};
@@ -240,6 +243,7 @@ impl Preparation<'_> {
             };
             // Logs that stay cost disk, not correctness.
             let _ = remove_tree(&layout.logs(run));
+            self.say_if_unnamed(run, |links| links.remove(self.logged(run)));
         }
         Ok(())
     }
@@ -278,7 +282,35 @@ impl Preparation<'_> {
         let logs = self.group.layout.logs(self.run);
         let mut builder = std::fs::DirBuilder::new();
         let made = builder.recursive(true).mode(0o700).create(&logs);
-        made.map_err(|error| disk(&logs, &error))
+        made.map_err(|error| disk(&logs, &error))?;
+        let file = logs.join(CURRENT_FILE);
+        self.say_if_unnamed(self.run, |links| links.make(self.logged(self.run), &file));
+        Ok(())
+    }
+
+    fn logged<'a>(&'a self, run: Run<'a>) -> Logged<'a> {
+        Logged {
+            group: &self.standing.spec.name,
+            uid: &self.group.uid,
+            run,
+        }
+    }
+
+    /// Names for collectors are made where the operator wants them; no container waits for them.
+    fn say_if_unnamed(&self, run: Run<'_>, change: impl FnOnce(LogLinks<'_>) -> io::Result<()>) {
+        let Some(dir) = &self.parts.logs.link_dir.0 else {
+            return;
+        };
+        if let Err(error) = change(LogLinks(dir)) {
+            tracing::warn!(
+                group = %self.group.uid,
+                container = %run.container,
+                attempt = run.attempt,
+                dir = %dir.display(),
+                %error,
+                "a log cannot be named for collectors"
+            );
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use burstlet_supervisor::host::{GroupRef, HostError, Sandbox};
 
 use super::failure::{SANDBOX, fail, pass};
 use super::group::{Group, Standing};
+use super::log_links::LogLinks;
 use super::volumes::{self, Owner};
 use super::{Parts, RealHost, complete, files, image_volumes};
 use crate::config::IDS_PER_GROUP;
@@ -249,6 +250,7 @@ impl RealHost {
         released.map_err(|error| fail(error.kind(), "ImageReleaseFailed", &error))?;
         let removed = uid.clone();
         let remove = move |parts: &Parts| {
+            unname_logs(parts, &removed);
             let done = parts.records.remove(&removed);
             done.map_err(|error| fail(error.kind(), "RemoveFailed", &error))?;
             reach(Point::RemovalDone);
@@ -327,6 +329,17 @@ fn group_limits(parts: &Parts, spec: &GroupSpec) -> Limits {
 pub(super) fn any_privileged(spec: &GroupSpec) -> bool {
     spec.all_containers()
         .any(|(_, container)| container.security.privileged)
+}
+
+/// Takes the names of a group's logs from collectors. A name that stays leads nowhere, and must not
+/// keep the group. Blocks.
+fn unname_logs(parts: &Parts, uid: &GroupUid) {
+    let Some(dir) = &parts.logs.link_dir.0 else {
+        return;
+    };
+    if let Err(error) = LogLinks(dir).remove_group(uid) {
+        tracing::warn!(group = %uid, dir = %dir.display(), %error, "the names of its logs are left");
+    }
 }
 
 /// Kills what is left, and frees cgroups and root file systems. Blocks.

@@ -12,7 +12,7 @@ use nix::sys::stat::{Mode, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 /// The file being written.
-pub(super) const CURRENT: &str = "output.log";
+pub const CURRENT: &str = "output.log";
 const ROTATED_PREFIX: &str = "output.log.";
 
 /// A log's directory, held open: what it holds cannot be exchanged by renaming a parent.
