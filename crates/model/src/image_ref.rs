@@ -73,14 +73,16 @@ impl ImageRef {
         }
     }
 
-    /// The reference as people write it: without `docker.io/` and `library/`.
+    /// The reference as people write it: without `docker.io/` and `library/`, as long as it is the
+    /// same then. A path that begins like a host would be an image of that host.
     #[must_use]
     pub fn familiar(&self) -> String {
         let full = self.to_string();
-        let Some(short) = full.strip_prefix("docker.io/") else {
-            return full;
-        };
-        short.strip_prefix("library/").unwrap_or(short).to_owned()
+        let short = full.strip_prefix("docker.io/").unwrap_or(&full);
+        let shortest = short.strip_prefix("library/").unwrap_or(short);
+        let is_same = |text: &&str| parse(text).as_ref() == Ok(self);
+        let found = [shortest, short].into_iter().find(is_same);
+        found.unwrap_or(&full).to_owned()
     }
 }
 
@@ -275,6 +277,17 @@ mod tests {
                 "[::1]:5000/app:latest",
             ),
             ("Host/app", "Host/app:latest", "Host/app:latest"),
+            // Without the registry these would be images of others.
+            (
+                "docker.io/r.io/app",
+                "docker.io/r.io/app:latest",
+                "docker.io/r.io/app:latest",
+            ),
+            (
+                "docker.io/library/a/b",
+                "docker.io/library/a/b:latest",
+                "library/a/b:latest",
+            ),
             (
                 "r.io/a__b/c---d.e_f",
                 "r.io/a__b/c---d.e_f:latest",
