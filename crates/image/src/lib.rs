@@ -14,6 +14,8 @@ mod config;
 pub mod content;
 mod digest;
 mod document;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod import;
 mod platform;
 pub mod registry;

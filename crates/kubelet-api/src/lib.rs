@@ -26,6 +26,8 @@ mod client;
 mod command;
 mod credentials;
 mod forward;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handle;
 mod link;
 mod logs;

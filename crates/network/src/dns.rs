@@ -13,5 +13,7 @@ mod names;
 mod server;
 
 pub(crate) use forward::Upstreams;
+#[cfg(feature = "fuzzing")]
+pub(crate) use message::{Reply, reply};
 pub(crate) use names::SharedNames;
 pub(crate) use server::Server;

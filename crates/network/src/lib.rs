@@ -20,6 +20,8 @@ mod config;
 mod dns;
 mod error;
 pub mod files;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod ipam;
 mod kernel;
 mod lease;

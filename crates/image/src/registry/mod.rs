@@ -26,7 +26,7 @@ mod resolve;
 mod retry;
 mod session;
 mod settings;
-mod token;
+pub(crate) mod token;
 mod token_cache;
 
 pub use address::AddressRefused;

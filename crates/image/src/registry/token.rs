@@ -168,6 +168,18 @@ fn check_realm(
     }
 }
 
+/// Where a challenge sends the credentials of a registry that nobody configured; `None` if it asks for
+/// no token, or may not have them there.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn leads_to(registry: &RegistryHost, challenge: &str) -> Option<Url> {
+    let Ok(Challenge::Bearer { realm, .. }) = super::challenge::choose(challenge) else {
+        return None;
+    };
+    let realm = Url::parse(&realm).ok()?;
+    let allowed = check_realm(&RegistriesSettings::default(), registry, &realm);
+    allowed.is_ok().then_some(realm)
+}
+
 /// The URL as it may be shown: queries carry signatures.
 pub(super) fn without_query(url: &Url) -> String {
     let mut shown = url.clone();

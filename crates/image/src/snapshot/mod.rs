@@ -16,7 +16,7 @@
 
 mod init_layer;
 mod tree;
-mod user;
+pub(crate) mod user;
 
 use std::fs::DirBuilder;
 use std::io;

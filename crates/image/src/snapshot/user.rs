@@ -79,7 +79,7 @@ pub fn resolve_user(user: &str, image: &ImageTree) -> Result<ContainerUser, User
 }
 
 /// The same over the files' bytes.
-fn resolve(user: &str, passwd: &[u8], group: &[u8]) -> Result<ContainerUser, UserError> {
+pub(crate) fn resolve(user: &str, passwd: &[u8], group: &[u8]) -> Result<ContainerUser, UserError> {
     let (name, group_name) = match user.split_once(':') {
         Some((name, group)) => (name, Some(group)),
         None => (user, None),

@@ -54,6 +54,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::LayerPacking;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod inside {
+    //! The unpacker without its confinement.
+    pub(crate) use super::apply::Applier;
+    pub(crate) use super::decode::LayerStream;
+    pub(crate) use super::limits::Budget;
+    pub(crate) use super::tar::Reader;
+}
+
 pub use client::Unpacker;
 pub(crate) use client::{BARE_ROOT_ATTRIBUTE, OPAQUE_ATTRIBUTE};
 pub use error::UnpackError;

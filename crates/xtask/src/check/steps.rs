@@ -51,6 +51,10 @@ pub(super) fn steps(metadata: &serde_json::Value, scope: Scope) -> Result<Vec<St
     let mut steps = vec![
         step("format", "fmt --all -- --check"),
         step(
+            "format of the fuzz targets",
+            "fmt --manifest-path fuzz/Cargo.toml -- --check",
+        ),
+        step(
             "licences, bans, sources",
             "deny check bans licenses sources",
         ),
