@@ -250,7 +250,13 @@ impl Host for RealHost {
 
     async fn kill(&self, uid: &GroupUid, container: &ContainerName) -> Result<(), HostError> {
         let keeper = self.group(uid).keeper()?;
-        gone_is_fine(keeper.kill(container).await)
+        gone_is_fine(keeper.kill(container).await)?;
+        let (uid, container) = (uid.clone(), container.clone());
+        self.blocking(move |parts| {
+            let thawed = parts.cgroups.container(&uid, &container).thaw();
+            thawed.map_err(|error| failure::fail(error.kind(), "KillFailed", &error))
+        })
+        .await
     }
 
     async fn probe(

@@ -164,13 +164,17 @@ pub(crate) fn clients<A: Accept>(
 ) -> impl Stream<Item = io::Result<Guarded<A::Client>>> + Send {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     stream::unfold((door, room), async |(door, room)| {
+        // A person hears of the first failure, not of each while nobody comes in.
+        let mut was_told = false;
         loop {
             // Room first: those who do not fit wait in the kernel's queue.
             let permit = Arc::clone(&room).acquire_owned().await.ok()?;
             match door.accept().await {
                 Ok(client) => return Some((Ok(Guarded::new(client, permit)), (door, room))),
                 Err(error) => {
-                    tracing::debug!(%error, "a connection was not accepted");
+                    if !std::mem::replace(&mut was_told, true) {
+                        tracing::warn!(%error, "connections are not accepted; clients wait");
+                    }
                     sleep(ACCEPT_PAUSE).await;
                 }
             }

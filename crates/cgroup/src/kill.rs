@@ -62,6 +62,19 @@ impl Cgroup {
         }
     }
 
+    /// Lets everything in this cgroup and below it go on that somebody has frozen: on v1 a frozen
+    /// process that was killed does not die.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn thaw(&self) -> Result<(), CgroupError> {
+        let freezer = self.hierarchy.directory(Controller::Freezer, self.path());
+        match freezer.filter(|dir| dir.is_dir()) {
+            Some(dir) => self.thaw_all(&dir),
+            None => Ok(()),
+        }
+    }
+
     fn write_kill_file(&self) -> Result<(), CgroupError> {
         for dir in self.directories() {
             let path = dir.join("cgroup.kill");
@@ -80,20 +93,26 @@ impl Cgroup {
         let Some(dir) = freezer.filter(|dir| dir.is_dir()) else {
             return self.kill_each();
         };
-        let freezer = |dir: &Path| {
-            FreezerController::new(dir.to_owned(), PathBuf::new(), self.hierarchy.is_v2())
-        };
-        freeze(&freezer(&dir));
+        freeze(&self.freezer(&dir));
         let killed = self.kill_each();
-        // Also after a failure, and also what somebody else froze further down: a frozen process
-        // does not die.
-        for dir in self_and_descendants(&dir)? {
-            let thawed = freezer(&dir).thaw();
+        // Also after a failure.
+        self.thaw_all(&dir)?;
+        killed
+    }
+
+    /// Also what somebody else froze further down.
+    fn thaw_all(&self, dir: &Path) -> Result<(), CgroupError> {
+        for dir in self_and_descendants(dir)? {
+            let thawed = self.freezer(&dir).thaw();
             if let (Err(error), true) = (thawed, dir.is_dir()) {
                 return Err(crate::apply::write_error(&dir, &"THAWED", &error));
             }
         }
-        killed
+        Ok(())
+    }
+
+    fn freezer(&self, dir: &Path) -> FreezerController {
+        FreezerController::new(dir.to_owned(), PathBuf::new(), self.hierarchy.is_v2())
     }
 
     /// Sends SIGKILL to each process. A pid that was read may belong to another process by now if
