@@ -14,6 +14,7 @@ mod debug;
 mod forward;
 mod identity;
 mod kubectl;
+mod measure;
 mod node;
 mod pki;
 mod pods;
@@ -105,14 +106,20 @@ const JOINED: &[(&str, Joined)] = &[
     ),
 ];
 
+/// What is measured instead, with `--measure`.
+const MEASURED: &[(&str, Joined)] = &[("streams", measure::streams), ("pods", measure::pods)];
+
 fn main() -> ExitCode {
-    let wanted: Vec<String> = std::env::args()
+    let (options, wanted): (Vec<String>, Vec<String>) = std::env::args()
         .skip(1)
-        .filter(|argument| !argument.starts_with('-'))
-        .collect();
+        .partition(|argument| argument.starts_with('-'));
+    let (bare, joined) = match options.iter().any(|option| option == "--measure") {
+        true => (&[][..], MEASURED),
+        false => (BARE, JOINED),
+    };
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part));
-    let bare: Vec<_> = BARE.iter().filter(|(name, _)| is_wanted(name)).collect();
-    let joined: Vec<_> = JOINED.iter().filter(|(name, _)| is_wanted(name)).collect();
+    let bare: Vec<_> = bare.iter().filter(|(name, _)| is_wanted(name)).collect();
+    let joined: Vec<_> = joined.iter().filter(|(name, _)| is_wanted(name)).collect();
     println!("running {} scenarios", bare.len() + joined.len());
     if bare.is_empty() && joined.is_empty() {
         return ExitCode::SUCCESS;

@@ -80,7 +80,8 @@ pub(crate) fn ask_as(
     who.try_run(&[options, &[&server, "get", "--raw", path]].concat())
 }
 
-fn port_of(node: &Value) -> u64 {
+/// The node's own port.
+pub(crate) fn port_of(node: &Value) -> u64 {
     let port = &node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"];
     port.as_u64().unwrap_or(0)
 }

@@ -169,7 +169,13 @@ impl Agent {
     /// The address of the agent's socket, as clients name it.
     #[must_use]
     pub fn address(&self) -> String {
-        format!("unix://{}/run/burstlet.sock", self.dir.path().display())
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// The agent's socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("run/burstlet.sock")
     }
 
     /// The agent's configuration file.

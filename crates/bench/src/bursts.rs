@@ -6,9 +6,9 @@ use anyhow::{Context, Result, ensure};
 use burstlet_proto::v1::wait_request::Condition;
 use tokio::task::JoinSet;
 
-use crate::burstlet::Groups;
 use crate::clock::Instant;
 use crate::engine::Starter;
+use crate::groups::Groups;
 use crate::latency::PAUSE;
 use crate::report::{Report, Table, median, milliseconds};
 use crate::setting::Setting;

@@ -56,7 +56,7 @@ fn execs(
 }
 
 /// Calls `one` for each of `count` in each round, and sorts what it took.
-fn turns(
+pub(crate) fn turns(
     rounds: u32,
     count: usize,
     mut one: impl FnMut(usize, u32) -> Result<Duration>,

@@ -2,8 +2,17 @@
 
 use std::process::Command;
 
-/// Lines for the head of the report.
-pub(crate) fn describe() -> Vec<String> {
+/// Lines for the head of the report of groups beside others' containers.
+pub(crate) fn with_peers() -> Vec<String> {
+    let mut versions = Vec::new();
+    for program in ["crun", "runc", "podman", "containerd"] {
+        versions.extend(first_line(program, &["--version"]));
+    }
+    vec![describe(), versions.join("; ")]
+}
+
+/// The machine, in a line.
+pub(crate) fn describe() -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu
         .lines()
@@ -13,19 +22,12 @@ pub(crate) fn describe() -> Vec<String> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();
-    let mut versions = Vec::new();
-    for program in ["crun", "runc", "podman", "containerd"] {
-        versions.extend(first_line(program, &["--version"]));
-    }
-    vec![
-        format!(
-            "{}, {cores} × {model}, Linux {}, cgroups {}, load {load} before",
-            first_line("date", &["-u", "+%F"]).unwrap_or_default(),
-            first_line("uname", &["-r"]).unwrap_or_default(),
-            cgroups(),
-        ),
-        versions.join("; "),
-    ]
+    format!(
+        "{}, {cores} × {model}, Linux {}, cgroups {}, load {load} before",
+        first_line("date", &["-u", "+%F"]).unwrap_or_default(),
+        first_line("uname", &["-r"]).unwrap_or_default(),
+        cgroups(),
+    )
 }
 
 fn cgroups() -> &'static str {

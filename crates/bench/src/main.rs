@@ -1,19 +1,14 @@
-//! Measures how long Burstlet takes beside what does the same work, in one run on one machine:
-//! the kernel's floor, crun, runc, podman and containerd. `cargo xtask bench start` builds the
-//! release programs and runs this.
-//!
-//! What keeps it fair: all take turns in an order that rotates; between two starts there is a
-//! pause, since the kernel's grace periods hide otherwise; seccomp is on for all and memory, cpu
-//! and processes are limited for all; a start's time ends at the payload's own first reading of
-//! the clock, whatever the client does afterwards. The client of Burstlet is connected before, the
-//! peers' clients are the programs that people run.
+//! Measures how Burstlet does beside what does the same work, in one run on one machine.
+//! `cargo xtask bench` builds the release programs and runs this.
 
 mod burstlet;
 mod bursts;
 mod clock;
+mod cluster;
 mod command;
 mod engine;
 mod floor;
+mod groups;
 mod idle;
 mod image;
 mod latency;
@@ -24,109 +19,35 @@ mod pull;
 mod report;
 mod scratch;
 mod setting;
+mod start;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
-use crate::report::Report;
-use crate::scratch::Scratch;
-use crate::setting::Setting;
-
+/// What is measured.
 #[derive(Parser)]
 #[command(about = "Measures Burstlet beside its peers")]
-struct Args {
-    /// Where the release programs are
-    #[arg(long)]
-    programs: PathBuf,
-    /// The static payload
-    #[arg(long)]
-    payload: PathBuf,
-    /// The repository's top
-    #[arg(long)]
-    root: PathBuf,
-    /// How often each is measured
-    #[arg(long, default_value_t = 30)]
-    rounds: u32,
-    /// Small sizes: shows that it works, says little about speed
-    #[arg(long)]
-    quick: bool,
-    /// Only these parts
-    #[arg(long, value_enum, value_delimiter = ',')]
-    only: Vec<Part>,
-}
-
-/// What can be measured by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Part {
-    /// Request to first instruction, start and exec
-    Latency,
-    /// Starts with many groups running
-    Crowd,
-    /// Groups started and ended at once
-    Burst,
-    /// One container's log
-    Logs,
-    /// Memory of what is idle
-    Idle,
-    /// Pull and unpack
-    Pull,
+enum Args {
+    /// Groups: starts, execs, bursts, logs, memory and pulls, beside other runtimes
+    Start(start::Args),
+    /// A node's streams: exec and port-forward
+    Streams(cluster::streams::Args),
+    /// A node's pods: created, seen to run, deleted, seen to be gone
+    Pods(cluster::pods::Args),
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let measured = match Args::parse() {
+        Args::Start(args) => start::run(&args),
+        Args::Streams(args) => cluster::streams::run(&args),
+        Args::Pods(args) => cluster::pods::run(&args),
+    };
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             eprintln!("bench: {fault:#}");
             ExitCode::FAILURE
         }
     }
-}
-
-fn run(args: &Args) -> Result<()> {
-    ensure!(
-        nix::unistd::geteuid().is_root(),
-        "namespaces and cgroups need root: run it by sudo"
-    );
-    ensure!(args.rounds > 0, "--rounds must be at least 1");
-    scratch::leave_the_hosts_mounts()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")?;
-    let scratch = Scratch::new()?;
-    let mut report = Report::new(machine::describe());
-    let setting = Setting::prepare(args, &scratch, &runtime)?;
-    let measured = measure(args, &setting, &mut report);
-    let ended = setting.end();
-    print!("{}", report.markdown());
-    measured.and(ended)
-}
-
-fn measure(args: &Args, setting: &Setting<'_>, report: &mut Report) -> Result<()> {
-    let wanted = |part| args.only.is_empty() || args.only.contains(&part);
-    for absent in &setting.absent {
-        report.note(absent);
-    }
-    if wanted(Part::Idle) {
-        idle::measure(setting, report).context("measure memory")?;
-    }
-    if wanted(Part::Latency) {
-        latency::measure(setting, report).context("measure starts")?;
-    }
-    if wanted(Part::Crowd) {
-        bursts::crowd(setting, report).context("measure starts in a crowd")?;
-    }
-    if wanted(Part::Burst) {
-        bursts::burst(setting, report).context("measure a burst")?;
-    }
-    if wanted(Part::Logs) {
-        logs::measure(setting, report).context("measure logs")?;
-    }
-    if wanted(Part::Pull) {
-        pull::measure(setting, report).context("measure pulls")?;
-    }
-    Ok(())
 }

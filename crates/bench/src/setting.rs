@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::Args;
 use crate::burstlet::Burstlet;
 use crate::command::installed;
 use crate::engine::{Engine, IMAGE, Starter};
@@ -14,6 +13,7 @@ use crate::floor::Floor;
 use crate::image::{self, Layer};
 use crate::peers::{Containerd, Network, Oci, Podman};
 use crate::scratch::Scratch;
+use crate::start::Args;
 
 /// The filter that all use who let us choose.
 const SECCOMP_PROFILE: &str = "runtime-config/seccomp/default.json";

@@ -12,6 +12,7 @@ use crate::tidy::cargo_metadata;
 const PROGRAMS: &[&str] = &[
     "--release",
     "-pburstlet-agent",
+    "-pburstlet-ctl",
     "-pburstlet-image",
     "-pburstlet-bench",
     "--bins",
@@ -28,8 +29,50 @@ const PAYLOAD: &[&str] = &[
     "--bin=burstlet-bench-payload",
 ];
 
-/// Measures; `args` go to the program that does.
+/// Where the programs are.
+struct Built {
+    programs: PathBuf,
+    /// The static ones.
+    small: PathBuf,
+}
+
+/// Measures groups; `args` go to the program that does.
 pub(crate) fn start(root: &Path, args: &[String]) -> Result<()> {
+    let built = programs(root)?;
+    let mut bench = Command::new(built.programs.join("burstlet-bench"));
+    bench
+        .arg("start")
+        .arg("--root")
+        .arg(root)
+        .arg("--programs")
+        .arg(&built.programs)
+        .arg("--payload")
+        .arg(built.small.join("burstlet-bench-payload"))
+        .args(args);
+    measure(bench)
+}
+
+/// Measures a node. The cluster suite sets the stage: its own speed does not count.
+pub(crate) fn kube(root: &Path, parts: &[String]) -> Result<()> {
+    let built = programs(root)?;
+    let mut suite = Command::new("cargo");
+    suite
+        .args(["test", "--quiet", "-pburstlet-tests"])
+        .args(["--test=privileged_kube", "--", "--measure"])
+        .args(parts)
+        .env("BURSTLET_TEST_PROGRAMS", &built.programs)
+        .current_dir(root);
+    measure(suite)
+}
+
+fn measure(mut command: Command) -> Result<()> {
+    let status = command.status().context("run the benchmarks")?;
+    ensure!(status.success(), "the benchmarks failed ({status})");
+    Ok(())
+}
+
+/// Builds everything, and puts the launcher where the agent looks for it.
+fn programs(root: &Path) -> Result<Built> {
     let musl = match std::env::consts::ARCH {
         "x86_64" => "x86_64-unknown-linux-musl",
         "aarch64" => "aarch64-unknown-linux-musl",
@@ -43,23 +86,14 @@ pub(crate) fn start(root: &Path, args: &[String]) -> Result<()> {
     let metadata = cargo_metadata(root)?;
     let target = metadata["target_directory"].as_str();
     let target = PathBuf::from(target.context("cargo does not say where it builds")?);
-    let programs = target.join("release");
-    let built = target.join(musl).join("launcher");
+    let built = Built {
+        programs: target.join("release"),
+        small: target.join(musl).join("launcher"),
+    };
     let launcher = "burstlet-launcher";
-    std::fs::copy(built.join(launcher), programs.join(launcher))
+    std::fs::copy(built.small.join(launcher), built.programs.join(launcher))
         .context("put the launcher beside the agent")?;
-    let status = Command::new(programs.join("burstlet-bench"))
-        .arg("--root")
-        .arg(root)
-        .arg("--programs")
-        .arg(&programs)
-        .arg("--payload")
-        .arg(built.join("burstlet-bench-payload"))
-        .args(args)
-        .status()
-        .context("run the benchmarks")?;
-    ensure!(status.success(), "the benchmarks failed ({status})");
-    Ok(())
+    Ok(built)
 }
 
 fn build(root: &Path, args: &[&str]) -> Result<()> {

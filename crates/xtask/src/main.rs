@@ -42,6 +42,11 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// What a node of a cluster does: streams and pods, as Markdown tables; needs root
+    Kube {
+        /// Only these: `streams`, `pods`
+        parts: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -59,9 +64,10 @@ fn run(args: &Args) -> Result<()> {
     match &args.chore {
         Chore::Check { privileged } => check::run(&root, *privileged),
         Chore::Tidy => tidy::run(&root),
-        Chore::Bench {
-            what: Bench::Start { args },
-        } => bench::start(&root, args),
+        Chore::Bench { what } => match what {
+            Bench::Start { args } => bench::start(&root, args),
+            Bench::Kube { parts } => bench::kube(&root, parts),
+        },
     }
 }
 
