@@ -10,24 +10,22 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
-use http_body::{Body as HttpBody, Frame};
 use prost::Message;
 use prost_types::FileDescriptorSet;
+use tonic::Code;
 use tonic::body::Body;
-use tonic::codegen::http::{HeaderMap, Request, Response};
-use tonic::codegen::{Bytes, Service};
-use tonic::{Code, Status};
+use tonic::codegen::Service;
+use tonic::codegen::http::{Request, Response};
 use tower::Layer;
+
+use crate::ending::{Ending, EndingBody, code};
 
 /// The name of every method that is not served.
 pub const UNKNOWN_METHOD: &str = "unknown";
-
-const STATUS_HEADER: &str = "grpc-status";
 
 /// Is told of each call that is over: `package.Service/Method`, and how it ended.
 #[derive(Clone)]
@@ -117,7 +115,7 @@ where
     S: Service<Request<Body>, Response = Response<Body>>,
     S::Future: Send + 'static,
 {
-    type Response = Response<WatchedBody>;
+    type Response = Response<EndingBody<Call>>;
     type Error = S::Error;
     type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
 
@@ -133,53 +131,20 @@ where
             if let Some(code) = code(answer.headers()) {
                 call.end(code);
             }
-            Ok(answer.map(|inner| WatchedBody { inner, call }))
+            Ok(answer.map(|inner| EndingBody::new(inner, call)))
         })
-    }
-}
-
-/// An answer that says when it is over.
-#[derive(Debug)]
-pub(crate) struct WatchedBody {
-    inner: Body,
-    call: Call,
-}
-
-impl HttpBody for WatchedBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        match &frame {
-            Some(Ok(frame)) => {
-                if let Some(code) = frame.trailers_ref().and_then(code) {
-                    self.call.end(code);
-                }
-            }
-            Some(Err(status)) => self.call.end(status.code()),
-            None => self.call.end(Code::Unknown),
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
     }
 }
 
 /// One call; told of once.
 #[derive(Debug)]
-struct Call {
+pub(crate) struct Call {
     method: String,
     on_call: OnCall,
     over: bool,
 }
 
-impl Call {
+impl Ending for Call {
     fn end(&mut self, code: Code) {
         if !std::mem::replace(&mut self.over, true) {
             self.on_call.tell(&self.method, code);
@@ -192,12 +157,6 @@ impl Drop for Call {
         // Nobody waits for the rest.
         self.end(Code::Cancelled);
     }
-}
-
-/// The code that a head or its trailers state.
-pub(crate) fn code(headers: &HeaderMap) -> Option<Code> {
-    let status = headers.get(STATUS_HEADER)?;
-    Some(Code::from_bytes(status.as_bytes()))
 }
 
 /// A code as gRPC writes it.

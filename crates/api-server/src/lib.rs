@@ -20,6 +20,7 @@ mod calls;
 mod convert;
 mod deadline;
 mod door;
+mod ending;
 mod groups;
 mod images;
 mod machine;

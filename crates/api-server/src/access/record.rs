@@ -8,22 +8,19 @@
 //! | only looks                    | none                                          |
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use burstlet_access::{Entry, Event, Trail};
 use burstlet_model::Stamp;
 use burstlet_proto::Call;
-use http_body::{Body as HttpBody, Frame};
 use tonic::body::Body;
-use tonic::codegen::Bytes;
 use tonic::codegen::http::Response;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::caller::Caller;
-use crate::calls::{UNKNOWN_METHOD, code, code_name};
+use crate::calls::{UNKNOWN_METHOD, code_name};
+use crate::ending::{Ending, EndingBody, code};
 
 type Clock = Arc<dyn Fn() -> Stamp + Send + Sync>;
 
@@ -124,7 +121,7 @@ impl Begun {
         match goes_on {
             true => {
                 (self.told, self.last) = (false, Event::End);
-                answer.map(|inner| Body::new(RecordedBody { inner, begun: self }))
+                answer.map(|inner| Body::new(EndingBody::new(inner, self)))
             }
             false => answer,
         }
@@ -134,7 +131,9 @@ impl Begun {
         let entry = self.recorder.entry(event, code, Some(&self.caller));
         self.recorder.trail.write(&entry).await;
     }
+}
 
+impl Ending for Begun {
     /// Puts the last entry.
     fn end(&mut self, code: Code) {
         if !std::mem::replace(&mut self.told, true) {
@@ -149,34 +148,6 @@ impl Drop for Begun {
         if self.recorder.is_audited() {
             self.end(Code::Cancelled);
         }
-    }
-}
-
-/// The rest of a stream that has begun.
-struct RecordedBody {
-    inner: Body,
-    begun: Begun,
-}
-
-impl HttpBody for RecordedBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        match &frame {
-            Some(Ok(frame)) => {
-                if let Some(code) = frame.trailers_ref().and_then(code) {
-                    self.begun.end(code);
-                }
-            }
-            Some(Err(status)) => self.begun.end(status.code()),
-            None => self.begun.end(Code::Unknown),
-        }
-        Poll::Ready(frame)
     }
 }
 
