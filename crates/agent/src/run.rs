@@ -29,6 +29,7 @@ use burstlet_model::spec::ResourceList;
 use burstlet_model::{ContainerName, GroupUid};
 use burstlet_sandbox::client::{Launcher, LauncherConfig};
 use burstlet_supervisor::host::Host;
+use burstlet_supervisor::record::GroupRecord;
 use burstlet_supervisor::{Capacity, Groups};
 use burstlet_telemetry::{Health, Readiness};
 use nix::fcntl::{Flock, FlockArg};
@@ -72,23 +73,15 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let config = Arc::new(config);
     let machine = Machine::read().context("read what this machine has")?;
     let rules = Rules::new(&config, &machine);
-    let records = Records::open(&config.state_dir)?;
-    let loaded = load(&records, &rules)?;
-    reach(Point::StartLoaded);
-    let host = Arc::new(host(&config, records).await?);
-    reach(Point::StartNetwork);
-    settle(&host, &loaded).await?;
-    reach(Point::StartSettled);
-    host.renew_leases(&loaded.records).await;
-    reach(Point::StartLeases);
+    let (host, records) = open(&config, &rules).await?;
     host.metering.end_when_poisoned(shutdown.clone());
     host.metering.install_books(books).await?;
     close_orphans(&host).await?;
     // Before anybody may ask for a group.
     host.metering.look_at_budgets();
-    let known = loaded.records.len();
+    let known = records.len();
     let bounds = supervisor_config(&config, &machine);
-    let groups = Groups::start(Arc::clone(&host), bounds, loaded.records, shutdown.clone());
+    let groups = Groups::start(Arc::clone(&host), bounds, records, shutdown.clone());
     let health = Health::default();
     let node_rules = rules.clone();
     let (registry, metrics) = serve::metrics(&groups).context("set up the metrics")?;
@@ -126,17 +119,38 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     shutdown.cancel();
     supervised::stopping();
     groups.stopped().await;
+    let closed = close(&host).await;
+    tracing::info!("ended; groups go on");
+    served.and(node).and(closed)
+}
+
+/// Brings up what groups stand on, and agrees with what an earlier agent has left.
+async fn open(
+    config: &Arc<Config>,
+    rules: &Rules,
+) -> anyhow::Result<(Arc<RealHost>, Vec<GroupRecord>)> {
+    let records = Records::open(&config.state_dir)?;
+    let loaded = load(&records, rules)?;
+    reach(Point::StartLoaded);
+    let host = Arc::new(host(config, records).await?);
+    reach(Point::StartNetwork);
+    settle(&host, &loaded).await?;
+    reach(Point::StartSettled);
+    host.renew_leases(&loaded.records).await;
+    reach(Point::StartLeases);
+    Ok((host, loaded.records))
+}
+
+/// Writes what is not on the disk yet.
+async fn close(host: &RealHost) -> anyhow::Result<()> {
     if let Err(error) = host.images.sync().await {
         let error = &error as &dyn std::error::Error;
         tracing::warn!(error, "cannot write the images' layers to the disk");
     }
-    let sound = host.metering.is_sound();
+    let is_sound = host.metering.is_sound();
     host.metering.close().await;
-    tracing::info!("ended; groups go on");
-    served.and(node).and_then(|()| {
-        anyhow::ensure!(sound, "the ledger's disk has failed");
-        Ok(())
-    })
+    anyhow::ensure!(is_sound, "the ledger's disk has failed");
+    Ok(())
 }
 
 /// Closes the sessions of groups that are gone. One whose record cannot be read is not.
