@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod changes;
+mod chart;
 mod clients;
 mod cluster;
 mod crowd;
@@ -96,6 +97,10 @@ const JOINED: &[(&str, Joined)] = &[
     ("two_hundred_sessions_take_little", crowd::sessions),
     ("the_port_knows_who_may_ask", port::it_knows_who_may_ask),
     ("the_port_shows_numbers", port::it_shows_numbers),
+    (
+        "the_chart_does_what_it_is_for",
+        chart::it_does_what_it_is_for,
+    ),
     ("pods_outlive_the_agent", pods::pods_outlive_the_agent),
     ("a_deleted_node_comes_back", node::it_comes_back),
     ("the_nodes_certificate_is_renewed_in_time", renewal::in_time),

@@ -1,5 +1,5 @@
 //! Where the control plane's programs come from: `KUBEBUILDER_ASSETS`, or built once from the Go
-//! module beside this file and kept in cargo's target directory, where Python's client is kept, too.
+//! module beside this file and kept in cargo's target directory, as are Helm and Python's client.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -20,6 +20,8 @@ const NAMES: [&str; 5] = [
 ];
 /// The release that the module's `go.mod` names; clients and tests parse what a server says of it.
 const VERSION: &str = "v1.36.3";
+/// Helm's package; its module's `go.mod` has the version.
+const HELM: &str = "helm.sh/helm/v4/cmd/helm";
 /// Python's client, as pip names it.
 const PYTHON_CLIENT: &str = "kubernetes==37.0.2";
 
@@ -38,7 +40,7 @@ pub(crate) fn directory() -> PathBuf {
         );
         return given;
     }
-    built()
+    control_plane()
 }
 
 /// A Python that has the client for Kubernetes, installed once from PyPI.
@@ -70,16 +72,43 @@ pub(crate) fn python() -> PathBuf {
     python
 }
 
-/// Builds what is not there yet. The directory's name says from what, so that a change of the
-/// module builds anew; of several suites that start together, one builds and the others wait.
-fn built() -> PathBuf {
-    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("kube/controlplane");
+/// Helm, built once from the Go module beside this file.
+pub(crate) fn helm() -> PathBuf {
+    let module = modules().join("helm");
+    let made = kept("helm", &module, &["go.mod", "go.sum"], |module, new| {
+        build(module, HELM, "-s -w", &new.join("helm"));
+    });
+    made.join("helm")
+}
+
+/// The control plane, one program with many names.
+fn control_plane() -> PathBuf {
+    let sources = ["go.mod", "go.sum", "main.go"];
+    let module = modules().join("controlplane");
+    kept("controlplane", &module, &sources, |module, new| {
+        let flags = ["k8s.io/component-base", "k8s.io/client-go/pkg"].map(|package| {
+            let package = format!("{package}/version");
+            format!(
+                "-X {package}.gitVersion={VERSION} -X {package}.gitMajor=1 -X {package}.gitMinor=36"
+            )
+        });
+        let flags = format!("-s -w {}", flags.join(" "));
+        build(module, ".", &flags, &new.join("controlplane"));
+        for name in NAMES {
+            symlink("controlplane", new.join(name)).unwrap();
+        }
+    })
+}
+
+/// Makes what is not there yet. The directory's name says from what, so that a change of the module
+/// makes it anew; of several suites that start together, one makes it and the others wait.
+fn kept(name: &str, module: &Path, sources: &[&str], make: impl FnOnce(&Path, &Path)) -> PathBuf {
     let mut hasher = DefaultHasher::new();
-    for name in ["go.mod", "go.sum", "main.go"] {
-        fs::read(module.join(name)).unwrap().hash(&mut hasher);
+    for source in sources {
+        fs::read(module.join(source)).unwrap().hash(&mut hasher);
     }
     VERSION.hash(&mut hasher);
-    let cache = target_directory().join("controlplane");
+    let cache = target_directory().join(name);
     fs::create_dir_all(&cache).unwrap();
     let lock = fs::File::open(&cache).unwrap();
     let _turn = Flock::lock(lock, FlockArg::LockExclusive).unwrap();
@@ -88,35 +117,29 @@ fn built() -> PathBuf {
         let new = cache.join("new");
         let _ = fs::remove_dir_all(&new);
         fs::create_dir(&new).unwrap();
-        build(&module, &new.join("controlplane"));
-        for name in NAMES {
-            symlink("controlplane", new.join(name)).unwrap();
-        }
+        make(module, &new);
         fs::rename(&new, &directory).unwrap();
     }
     directory
 }
 
-fn build(module: &Path, program: &Path) {
-    println!("building the control plane: some minutes, once");
-    let flags = ["k8s.io/component-base", "k8s.io/client-go/pkg"].map(|package| {
-        let package = format!("{package}/version");
-        format!(
-            "-X {package}.gitVersion={VERSION} -X {package}.gitMajor=1 -X {package}.gitMinor=36"
-        )
-    });
+/// Builds a package of a Go module.
+fn build(module: &Path, package: &str, flags: &str, program: &Path) {
+    println!("building {}: some minutes, once", module.display());
     let built = Command::new("go")
         .current_dir(module)
         .env("CGO_ENABLED", "0")
         .env("GOFLAGS", "-mod=readonly")
-        .args(["build", "-trimpath", "-ldflags"])
-        .arg(format!("-s -w {}", flags.join(" ")))
-        .arg("-o")
+        .args(["build", "-trimpath", "-ldflags", flags, "-o"])
         .arg(program)
-        .arg(".")
+        .arg(package)
         .status()
-        .expect("Go 1.26 is needed to build the control plane: hack/test installs it");
-    assert!(built.success(), "the control plane cannot be built");
+        .expect("Go 1.26 is needed: hack/test installs it");
+    assert!(built.success(), "{} cannot be built", module.display());
+}
+
+fn modules() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("kube")
 }
 
 /// Where cargo builds: this program is in `TARGET/PROFILE/deps`.

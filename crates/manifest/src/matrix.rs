@@ -169,7 +169,7 @@ const SPEC: &[Field] = &[
     warned("enableServiceLinks", "There are no Services, so no variables for them.").neutral(&["false", "true"]),
     refused("readinessGates", "Nobody would set the conditions, so the group would never be ready.", "use a readinessProbe"),
     refused("schedulingGates", "Nobody would lift the gates, so the group would never start.", "create the group when it may start"),
-    refused("runtimeClassName", "There is one runtime.", "leave it out"),
+    refused("runtimeClassName", "There is one runtime, of the class `burstlet`.", "leave it out, or say `burstlet`").neutral(&["burstlet"]),
     warned("overhead", "The runtime's own use counts as the group's.").neutral(&[]),
     refused("resourceClaims", "Devices by claim are not supported.", "leave it out"),
     warned("workloadRef", "There is no gang scheduling."),
