@@ -1,5 +1,5 @@
 //! What is promised to users of other clients than `kubectl`: those of Rust and of Python, which
-//! speak other versions of the protocols.
+//! speak other versions of the protocols, and that of Go without an API server between.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,8 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::cluster::Cluster;
-use crate::kubectl::{Kubectl, PATIENCE};
-use crate::node::Node;
+use crate::kubectl::{Kubectl, PATIENCE, feed};
+use crate::node::{NAME, Node, port_of};
 use crate::pods::{pod, running};
 use crate::programs;
 
@@ -38,6 +38,37 @@ pub(crate) fn python(cluster: &Cluster, _: &Node) {
     let complaints = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success(), "{complaints}");
     admin.run(&["delete", "pod", "box", "web"]);
+}
+
+/// The executors of client-go, straight at the node's port.
+pub(crate) fn go(cluster: &Cluster, _: &Node) {
+    const SCRIPT: &str = "cat%3B%20echo%20err%20%3E%262%3B%20exit%205";
+    let admin = cluster.admin();
+    admin.apply(&pod("box", "exec sleep 1000", ""));
+    running(&admin, "box");
+    let port = port_of(&admin.get(&["node", NAME]).unwrap());
+    let url = format!(
+        "https://127.0.0.1:{port}/exec/default/box/main?input=1&output=1&error=1\
+         &command=sh&command=-c&command={SCRIPT}"
+    );
+    // More than a frame, and than a window.
+    let sent = "to and fro\n".repeat(100_000);
+    for protocol in ["spdy", "websocket"] {
+        let mut client = Command::new("timeout");
+        client
+            .arg("60")
+            .arg(programs::go_client())
+            .arg(admin.config())
+            .args([&url, protocol]);
+        let ended = feed(client, sent.as_bytes());
+        assert_eq!(
+            (ended.code, &*ended.stderr),
+            (Some(5), "err\n"),
+            "{protocol}"
+        );
+        assert!(ended.stdout == sent.as_bytes(), "{protocol}");
+    }
+    admin.run(&["delete", "pod", "box"]);
 }
 
 /// The client of Rust: exec, attach and port-forward.

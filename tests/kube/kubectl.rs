@@ -58,26 +58,7 @@ impl Kubectl {
 
     /// Runs a command with a standard input to its end.
     pub(crate) fn feed(&self, args: &[&str], stdin: &[u8]) -> Ended {
-        let mut child = self
-            .command(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut input = child.stdin.take().unwrap();
-        let bytes = stdin.to_vec();
-        let feeder = std::thread::spawn(move || {
-            // It may end without reading all of it.
-            let _ = input.write_all(&bytes);
-        });
-        let output = child.wait_with_output().unwrap();
-        feeder.join().unwrap();
-        Ended {
-            code: output.status.code(),
-            stdout: output.stdout,
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        feed(self.command(args), stdin)
     }
 
     /// Runs a command; what it printed, or what it complained of.
@@ -156,5 +137,28 @@ impl Kubectl {
         } else {
             Err(ended.stderr)
         }
+    }
+}
+
+/// Runs any program with a standard input to its end.
+pub(crate) fn feed(mut command: Command, stdin: &[u8]) -> Ended {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let bytes = stdin.to_vec();
+    let feeder = std::thread::spawn(move || {
+        // It may end without reading all of it.
+        let _ = input.write_all(&bytes);
+    });
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap();
+    Ended {
+        code: output.status.code(),
+        stdout: output.stdout,
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }

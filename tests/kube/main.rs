@@ -94,6 +94,7 @@ const JOINED: &[(&str, Joined)] = &[
     ("debugging_of_nodes_is_refused", debug::nodes_are_refused),
     ("the_client_of_python_works", clients::python),
     ("the_client_of_rust_works", clients::rust),
+    ("the_client_of_go_works", clients::go),
     ("two_hundred_sessions_take_little", crowd::sessions),
     ("the_port_knows_who_may_ask", port::it_knows_who_may_ask),
     ("the_port_shows_numbers", port::it_shows_numbers),

@@ -81,6 +81,16 @@ pub(crate) fn helm() -> PathBuf {
     made.join("helm")
 }
 
+/// A client on client-go's executors.
+pub(crate) fn go_client() -> PathBuf {
+    let module = modules().join("clients/go");
+    let sources = ["go.mod", "go.sum", "main.go"];
+    let made = kept("go-client", &module, &sources, |module, new| {
+        build(module, ".", "-s -w", &new.join("client"));
+    });
+    made.join("client")
+}
+
 /// The control plane, one program with many names.
 fn control_plane() -> PathBuf {
     let sources = ["go.mod", "go.sum", "main.go"];
