@@ -81,6 +81,7 @@ const JOINED: &[(&str, Joined)] = &[
     ("deletion_gives_grace", pods::deletion_gives_grace),
     ("logs_are_shown_in_all_forms", streams::logs),
     ("commands_run_in_pods", streams::commands),
+    ("terminals_are_resized", streams::resized),
     ("websockets_may_be_translated", streams::translated),
     ("ports_are_forwarded", forward::ports),
     ("large_sessions_lose_nothing", sessions::large),

@@ -1,6 +1,8 @@
 //! What users are promised of the streams between them and their pods: `kubectl` logs and exec work
 //! as on a kubelet, in both of its protocols.
 
+use std::process::Command;
+
 use burstlet_tests::Person;
 use serde_json::Value;
 
@@ -88,6 +90,36 @@ pub(crate) fn commands(cluster: &Cluster, _: &Node) {
         person.types("stty size; tty; sleep 1000\n");
         person.sees("/dev/pts/");
         person.types("\x03");
+        person.types("exit 6\n");
+        person.leaves(6);
+    }
+    admin.run(&["delete", "pod", "box"]);
+}
+
+/// A command's terminal is as large as the person's, and becomes what that becomes.
+pub(crate) fn resized(cluster: &Cluster, _: &Node) {
+    /// Changes the terminal's size when the file is there.
+    const RESIZED: &str = "stty rows 40 cols 100; { until test -e \"$0\"; do sleep 0.1; done; \
+                           stty -F /dev/tty rows 50 cols 120; } & exec \"$@\"";
+    let admin = cluster.admin();
+    admin.apply(&pod("box", "exec sleep 1000", ""));
+    running(&admin, "box");
+    for (number, kubectl) in protocols(cluster).into_iter().enumerate() {
+        let now = cluster.scratch().join(format!("resize-{number}"));
+        let exec = kubectl.command(&["exec", "-it", "box", "--", "sh"]);
+        let mut terminal = Command::new("sh");
+        terminal.args(["-c", RESIZED]).arg(&now);
+        terminal.arg(exec.get_program()).args(exec.get_args());
+        let values = exec.get_envs();
+        terminal.envs(values.filter_map(|(name, value)| Some((name, value?))));
+        let mut person = Person::at(&terminal, "");
+        person.sees("# ");
+        person.types("stty size\n");
+        person.sees("40 100");
+        std::fs::write(&now, "").unwrap();
+        let wait = "until test \"$(stty size)\" = '50 120'; do sleep 0.1; done";
+        person.types(&format!("{wait}; echo it is lar''ger\n"));
+        person.sees("it is larger");
         person.types("exit 6\n");
         person.leaves(6);
     }
