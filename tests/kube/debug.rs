@@ -24,7 +24,6 @@ impl Debugged<'_> {
     /// Adds a container that runs `script`.
     fn add(&self, name: &str, options: &[&str], script: &str) {
         let (container, image) = (format!("--container={name}"), format!("--image={IMAGE}"));
-        // The default profile asks for a capability that the operator would have to allow.
         let usual = [
             &*container,
             &image,
@@ -162,14 +161,10 @@ fn told(admin: &Kubectl, container: &str) {
     });
 }
 
-/// A person has a terminal in one, which ends when he leaves.
+/// A person has a terminal in one, as `kubectl debug` makes it by default; it ends when he leaves.
 fn typed_at(debugged: &Debugged<'_>) {
     let image = format!("--image={IMAGE}");
-    let usual = [
-        "--image-pull-policy=Never",
-        "--profile=baseline",
-        "--container=shell",
-    ];
+    let usual = ["--image-pull-policy=Never", "--container=shell"];
     let into = ["debug", "-it", debugged.pod, &image, "--target=main"];
     let all = [&into[..], &usual, &["--", "sh"]].concat();
     let mut person = Person::at(&debugged.admin.command(&all), "");

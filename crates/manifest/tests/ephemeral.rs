@@ -75,3 +75,37 @@ fn ephemeral_containers() {
     crowd["spec"]["ephemeralContainers"] = many.into();
     check_with(&policy, &crowd, &[(Level::Refused, Rule::TooLarge, path)]);
 }
+
+/// `kubectl debug` asks for it by default.
+#[test]
+fn who_may_trace() {
+    let traces = json!({"name": "look", "image": "i",
+        "securityContext": {"capabilities": {"add": ["SYS_PTRACE"]}}});
+    let alone = Policy {
+        ephemeral_containers: true,
+        ..Policy::default()
+    };
+    let shared = Policy {
+        host_users: true,
+        ..alone.clone()
+    };
+    let path = |list: &str| format!("spec.{list}[0].securityContext.capabilities.add");
+    let ephemeral = path("ephemeralContainers");
+    let main = path("containers");
+    let refused = |path| vec![(Level::Refused, Rule::NotAllowed, path)];
+    for (policy, list, host_users, expected) in [
+        (&alone, "ephemeralContainers", false, vec![]),
+        // There it would reach more than its group.
+        (
+            &shared,
+            "ephemeralContainers",
+            true,
+            refused(ephemeral.as_str()),
+        ),
+        (&alone, "containers", false, refused(main.as_str())),
+    ] {
+        let mut manifest = group(json!({"spec": {"hostUsers": host_users}}));
+        manifest["spec"][list] = json!([traces]);
+        check_with(policy, &manifest, &expected);
+    }
+}

@@ -133,7 +133,17 @@ impl Cx<'_> {
             }
             found.map(|container| container.name.clone())
         });
-        let container = self.container(node, around)?;
+        // `kubectl debug` asks for it unless it is told otherwise. In a user namespace of the group's
+        // own it reaches nothing but the group.
+        let namespaces = Namespaces {
+            traced: around.namespaces.user,
+            ..around.namespaces
+        };
+        let around = Surroundings {
+            namespaces,
+            ..*around
+        };
+        let container = self.container(node, &around)?;
         let target = match target {
             Some(found) => Some(found?),
             None => None,

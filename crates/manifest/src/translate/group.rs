@@ -100,6 +100,7 @@ impl Cx<'_> {
         let namespaces = Namespaces {
             user: self.user_namespace(spec),
             host_network,
+            traced: false,
         };
         let facts = Facts {
             named,

@@ -16,6 +16,9 @@ use crate::finding::{Rule, quote};
 use crate::node::Node;
 use crate::policy::CAPABILITIES;
 
+/// Reading and changing other processes.
+const TRACING: &str = "SYS_PTRACE";
+
 /// What a group's containers inherit, beside what the model keeps for the group.
 #[derive(Default)]
 pub(super) struct Inherited {
@@ -25,11 +28,13 @@ pub(super) struct Inherited {
     seccomp: Option<SeccompProfile>,
 }
 
-/// What the whole group's namespaces allow.
+/// What the group's namespaces allow a container.
 #[derive(Clone, Copy)]
 pub(super) struct Namespaces {
     pub(super) user: bool,
     pub(super) host_network: bool,
+    /// What was added to look into the group may trace its processes.
+    pub(super) traced: bool,
 }
 
 impl Namespaces {
@@ -120,7 +125,7 @@ impl Cx<'_> {
             security.run_as_non_root = non_root;
         }
         security.read_only_root = node.flag("readOnlyRootFilesystem").unwrap_or(false);
-        security.capabilities = self.capabilities(node);
+        security.capabilities = self.capabilities(node, namespaces);
         self.app_armor(node);
         let seccomp = self.seccomp(node);
         self.privilege(node, security);
@@ -224,14 +229,15 @@ impl Cx<'_> {
         })
     }
 
-    fn capabilities(&mut self, node: &Node<'_>) -> Capabilities {
+    fn capabilities(&mut self, node: &Node<'_>, namespaces: Namespaces) -> Capabilities {
         let Some(node) = node.get("capabilities") else {
             return Capabilities::default();
         };
         let add = self.capability_set(&node, "add");
         let drop = self.capability_set(&node, "drop");
         for name in &add {
-            if !self.context.policy.allows_capability(name) {
+            let traces = namespaces.traced && name == TRACING;
+            if !traces && !self.context.policy.allows_capability(name) {
                 let message = format!("the capability {name} is not allowed");
                 self.needs_leave(node.at("add"), message, "capabilities");
             }
