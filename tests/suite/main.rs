@@ -37,6 +37,7 @@ mod streams;
 mod terminal;
 mod trouble;
 mod verbs;
+mod versions;
 mod volumes;
 mod witness;
 

@@ -1,7 +1,10 @@
 //! The machine is in trouble: the request at hand is refused with the reason, groups that run are
 //! not touched, and all is well again when the trouble is over, without a restart.
 
+mod kernel;
+
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use burstlet_tests::crashing::Survivor;
@@ -55,6 +58,16 @@ fn without_room(options: &str, fill: fn(&Path) -> Vec<PathBuf>) {
     survivor.check(&agent);
     agent.ok(&["rm", "-f", "survivor"]);
     agent.finish();
+}
+
+#[test]
+fn a_full_disk_refuses_and_heals() {
+    without_room("size=96m", |disk| {
+        let path = disk.join("fill");
+        let mut file = fs::File::create(&path).unwrap();
+        while file.write_all(&[7; 4096]).is_ok() {}
+        vec![path]
+    });
 }
 
 #[test]

@@ -252,19 +252,36 @@ fn privileged_frozen_and_stopped_processes_are_killed() {
         let stat = fs::read_to_string(format!("/proc/{}/stat", stopped.id())).unwrap();
         stat.contains(") T ")
     });
-    let freeze = host
+    freeze(&host, &leaf);
+    group.kill_all(PATIENCE).unwrap();
+    assert_eq!(stopped.wait().unwrap().signal(), Some(9));
+}
+
+/// Freezes a cgroup as anybody on the host may.
+fn freeze(host: &Host, cgroup: &Cgroup) {
+    let frozen = host
         .cgroups
         .hierarchy()
         .mount_points()
-        .map(|mount| mount.join(leaf.path()))
+        .map(|mount| mount.join(cgroup.path()))
         .find_map(|dir| {
             [("freezer.state", "FROZEN"), ("cgroup.freeze", "1")]
                 .into_iter()
                 .find_map(|(file, value)| fs::write(dir.join(file), value).ok())
         });
-    assert!(freeze.is_some(), "no freezer was found");
-    group.kill_all(PATIENCE).unwrap();
-    assert_eq!(stopped.wait().unwrap().signal(), Some(9));
+    assert!(frozen.is_some(), "no freezer was found");
+}
+
+#[test]
+fn privileged_what_was_killed_while_frozen_dies_when_it_is_thawed() {
+    let host = Host::new("thawed");
+    let group = host.cgroups.create_group(&host.uid, &limits()).unwrap();
+    let leaf = host.container("a", &limits());
+    let mut sleeper = shell(&leaf, "exec sleep 1000");
+    freeze(&host, &leaf);
+    sleeper.kill().unwrap();
+    group.thaw().unwrap();
+    assert_eq!(sleeper.wait().unwrap().signal(), Some(9));
 }
 
 #[test]

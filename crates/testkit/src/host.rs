@@ -8,6 +8,7 @@ mod port;
 mod streams;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ const UPTIME_NS: u64 = 1_000_000_000_000;
 #[derive(Clone, Debug)]
 pub struct ScriptedHost {
     born: Instant,
+    /// By how much somebody has set the wall clock.
+    clock_step_ns: Arc<AtomicI64>,
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -141,6 +144,7 @@ impl ScriptedHost {
     pub fn new() -> Self {
         Self {
             born: Instant::now(),
+            clock_step_ns: Arc::default(),
             inner: Arc::default(),
         }
     }
@@ -279,6 +283,11 @@ impl ScriptedHost {
         self.lock().refusing = why;
     }
 
+    /// Sets the wall clock forward, or back.
+    pub fn step_clock(&self, by_ns: i64) {
+        self.clock_step_ns.fetch_add(by_ns, Ordering::Relaxed);
+    }
+
     /// Starts the machine anew: only records remain.
     pub fn reboot(&self) {
         self.lock().sandboxes.clear();
@@ -286,9 +295,10 @@ impl ScriptedHost {
 
     fn stamp(&self) -> Stamp {
         let since = self.born.elapsed().as_nanos();
+        let epoch_ns = EPOCH_NS.saturating_add(self.clock_step_ns.load(Ordering::Relaxed));
         Stamp {
             boot: BootTime(UPTIME_NS + u64::try_from(since).unwrap_or(u64::MAX)),
-            wall: WallTime(EPOCH_NS.saturating_add(i64::try_from(since).unwrap_or(i64::MAX))),
+            wall: WallTime(epoch_ns.saturating_add(i64::try_from(since).unwrap_or(i64::MAX))),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod change;
+mod clock;
 mod common;
 mod door;
 mod ephemeral;
