@@ -39,68 +39,38 @@ async fn lists_pages() {
         }
     }
     assert_eq!(pages, [vec!["a", "b"], vec!["c"]]);
+}
+
+/// A request that says one thing.
+fn asking(change: impl FnOnce(&mut v1::ListRequest)) -> v1::ListRequest {
+    let mut request = v1::ListRequest::default();
+    change(&mut request);
+    request
+}
+
+#[tokio::test]
+async fn lists_what_is_asked_for() {
+    let mut edge = Edge::start().await;
+    for name in ["c", "a", "b"] {
+        edge.run(name).await;
+    }
     for (request, count) in [
-        (
-            v1::ListRequest {
-                label_selector: "app in (a,c)".to_owned(),
-                ..v1::ListRequest::default()
-            },
-            2,
-        ),
-        (
-            v1::ListRequest {
-                namespace: "other".to_owned(),
-                ..v1::ListRequest::default()
-            },
-            0,
-        ),
-        (
-            v1::ListRequest {
-                phases: vec!["Running".to_owned()],
-                ..v1::ListRequest::default()
-            },
-            3,
-        ),
-        (
-            v1::ListRequest {
-                phases: vec!["Failed".to_owned()],
-                ..v1::ListRequest::default()
-            },
-            0,
-        ),
+        (asking(|r| r.label_selector = "app in (a,c)".to_owned()), 2),
+        (asking(|r| r.namespace = "other".to_owned()), 0),
+        (asking(|r| r.phases = vec!["Running".to_owned()]), 3),
+        (asking(|r| r.phases = vec!["Failed".to_owned()]), 0),
     ] {
         let page = edge.groups.list(request).await.unwrap().into_inner();
         assert_eq!(page.groups.len(), count);
     }
     for (request, field) in [
         (
-            v1::ListRequest {
-                label_selector: "a b".to_owned(),
-                ..v1::ListRequest::default()
-            },
+            asking(|r| r.label_selector = "a b".to_owned()),
             "label_selector",
         ),
-        (
-            v1::ListRequest {
-                namespace: "A".to_owned(),
-                ..v1::ListRequest::default()
-            },
-            "namespace",
-        ),
-        (
-            v1::ListRequest {
-                phases: vec!["Odd".to_owned()],
-                ..v1::ListRequest::default()
-            },
-            "phases",
-        ),
-        (
-            v1::ListRequest {
-                page_token: "x".to_owned(),
-                ..v1::ListRequest::default()
-            },
-            "page_token",
-        ),
+        (asking(|r| r.namespace = "A".to_owned()), "namespace"),
+        (asking(|r| r.phases = vec!["Odd".to_owned()]), "phases"),
+        (asking(|r| r.page_token = "x".to_owned()), "page_token"),
     ] {
         let error = edge.groups.list(request).await.unwrap_err();
         assert_eq!(fields(&error), [field]);

@@ -8,86 +8,95 @@ use burstlet_manifest::{Level, Policy, Rule};
 use common::{check_with, container, fine, merge, permissive, refused, spec};
 use serde_json::{Value, json};
 
+fn volume(value: Value) -> Value {
+    let mut volume = json!({"name": "v"});
+    merge(&mut volume, value);
+    spec(json!({"volumes": [volume]}))
+}
+
+fn at_volume(field: &str) -> String {
+    format!("spec.volumes[0]{field}")
+}
+
 #[test]
-fn volumes_and_mounts() {
-    let volume = |value: Value| {
-        let mut volume = json!({"name": "v"});
-        merge(&mut volume, value);
-        spec(json!({"volumes": [volume]}))
-    };
-    let at = |field: &str| format!("spec.volumes[0]{field}");
+fn volumes() {
     fine(&volume(json!({})));
-    refused(&volume(json!({"name": "V"})), Rule::Invalid, &at(".name"));
-    refused(
-        &volume(json!({"emptyDir": {}, "secret": {}})),
-        Rule::Invalid,
-        &at(""),
-    );
-    refused(
-        &volume(json!({"emptyDir": {"medium": "Tape"}})),
-        Rule::Invalid,
-        &at(".emptyDir.medium"),
-    );
-    refused(
-        &volume(json!({"persistentVolumeClaim": {"claimName": "c"}})),
-        Rule::Unsupported,
-        &at(".persistentVolumeClaim"),
-    );
-    refused(
-        &volume(json!({"ephemeral": {}})),
-        Rule::Unsupported,
-        &at(".ephemeral"),
-    );
-    refused(
-        &volume(json!({"configMap": {"name": "c"}})),
-        Rule::Unsupported,
-        &at(".configMap.name"),
-    );
-    refused(
-        &volume(json!({"secret": {"secretName": "s"}})),
-        Rule::Unsupported,
-        &at(".secret.secretName"),
-    );
-    refused(
-        &volume(json!({"secret": {"data": {"k": "?"}}})),
-        Rule::Invalid,
-        &at(".secret.data.k"),
-    );
-    refused(
-        &volume(json!({"configMap": {"data": {"a/b": ""}}})),
-        Rule::Invalid,
-        &at(".configMap"),
-    );
-    let missing = json!({"configMap": {"items": [{"key": "k", "path": "p"}]}});
-    refused(
-        &volume(missing),
-        Rule::Invalid,
-        &at(".configMap.items[0].key"),
-    );
-    let up = json!({"configMap": {"data": {"k": ""}, "items": [{"key": "k", "path": "../p"}]}});
-    refused(&volume(up), Rule::Invalid, &at(".configMap.items[0].path"));
+    for (value, rule, field) in [
+        (json!({"name": "V"}), Rule::Invalid, ".name"),
+        (json!({"emptyDir": {}, "secret": {}}), Rule::Invalid, ""),
+        (
+            json!({"emptyDir": {"medium": "Tape"}}),
+            Rule::Invalid,
+            ".emptyDir.medium",
+        ),
+        (
+            json!({"persistentVolumeClaim": {"claimName": "c"}}),
+            Rule::Unsupported,
+            ".persistentVolumeClaim",
+        ),
+        (json!({"ephemeral": {}}), Rule::Unsupported, ".ephemeral"),
+    ] {
+        refused(&volume(value), rule, &at_volume(field));
+    }
+}
+
+#[test]
+fn volumes_of_configuration() {
     let big = "x".repeat((1 << 20) + 1);
-    refused(
-        &volume(json!({"configMap": {"data": {"k": big}}})),
-        Rule::TooLarge,
-        &at(".configMap"),
-    );
+    let missing = json!({"configMap": {"items": [{"key": "k", "path": "p"}]}});
+    let up = json!({"configMap": {"data": {"k": ""}, "items": [{"key": "k", "path": "../p"}]}});
     let clash = json!({"configMap": {"data": {"a": "", "b": ""}, "items": [
         {"key": "a", "path": "x"}, {"key": "b", "path": "x/y"}]}});
-    refused(&volume(clash), Rule::Duplicate, &at(".configMap"));
-    let nfs = volume(json!({"nfs": {"server": "s", "path": "/p"}}));
-    refused(&nfs, Rule::Unsupported, &at(".nfs"));
-    let not_mapped = [(Level::Refused, Rule::Invalid, &*at(".nfs"))];
-    check_with(&permissive(), &nfs, &not_mapped);
-    refused(
-        &volume(json!({"hostPath": {"path": "/etc"}})),
-        Rule::NotAllowed,
-        &at(".hostPath.path"),
-    );
-    let outside = volume(json!({"hostPath": {"path": "/srv/database"}}));
-    let not_allowed = [(Level::Refused, Rule::NotAllowed, &*at(".hostPath.path"))];
-    check_with(&permissive(), &outside, &not_allowed);
+    for (value, rule, field) in [
+        (
+            json!({"configMap": {"name": "c"}}),
+            Rule::Unsupported,
+            ".configMap.name",
+        ),
+        (
+            json!({"secret": {"secretName": "s"}}),
+            Rule::Unsupported,
+            ".secret.secretName",
+        ),
+        (
+            json!({"secret": {"data": {"k": "?"}}}),
+            Rule::Invalid,
+            ".secret.data.k",
+        ),
+        (
+            json!({"configMap": {"data": {"a/b": ""}}}),
+            Rule::Invalid,
+            ".configMap",
+        ),
+        (missing, Rule::Invalid, ".configMap.items[0].key"),
+        (up, Rule::Invalid, ".configMap.items[0].path"),
+        (
+            json!({"configMap": {"data": {"k": big}}}),
+            Rule::TooLarge,
+            ".configMap",
+        ),
+        (clash, Rule::Duplicate, ".configMap"),
+    ] {
+        refused(&volume(value), rule, &at_volume(field));
+    }
+}
 
+#[test]
+fn volumes_of_elsewhere() {
+    let nfs = volume(json!({"nfs": {"server": "s", "path": "/p"}}));
+    refused(&nfs, Rule::Unsupported, &at_volume(".nfs"));
+    let not_mapped = [(Level::Refused, Rule::Invalid, &*at_volume(".nfs"))];
+    check_with(&permissive(), &nfs, &not_mapped);
+    let path = at_volume(".hostPath.path");
+    let etc = volume(json!({"hostPath": {"path": "/etc"}}));
+    refused(&etc, Rule::NotAllowed, &path);
+    let outside = volume(json!({"hostPath": {"path": "/srv/database"}}));
+    let not_allowed = [(Level::Refused, Rule::NotAllowed, &*path)];
+    check_with(&permissive(), &outside, &not_allowed);
+}
+
+#[test]
+fn mounts() {
     let mount = |value: Value| {
         let mut mount = json!({"name": "v", "mountPath": "/m"});
         merge(&mut mount, value);
@@ -96,7 +105,10 @@ fn volumes_and_mounts() {
             "containers": [{"name": "c", "image": "i", "volumeMounts": [mount]}],
         }))
     };
-    let at = |field: &str| format!("spec.containers[0].volumeMounts[0].{field}");
+    let refuse = |field: &str, value: &str, rule: Rule| {
+        let path = format!("spec.containers[0].volumeMounts[0].{field}");
+        refused(&mount(json!({field: value})), rule, &path);
+    };
     for bad in [
         "m",
         "/",
@@ -107,42 +119,28 @@ fn volumes_and_mounts() {
         "/a/../b",
         "//",
     ] {
-        refused(
-            &mount(json!({"mountPath": bad})),
-            Rule::Invalid,
-            &at("mountPath"),
-        );
+        refuse("mountPath", bad, Rule::Invalid);
     }
     fine(&mount(json!({"mountPath": "/dev/shm"})));
     for bad in ["/a", "a/../..", ".."] {
-        refused(
-            &mount(json!({"subPath": bad})),
-            Rule::Invalid,
-            &at("subPath"),
-        );
+        refuse("subPath", bad, Rule::Invalid);
     }
-    refused(
-        &mount(json!({"subPathExpr": "$(X)"})),
-        Rule::Invalid,
-        &at("subPathExpr"),
-    );
-    refused(
-        &mount(json!({"recursiveReadOnly": "Enabled"})),
-        Rule::Invalid,
-        &at("recursiveReadOnly"),
-    );
-    refused(
-        &mount(json!({"mountPropagation": "Bidirectional"})),
-        Rule::Unsupported,
-        &at("mountPropagation"),
-    );
+    refuse("subPathExpr", "$(X)", Rule::Invalid);
+    refuse("recursiveReadOnly", "Enabled", Rule::Invalid);
+    refuse("mountPropagation", "Bidirectional", Rule::Unsupported);
     fine(&mount(json!({"mountPropagation": "None"})));
+}
+
+fn context(value: Value) -> Value {
+    container(json!({"securityContext": value}))
+}
+
+fn at_context(field: &str) -> String {
+    format!("spec.containers[0].securityContext.{field}")
 }
 
 #[test]
 fn security_needs_leave() {
-    let context = |value: Value| container(json!({"securityContext": value}));
-    let at = |field: &str| format!("spec.containers[0].securityContext.{field}");
     for (value, field) in [
         (json!({"privileged": true}), "privileged"),
         (
@@ -158,58 +156,60 @@ fn security_needs_leave() {
             "capabilities.add",
         ),
     ] {
-        refused(&context(value.clone()), Rule::NotAllowed, &at(field));
+        let path = at_context(field);
+        refused(&context(value.clone()), Rule::NotAllowed, &path);
         check_with(&permissive(), &context(value), &[]);
     }
-    fine(&context(
-        json!({"privileged": false, "procMount": "Default"}),
-    ));
-    refused(
-        &context(json!({"procMount": "Unmasked"})),
-        Rule::Unsupported,
-        &at("procMount"),
-    );
-    let empty = json!({"seccompProfile": {"type": "Localhost"}});
-    refused(
-        &context(empty),
-        Rule::Required,
-        &at("seccompProfile.localhostProfile"),
-    );
-    refused(
-        &context(json!({"capabilities": {"drop": ["FLY"]}})),
-        Rule::Invalid,
-        &at("capabilities.drop[0]"),
-    );
-    refused(
-        &context(json!({"runAsUser": 65536})),
-        Rule::Invalid,
-        &at("runAsUser"),
-    );
-    refused(
-        &context(json!({"runAsUser": 0, "runAsNonRoot": true})),
-        Rule::Invalid,
-        &at("runAsNonRoot"),
-    );
-    refused(
-        &context(json!({"appArmorProfile": {"type": "RuntimeDefault"}})),
-        Rule::Unsupported,
-        &at("appArmorProfile.type"),
-    );
-    let contradiction = json!({"privileged": true, "allowPrivilegeEscalation": false});
-    let invalid = [(
-        Level::Refused,
-        Rule::Invalid,
-        &*at("allowPrivilegeEscalation"),
-    )];
-    check_with(&permissive(), &context(contradiction), &invalid);
+    let harmless = json!({"privileged": false, "procMount": "Default"});
+    fine(&context(harmless));
+}
 
+#[test]
+fn security_that_cannot_be() {
+    for (value, rule, field) in [
+        (
+            json!({"procMount": "Unmasked"}),
+            Rule::Unsupported,
+            "procMount",
+        ),
+        (
+            json!({"seccompProfile": {"type": "Localhost"}}),
+            Rule::Required,
+            "seccompProfile.localhostProfile",
+        ),
+        (
+            json!({"capabilities": {"drop": ["FLY"]}}),
+            Rule::Invalid,
+            "capabilities.drop[0]",
+        ),
+        (json!({"runAsUser": 65536}), Rule::Invalid, "runAsUser"),
+        (
+            json!({"runAsUser": 0, "runAsNonRoot": true}),
+            Rule::Invalid,
+            "runAsNonRoot",
+        ),
+        (
+            json!({"appArmorProfile": {"type": "RuntimeDefault"}}),
+            Rule::Unsupported,
+            "appArmorProfile.type",
+        ),
+    ] {
+        refused(&context(value), rule, &at_context(field));
+    }
+    let contradiction = json!({"privileged": true, "allowPrivilegeEscalation": false});
+    let path = at_context("allowPrivilegeEscalation");
+    let invalid = [(Level::Refused, Rule::Invalid, &*path)];
+    check_with(&permissive(), &context(contradiction), &invalid);
+}
+
+#[test]
+fn sysctls_and_the_hosts_namespaces() {
     let sysctl =
         |name: &str| spec(json!({"securityContext": {"sysctls": [{"name": name, "value": "1"}]}}));
     let path = "spec.securityContext.sysctls[0].name";
     fine(&sysctl("net.ipv4.tcp_syncookies"));
     refused(&sysctl("kernel.msgmax"), Rule::NotAllowed, path);
     refused(&sysctl("a..b"), Rule::Invalid, path);
-
     refused(
         &spec(json!({"hostUsers": true})),
         Rule::NotAllowed,

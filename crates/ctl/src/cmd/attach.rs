@@ -54,12 +54,11 @@ pub(crate) async fn run(args: &Args, client: &Client) -> Result<Exit> {
 
 /// Whether the container has a standard input and a terminal.
 fn streams(group: &ContainerGroup, container: &str) -> (bool, bool) {
-    let spec = group.spec.clone().unwrap_or_default();
-    let lasting = spec.containers.iter().map(|c| (&c.name, (c.stdin, c.tty)));
-    let ephemeral = spec
-        .ephemeral_containers
-        .iter()
-        .map(|c| (&c.name, (c.stdin, c.tty)));
+    let spec = group.spec.as_ref();
+    let lasting = spec.map_or(&[][..], |spec| &spec.containers);
+    let lasting = lasting.iter().map(|c| (&c.name, (c.stdin, c.tty)));
+    let ephemeral = spec.map_or(&[][..], |spec| &spec.ephemeral_containers);
+    let ephemeral = ephemeral.iter().map(|c| (&c.name, (c.stdin, c.tty)));
     let mut found = lasting
         .chain(ephemeral)
         .filter(|(name, _)| container.is_empty() || *name == container);
