@@ -38,6 +38,31 @@ fn readiness_follows_each_kind_of_probe() {
 }
 
 #[test]
+fn a_failure_names_the_address_once() {
+    let agent = agent();
+    for (name, probe) in [
+        ("http", "httpGet: {port: 8080}"),
+        ("tcp", "tcpSocket: {port: 8080}"),
+    ] {
+        let more = format!(
+            "      readinessProbe: {{{probe}, periodSeconds: 1}}\n  terminationGracePeriodSeconds: 0\n"
+        );
+        create(&agent, name, "sleep 1000", &more);
+        agent.wait_until(name, "a failed probe", |_| {
+            agent
+                .ok(&["events", name])
+                .contains("Readiness probe failed")
+        });
+        let events = agent.ok(&["events", name]);
+        let failed = events.lines().find(|line| line.contains("probe failed"));
+        let told = failed.map(|line| line.matches(":8080").count());
+        assert_eq!(told, Some(1), "{events}");
+        agent.ok(&["rm", "-f", name]);
+    }
+    agent.finish();
+}
+
+#[test]
 fn liveness_that_fails_starts_again_and_says_so() {
     let agent = agent();
     let more = "      livenessProbe: {exec: {command: [test, '!', -e, /tmp/dead]}, periodSeconds: 1, failureThreshold: 1}\n      \

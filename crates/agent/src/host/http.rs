@@ -37,12 +37,9 @@ pub(super) enum HttpError {
         address: SocketAddr,
         problem: String,
     },
-    /// No connection.
-    #[error("connect to {address}: {problem}")]
-    Connect {
-        address: SocketAddr,
-        problem: String,
-    },
+    /// No connection, in the words of who tried: they name the address.
+    #[error("{0}")]
+    Connect(String),
     /// Names are resolved by the group, and the agent is not in it.
     #[error("{0:?} is not an IP address: probes and hooks take addresses only")]
     Name(String),
@@ -82,9 +79,7 @@ where
     let address = target(get.host.as_deref(), get.port, own)?;
     let mut path = get.path.clone();
     for _ in 0..=REDIRECTS_MAX {
-        let stream = dial(address)
-            .await
-            .map_err(|problem| HttpError::Connect { address, problem })?;
+        let stream = dial(address).await.map_err(HttpError::Connect)?;
         let request = request(get, &path, address)?;
         let (answer, location) = match get.scheme {
             HttpScheme::Http => exchange(stream, request, address).await?,
@@ -330,7 +325,7 @@ mod tests {
         ));
         assert!(matches!(
             run(&ask(1, "/")).await,
-            Err(HttpError::Connect { .. })
+            Err(HttpError::Connect(_))
         ));
         let named = HttpGet {
             host: Some("example.com".to_owned()),

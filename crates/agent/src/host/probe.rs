@@ -175,7 +175,7 @@ async fn connect(standing: &Standing, host: Option<&str>, port: u16) -> Tried {
     dial(&standing.keeper, address)
         .await
         .map(drop)
-        .map_err(|error| format!("connect to {address}: {error}"))
+        .map_err(|error| error.to_string())
 }
 
 async fn health(standing: &Standing, own: IpAddr, port: u16, service: &str) -> Tried {

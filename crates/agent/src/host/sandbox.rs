@@ -1,7 +1,7 @@
 //! A group's sandbox: made before its first container, ended after its last.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use burstlet_failpoint::{Point, reach};
 use burstlet_image::remove_tree;
 use burstlet_model::spec::{GroupSpec, Protocol, Reach};
 use burstlet_model::{ErrorKind, GroupUid, MilliCpu};
-use burstlet_network::{HostPort, Isolation, LeaseRequest, PublishedPort};
+use burstlet_network::{Attached, HostPort, Isolation, LeaseRequest, PublishedPort};
 use burstlet_sandbox::client::Connected;
 use burstlet_sandbox::plan::{CgroupEntry, GroupPlan, IdRange, NetworkNamespace, Outside};
 use burstlet_supervisor::host::{GroupRef, HostError, Sandbox};
@@ -71,28 +71,12 @@ impl RealHost {
             events,
             network,
         } = connected;
-        let mut addresses = Vec::new();
-        let mut dns = None;
-        if let Some(netns) = &network
-            && !spec.network.host_network
-        {
-            pass(Point::AttachBegun)?;
-            let attached = self.network.attach(&group.uid, netns.as_fd()).await;
-            let attached = attached.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
-            reach(Point::AttachDone);
-            (addresses, dns) = (attached.addresses, attached.dns);
-        }
-        let ip = addresses.first().copied();
+        let attached = self.attach(group, &spec, network.as_ref()).await?;
+        let ip = attached
+            .as_ref()
+            .and_then(|attached| attached.addresses.first().copied());
         let network_ready = machine::now();
-        let (for_files, of) = (Arc::clone(&spec), Arc::clone(group));
-        let write = move |_: &Parts| {
-            pass(Point::FilesBegun)?;
-            files::write(&of.layout, &for_files, &addresses, dns.as_ref(), id_base)?;
-            let dir = of.layout.dir();
-            pass(Point::FilesWritten)?;
-            complete::mark(dir).map_err(|error| disk(dir, &error))
-        };
-        self.blocking(write).await?;
+        self.write_files(group, &spec, id_base, attached).await?;
         reach(Point::SandboxDone);
         let sandbox = Sandbox {
             ip,
@@ -117,6 +101,45 @@ impl RealHost {
         let connected = self.launcher.create_group(plan).await;
         reach(Point::KeeperMade);
         connected.map_err(|error| fail(error.kind(), SANDBOX, &error))
+    }
+
+    /// Joins the group to the network, unless it is the host's that it uses.
+    async fn attach(
+        &self,
+        group: &Group,
+        spec: &GroupSpec,
+        netns: Option<&OwnedFd>,
+    ) -> Result<Option<Attached>, HostError> {
+        let Some(netns) = netns.filter(|_| !spec.network.host_network) else {
+            return Ok(None);
+        };
+        pass(Point::AttachBegun)?;
+        let attached = self.network.attach(&group.uid, netns.as_fd()).await;
+        let attached = attached.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+        reach(Point::AttachDone);
+        Ok(Some(attached))
+    }
+
+    /// Writes what containers find below `/etc`, then that the sandbox is whole.
+    async fn write_files(
+        &self,
+        group: &Arc<Group>,
+        spec: &Arc<GroupSpec>,
+        id_base: u32,
+        attached: Option<Attached>,
+    ) -> Result<(), HostError> {
+        let (spec, of) = (Arc::clone(spec), Arc::clone(group));
+        let (addresses, dns) = attached.map_or((Vec::new(), None), |attached| {
+            (attached.addresses, attached.dns)
+        });
+        let write = move |_: &Parts| {
+            pass(Point::FilesBegun)?;
+            files::write(&of.layout, &spec, &addresses, dns.as_ref(), id_base)?;
+            let dir = of.layout.dir();
+            pass(Point::FilesWritten)?;
+            complete::mark(dir).map_err(|error| disk(dir, &error))
+        };
+        self.blocking(write).await
     }
 
     /// Nothing runs with ids that the next start of the machine would give to others.

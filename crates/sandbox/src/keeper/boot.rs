@@ -106,36 +106,13 @@ fn boot(seed: Seed) -> Result<Keeper, BootError> {
         connection,
         keepers_dir,
     } = seed;
-    title::set(&format!("burstlet-keeper {}", plan.uid));
-    let _ = prctl::set_name(c"burstlet-keeper");
-    setsid().map_err(step("begin a session"))?;
-    prctl::set_child_subreaper(true).map_err(step("become the reaper of orphans"))?;
-    let entry = Passed::new(fds)
-        .entry(plan.cgroup.as_ref())
-        .map_err(BootError::Refused)?;
-    entry.enter().map_err(step("enter the group's cgroup"))?;
-    let signals = take_signals().map_err(step("take over signals"))?;
-    unshare(CloneFlags::CLONE_NEWNS).map_err(step("leave the launcher's mount namespace"))?;
-    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
-        .map_err(step("keep mounts to this process"))?;
+    let signals = settle_in(&plan, fds)?;
     let outside = read_namespaces(Path::new("/proc/self")).map_err(step("read own namespaces"))?;
     let namespaces = Namespaces::create(&plan)?;
-    let user = namespaces.user.as_ref().map(OwnedFd::try_clone).transpose();
-    let user = user
-        .map_err(step("hold the user namespace"))?
-        .zip(plan.user);
-    let stage = Stage::set_up(user).map_err(step("set the stage up"))?;
+    let stage = stage(&plan, &namespaces)?;
     let socket = keepers_dir.join(format!("{}.sock", plan.uid));
     let listener = listen(&socket).map_err(step("listen at the keeper's socket"))?;
-    let mut reactor = Reactor::new().map_err(step("make the reactor"))?;
-    let read = EpollFlags::EPOLLIN;
-    reactor
-        .add(&signals, Token::Signals, read)
-        .map_err(step("wait for children"))?;
-    reactor
-        .add(&listener, Token::Listener, read)
-        .map_err(step("wait for connections"))?;
+    let mut reactor = reactor(&signals, &listener)?;
     let control = Control::new(&mut reactor, connection).map_err(step("listen to the client"))?;
     let mut keeper = Keeper {
         facts: GroupFacts {
@@ -167,6 +144,42 @@ fn boot(seed: Seed) -> Result<Keeper, BootError> {
         .map_err(step("hand out the network namespace"))?;
     keeper.answer(call, Ok((ready, fds)));
     Ok(keeper)
+}
+
+/// Leaves the launcher's session, cgroup and mounts. Gives what tells of children.
+fn settle_in(plan: &GroupPlan, fds: Vec<OwnedFd>) -> Result<SignalFd, BootError> {
+    title::set(&format!("burstlet-keeper {}", plan.uid));
+    let _ = prctl::set_name(c"burstlet-keeper");
+    setsid().map_err(step("begin a session"))?;
+    prctl::set_child_subreaper(true).map_err(step("become the reaper of orphans"))?;
+    let entry = Passed::new(fds)
+        .entry(plan.cgroup.as_ref())
+        .map_err(BootError::Refused)?;
+    entry.enter().map_err(step("enter the group's cgroup"))?;
+    let signals = take_signals().map_err(step("take over signals"))?;
+    unshare(CloneFlags::CLONE_NEWNS).map_err(step("leave the launcher's mount namespace"))?;
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
+        .map_err(step("keep mounts to this process"))?;
+    Ok(signals)
+}
+
+fn stage(plan: &GroupPlan, namespaces: &Namespaces) -> Result<Stage, BootError> {
+    let user = namespaces.user.as_ref().map(OwnedFd::try_clone).transpose();
+    let user = user.map_err(step("hold the user namespace"))?;
+    Stage::set_up(user.zip(plan.user)).map_err(step("set the stage up"))
+}
+
+fn reactor(signals: &SignalFd, listener: &OwnedFd) -> Result<Reactor, BootError> {
+    let mut reactor = Reactor::new().map_err(step("make the reactor"))?;
+    let read = EpollFlags::EPOLLIN;
+    reactor
+        .add(signals, Token::Signals, read)
+        .map_err(step("wait for children"))?;
+    reactor
+        .add(listener, Token::Listener, read)
+        .map_err(step("wait for connections"))?;
+    Ok(reactor)
 }
 
 impl Keeper {
