@@ -2,6 +2,8 @@
 //! that groups that come and go in between neither repeat others nor hide them.
 
 use burstlet_model::{GroupName, Name, Namespace};
+use burstlet_supervisor::Snapshot;
+use burstlet_supervisor::record::Origin;
 use prost::Message;
 
 /// Groups on a page.
@@ -27,18 +29,39 @@ pub(crate) fn page<T: Message>(items: impl Iterator<Item = T>, wanted: u32) -> (
     (page, false)
 }
 
-/// The token of a page that ends with `last`.
-pub(crate) fn token(last: &GroupName) -> String {
-    last.to_string()
+/// Where a group stands in the list. A pod may have the name of a group that is none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    name: GroupName,
+    origin: Origin,
 }
 
-/// The group that a token names; `None` if it is no token.
-pub(crate) fn parse_token(token: &str) -> Option<GroupName> {
-    let (namespace, name) = token.split_once('/')?;
-    Some(GroupName {
-        namespace: Namespace::new(namespace).ok()?,
-        name: Name::new(name).ok()?,
-    })
+impl Place {
+    /// That of a group.
+    pub(crate) fn of(group: &Snapshot) -> Self {
+        Self {
+            name: group.name().clone(),
+            origin: group.definition.origin,
+        }
+    }
+
+    /// The token of a page that ends here.
+    pub(crate) fn token(&self) -> String {
+        format!("{}/{}", self.origin.as_str(), self.name)
+    }
+
+    /// Where the page with this token ends; `None` if it is no token.
+    pub(crate) fn of_token(token: &str) -> Option<Self> {
+        let mut parts = token.splitn(3, '/');
+        let origin = parts.next()?;
+        let known = [Origin::Direct, Origin::Kubernetes];
+        let origin = known.into_iter().find(|known| known.as_str() == origin)?;
+        let name = GroupName {
+            namespace: Namespace::new(parts.next()?).ok()?,
+            name: Name::new(parts.next()?).ok()?,
+        };
+        Some(Self { name, origin })
+    }
 }
 
 #[cfg(test)]
@@ -61,10 +84,20 @@ mod tests {
 
     #[test]
     fn tokens() {
-        let name = parse_token("shop/web.blue").unwrap();
-        assert_eq!(token(&name), "shop/web.blue");
-        for bad in ["", "shop", "a/b/c", "../x", "a/"] {
-            assert_eq!(parse_token(bad), None, "{bad}");
+        let direct = Place::of_token("direct/shop/web.blue").unwrap();
+        assert_eq!(direct.token(), "direct/shop/web.blue");
+        let pod = Place::of_token("kubernetes/shop/web.blue").unwrap();
+        let next = Place::of_token("direct/shop/web.green").unwrap();
+        assert!(direct < pod && pod < next);
+        for bad in [
+            "",
+            "shop",
+            "shop/web",
+            "direct/a/b/c",
+            "direct/../x",
+            "direct/a/",
+        ] {
+            assert_eq!(Place::of_token(bad), None, "{bad}");
         }
     }
 }

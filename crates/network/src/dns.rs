@@ -15,5 +15,5 @@ mod server;
 pub(crate) use forward::Upstreams;
 #[cfg(feature = "fuzzing")]
 pub(crate) use message::{Reply, reply};
-pub(crate) use names::SharedNames;
+pub(crate) use names::{Holder, SharedNames};
 pub(crate) use server::Server;

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use burstlet_model::{GroupName, IdError, Name, Namespace};
 use ipnet::Ipv4Net;
 
-use crate::dns::{Reply, SharedNames, reply};
+use crate::dns::{Holder, Reply, SharedNames, reply};
 
 /// What the name server says to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,13 @@ impl NameServer {
                 namespace: Namespace::new(namespace)?,
                 name: Name::new(name)?,
             };
-            names.insert(&group, *address);
+            names.insert(
+                Holder {
+                    group,
+                    is_pod: false,
+                },
+                *address,
+            );
         }
         Ok(Self(names))
     }

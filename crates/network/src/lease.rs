@@ -15,7 +15,7 @@ use crate::plan::Mac;
 pub struct LeaseRequest {
     /// The group.
     pub uid: GroupUid,
-    /// Its name, under which the groups of its namespace find it.
+    /// Its name, under which the groups of its namespace and kind find it: pods pods, others others.
     pub group: GroupName,
     /// Which groups it reaches.
     pub isolation: Isolation,

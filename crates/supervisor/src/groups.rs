@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::journal::{Changes, Journal};
 use crate::probe_counts::ProbeCounts;
 use crate::quota::Held;
-use crate::record::{Definition, GroupRecord};
+use crate::record::{Definition, GroupRecord, Origin};
 use crate::refusal::Refusal;
 use crate::room::Room;
 use crate::run;
@@ -76,7 +76,9 @@ pub(crate) struct Shared<H> {
 #[derive(Debug, Default)]
 struct Index {
     by_uid: HashMap<GroupUid, Entry>,
-    by_name: BTreeMap<GroupName, GroupUid>,
+    /// A cluster's pods and the API's groups are named by two authorities that know nothing of each
+    /// other: neither may take the other's names.
+    by_name: BTreeMap<(GroupName, Origin), GroupUid>,
     by_request: HashMap<(Namespace, String), GroupUid>,
     held: Held,
 }
@@ -169,13 +171,24 @@ impl<H: Host> Groups<H> {
         found.ok_or_else(|| Refusal::NoGroup(uid.to_string()))
     }
 
-    /// The living group of this name.
+    /// The living group of this name: the API's own where a pod has the name too. That one is
+    /// known by its uid, or by [`Groups::find_of`].
     ///
     /// # Errors
     /// There is none.
     pub fn find(&self, name: &GroupName) -> Result<GroupHandle, Refusal> {
+        self.find_of(Origin::Direct, name)
+            .or_else(|_| self.find_of(Origin::Kubernetes, name))
+    }
+
+    /// The living group of this name and origin.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn find_of(&self, origin: Origin, name: &GroupName) -> Result<GroupHandle, Refusal> {
         let index = self.shared.lock();
-        let found = index.by_name.get(name).and_then(|uid| index.alive(uid));
+        let uid = index.by_name.get(&(name.clone(), origin));
+        let found = uid.and_then(|uid| index.alive(uid));
         found.ok_or_else(|| Refusal::NoGroup(name.to_string()))
     }
 
@@ -270,7 +283,8 @@ impl<H: Host> Shared<H> {
         if let Some(request) = &request {
             index.by_request.insert(request.clone(), uid.clone());
         }
-        index.by_name.insert(name, uid.clone());
+        let origin = handle.snapshot().definition.origin;
+        index.by_name.insert((name, origin), uid.clone());
         let entry = Entry {
             handle,
             request,
@@ -288,8 +302,10 @@ impl<H: Host> Shared<H> {
         let Some(entry) = index.by_uid.remove(uid) else {
             return;
         };
-        index.held.remove(&entry.handle.snapshot().definition);
-        index.by_name.remove(entry.handle.name());
+        let definition = &entry.handle.snapshot().definition;
+        index.held.remove(definition);
+        let name = entry.handle.name().clone();
+        index.by_name.remove(&(name, definition.origin));
         if let Some(request) = &entry.request {
             index.by_request.remove(request);
         }
@@ -336,7 +352,8 @@ impl Index {
 
     fn admit(&self, request: &CreateRequest, groups_max: usize) -> Result<(), Refusal> {
         let name = &request.definition.spec.name;
-        if let Some(uid) = self.by_name.get(name) {
+        let origin = request.definition.origin;
+        if let Some(uid) = self.by_name.get(&(name.clone(), origin)) {
             return Err(Refusal::NameTaken {
                 name: name.clone(),
                 uid: uid.clone(),

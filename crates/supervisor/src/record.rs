@@ -19,7 +19,7 @@ pub struct Definition {
 }
 
 /// Whose a group is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// A client of the API's.
     #[default]

@@ -9,6 +9,7 @@ use burstlet_kubelet_api::{
 };
 use burstlet_model::{ContainerName, ErrorKind, GroupName, WallTime};
 use burstlet_supervisor::host::HostError;
+use burstlet_supervisor::record::Origin;
 use burstlet_supervisor::stream::{self, ExecSession, SessionControl, TerminalSize};
 use burstlet_supervisor::{Groups, Refusal, Snapshot};
 use tokio::sync::mpsc;
@@ -117,7 +118,8 @@ impl Pods {
             namespace: pod.namespace.clone(),
             name: pod.name.clone(),
         };
-        let snapshot = self.groups.find(&name).ok()?.snapshot();
+        let group = self.groups.find_of(Origin::Kubernetes, &name).ok()?;
+        let snapshot = group.snapshot();
         place::is_pod(&snapshot, pod).then_some(snapshot)
     }
 

@@ -1,6 +1,5 @@
 //! Get and List.
 
-use burstlet_model::GroupName;
 use burstlet_model::status::Phase;
 use burstlet_proto::v1;
 use burstlet_supervisor::Snapshot;
@@ -10,7 +9,8 @@ use tonic::Status;
 use super::resolve::{self, Scope};
 use crate::access::Asked;
 use crate::machine::Machine;
-use crate::{pages, status};
+use crate::pages::{self, Place};
+use crate::status;
 
 /// One group.
 pub(crate) fn get<H: Host, M: Machine>(
@@ -30,7 +30,9 @@ pub(crate) fn list<H: Host, M: Machine>(
     let phases = phases(&request.phases)?;
     let after = after(&request.page_token)?;
     let wanted = |snapshot: &Snapshot| {
-        let later = after.as_ref().is_none_or(|after| snapshot.name() > after);
+        let later = after
+            .as_ref()
+            .is_none_or(|after| Place::of(snapshot) > *after);
         later && (phases.is_empty() || phases.contains(&snapshot.status.phase))
     };
     let listing = api.groups().list();
@@ -49,7 +51,7 @@ pub(crate) fn list<H: Host, M: Machine>(
     }
     let last = groups.len().checked_sub(1).and_then(|last| all.get(last));
     let next_page_token = match last {
-        Some(last) if more => pages::token(last.name()),
+        Some(last) if more => Place::of(last).token(),
         _ => String::new(),
     };
     Ok(v1::ListResponse {
@@ -60,13 +62,13 @@ pub(crate) fn list<H: Host, M: Machine>(
 }
 
 /// The last group of the page before, if there is one.
-fn after(token: &str) -> Result<Option<GroupName>, Status> {
+fn after(token: &str) -> Result<Option<Place>, Status> {
     if token.is_empty() {
         return Ok(None);
     }
-    let name = pages::parse_token(token);
+    let place = Place::of_token(token);
     let odd = || status::invalid("page_token", "it is not from a page before");
-    name.ok_or_else(odd).map(Some)
+    place.ok_or_else(odd).map(Some)
 }
 
 fn phases(words: &[String]) -> Result<Vec<Phase>, Status> {

@@ -4,16 +4,44 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use burstlet_model::{GroupName, Name, Namespace};
+use burstlet_model::{GroupName, Name};
 use ipnet::Ipv4Net;
+
+use crate::{Isolation, Lease};
 
 /// The attached groups by address and by name.
 #[derive(Debug)]
 pub(crate) struct Names {
     domain: String,
     subnet: Ipv4Net,
-    by_address: HashMap<Ipv4Addr, GroupName>,
-    by_name: HashMap<GroupName, Ipv4Addr>,
+    by_address: HashMap<Ipv4Addr, Holder>,
+    by_name: HashMap<Holder, Ipv4Addr>,
+}
+
+/// Who has a name. Pods and other groups have their names from two authorities that know nothing
+/// of each other: who may make the one must not be able to stand in for the other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Holder {
+    /// The group.
+    pub(crate) group: GroupName,
+    /// Whether it is one of a cluster's pods.
+    pub(crate) is_pod: bool,
+}
+
+impl From<&Lease> for Holder {
+    fn from(lease: &Lease) -> Self {
+        Self {
+            group: lease.group.clone(),
+            is_pod: lease.isolation == Isolation::Cluster,
+        }
+    }
+}
+
+impl Holder {
+    /// Whether the two may know each other's names.
+    fn is_beside(&self, other: &Self) -> bool {
+        self.group.namespace == other.group.namespace && self.is_pod == other.is_pod
+    }
 }
 
 /// What a name stands for, for the one who asks.
@@ -41,23 +69,23 @@ impl Names {
         }
     }
 
-    fn insert(&mut self, group: &GroupName, address: Ipv4Addr) {
-        self.by_address.insert(address, group.clone());
-        self.by_name.insert(group.clone(), address);
+    fn insert(&mut self, holder: Holder, address: Ipv4Addr) {
+        self.by_address.insert(address, holder.clone());
+        self.by_name.insert(holder, address);
     }
 
     fn remove(&mut self, address: Ipv4Addr) {
-        if let Some(group) = self.by_address.remove(&address)
+        if let Some(holder) = self.by_address.remove(&address)
             // The name may belong to a newer group by now.
-            && self.by_name.get(&group) == Some(&address)
+            && self.by_name.get(&holder) == Some(&address)
         {
-            self.by_name.remove(&group);
+            self.by_name.remove(&holder);
         }
     }
 
     /// What `name`, without a dot at the end, means for `asker`.
     pub(crate) fn meaning(&self, asker: Ipv4Addr, name: &str) -> Meaning {
-        let Some(GroupName { namespace, .. }) = self.by_address.get(&asker) else {
+        let Some(asker) = self.by_address.get(&asker) else {
             return Meaning::NotServed;
         };
         let name = name.to_ascii_lowercase();
@@ -65,9 +93,10 @@ impl Names {
             Some(rest) => (rest, true),
             None => (name.as_str(), false),
         };
-        let found = self.in_namespace(namespace, rest).or_else(|| {
-            let of_namespace = rest.strip_suffix(namespace.as_str())?.strip_suffix('.')?;
-            self.in_namespace(namespace, of_namespace)
+        let found = self.beside(asker, rest).or_else(|| {
+            let namespace = asker.group.namespace.as_str();
+            let of_namespace = rest.strip_suffix(namespace)?.strip_suffix('.')?;
+            self.beside(asker, of_namespace)
         });
         match found {
             Some(address) => Meaning::Group(address),
@@ -78,15 +107,16 @@ impl Names {
 
     /// What the reverse name of `address` means for `asker`.
     pub(crate) fn reverse(&self, asker: Ipv4Addr, address: Ipv4Addr) -> Meaning {
-        let Some(GroupName { namespace, .. }) = self.by_address.get(&asker) else {
+        let Some(asker) = self.by_address.get(&asker) else {
             return Meaning::NotServed;
         };
         if !self.subnet.contains(&address) {
             return Meaning::Outside;
         }
         match self.by_address.get(&address) {
-            Some(group) if group.namespace == *namespace => {
-                Meaning::Named(format!("{}.{namespace}.{}.", group.name, self.domain))
+            Some(holder) if holder.is_beside(asker) => {
+                let GroupName { namespace, name } = &holder.group;
+                Meaning::Named(format!("{name}.{namespace}.{}.", self.domain))
             }
             _ => Meaning::Nothing,
         }
@@ -101,14 +131,16 @@ impl Names {
         }
     }
 
-    fn in_namespace(&self, namespace: &Namespace, name: &str) -> Option<Ipv4Addr> {
-        let name = Name::new(name).ok()?;
-        self.by_name
-            .get(&GroupName {
-                namespace: namespace.clone(),
-                name,
-            })
-            .copied()
+    /// The group of this name that `asker` may ask for.
+    fn beside(&self, asker: &Holder, name: &str) -> Option<Ipv4Addr> {
+        let holder = Holder {
+            group: GroupName {
+                namespace: asker.group.namespace.clone(),
+                name: Name::new(name).ok()?,
+            },
+            is_pod: asker.is_pod,
+        };
+        self.by_name.get(&holder).copied()
     }
 }
 
@@ -121,11 +153,11 @@ impl SharedNames {
         Self(Arc::new(RwLock::new(Names::new(domain, subnet))))
     }
 
-    pub(crate) fn insert(&self, group: &GroupName, address: Ipv4Addr) {
+    pub(crate) fn insert(&self, holder: Holder, address: Ipv4Addr) {
         self.0
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(group, address);
+            .insert(holder, address);
     }
 
     pub(crate) fn remove(&self, address: Ipv4Addr) {
@@ -135,13 +167,13 @@ impl SharedNames {
             .remove(address);
     }
 
-    /// Makes the names those of `groups` only.
-    pub(crate) fn replace(&self, groups: Vec<(GroupName, Ipv4Addr)>) {
+    /// Makes the names those of `holders` only.
+    pub(crate) fn replace(&self, holders: Vec<(Holder, Ipv4Addr)>) {
         let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
         names.by_address.clear();
         names.by_name.clear();
-        for (group, address) in groups {
-            names.insert(&group, address);
+        for (holder, address) in holders {
+            names.insert(holder, address);
         }
     }
 
@@ -153,25 +185,38 @@ impl SharedNames {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 pub(super) mod tests {
+    use burstlet_model::Namespace;
+
     use super::*;
 
     pub(crate) const WEB: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
     pub(crate) const DOTTED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
     pub(crate) const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 4);
+    const POD: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 6);
     pub(crate) const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
 
-    fn group(namespace: &str, name: &str) -> GroupName {
-        GroupName {
-            namespace: Namespace::new(namespace).unwrap(),
-            name: Name::new(name).unwrap(),
+    fn group(namespace: &str, name: &str) -> Holder {
+        Holder {
+            group: GroupName {
+                namespace: Namespace::new(namespace).unwrap(),
+                name: Name::new(name).unwrap(),
+            },
+            is_pod: false,
+        }
+    }
+
+    fn pod(namespace: &str, name: &str) -> Holder {
+        Holder {
+            is_pod: true,
+            ..group(namespace, name)
         }
     }
 
     pub(crate) fn names() -> SharedNames {
         let names = SharedNames::new("Burstlet.local.", "10.0.0.0/24".parse().unwrap());
-        names.insert(&group("shop", "web"), WEB);
-        names.insert(&group("shop", "a.b"), DOTTED);
-        names.insert(&group("bank", "vault"), OTHER);
+        names.insert(group("shop", "web"), WEB);
+        names.insert(group("shop", "a.b"), DOTTED);
+        names.insert(group("bank", "vault"), OTHER);
         names
     }
 
@@ -227,10 +272,30 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn pods_and_groups_have_names_of_their_own() {
+        let names = names();
+        names.insert(pod("shop", "web"), POD);
+        for (asker, name, meaning) in [
+            (DOTTED, "web", Meaning::Group(WEB)),
+            (POD, "web", Meaning::Group(POD)),
+            (POD, "a.b.shop.burstlet.local", Meaning::Nothing),
+        ] {
+            let said = names.read(|n| n.meaning(asker, name));
+            assert_eq!(said, meaning, "{asker} {name:?}");
+        }
+        let backwards = |asker, address| names.read(|n| n.reverse(asker, address));
+        assert_eq!(backwards(DOTTED, POD), Meaning::Nothing);
+        assert_eq!(backwards(POD, WEB), Meaning::Nothing);
+        names.remove(POD);
+        let left = names.read(|n| n.meaning(DOTTED, "web"));
+        assert_eq!(left, Meaning::Group(WEB));
+    }
+
+    #[test]
     fn a_name_goes_with_its_group_only() {
         let names = names();
         let newer = Ipv4Addr::new(10, 0, 0, 5);
-        names.insert(&group("shop", "web"), newer);
+        names.insert(group("shop", "web"), newer);
         names.remove(WEB);
         assert_eq!(
             names.read(|n| n.meaning(DOTTED, "web")),

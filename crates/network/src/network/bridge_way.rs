@@ -13,7 +13,7 @@ use super::{Attached, Reconciled, lock};
 use crate::NetworkError;
 use crate::bridge::Bridge;
 use crate::config::{BridgeConfig, NetworkConfig};
-use crate::dns::{Server, SharedNames, Upstreams};
+use crate::dns::{Holder, Server, SharedNames, Upstreams};
 use crate::files::NodeDns;
 use crate::kernel::KernelThread;
 use crate::lease::Lease;
@@ -78,7 +78,7 @@ impl BridgeWay {
             let Some(address) = lease.address else {
                 continue;
             };
-            self.names.insert(&lease.group, address);
+            self.names.insert(Holder::from(lease), address);
             match Published::open(&lease.ports, address).await {
                 Ok(published) => drop(self.published().insert(lease.uid.clone(), published)),
                 Err(error) => warn!(
@@ -106,7 +106,7 @@ impl BridgeWay {
             .address
             .ok_or_else(|| NetworkError::LeaseOfOtherMode(lease.uid.clone()))?;
         let dns = self.node_dns(&lease.group.namespace, domain);
-        self.names.insert(&lease.group, address);
+        self.names.insert(Holder::from(&lease), address);
         let bridge = Arc::clone(&self.bridge);
         self.kernel
             .run(move |kernel| bridge.attach(kernel, &lease, &netns))
@@ -137,7 +137,7 @@ impl BridgeWay {
     ) -> Result<Reconciled, NetworkError> {
         let named = live
             .values()
-            .filter_map(|lease| Some((lease.group.clone(), lease.address?)))
+            .filter_map(|lease| Some((Holder::from(lease), lease.address?)))
             .collect();
         self.names.replace(named);
         let bridge = Arc::clone(&self.bridge);

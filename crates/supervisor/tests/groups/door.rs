@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use burstlet_model::ErrorKind;
 use burstlet_model::status::Phase;
+use burstlet_supervisor::record::Origin;
 use burstlet_supervisor::stream::{ExecRequest, LogRequest};
 use burstlet_supervisor::{ChangeKind, Condition, CreateRequest, Refusal};
 use burstlet_testkit::host::{Fault, RunScript};
@@ -47,6 +48,38 @@ async fn creating_twice_with_one_request_id_gives_one_group() {
     assert!(matches!(taken, Refusal::NameTaken { .. }));
     assert_eq!(taken.kind(), ErrorKind::AlreadyExists);
     assert_eq!(agent.host.records().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_and_groups_have_names_of_their_own() {
+    let agent = Agent::start();
+    let pod = |uid_| {
+        let mut pod = request(uid_, None, "web");
+        pod.definition.origin = Origin::Kubernetes;
+        pod
+    };
+    agent.groups.create(pod("pod")).await.unwrap();
+    let shared = pod("pod").definition.spec.name.clone();
+    let found = |agent: &Agent| agent.groups.find(&shared).unwrap().uid().clone();
+    assert_eq!(found(&agent), uid("pod"), "nobody else has the name");
+    agent
+        .groups
+        .create(request("own", None, "web"))
+        .await
+        .unwrap();
+    let taken = agent.groups.create(pod("another")).await.unwrap_err();
+    assert!(matches!(taken, Refusal::NameTaken { .. }));
+    let agent = agent.killed().await;
+    assert_eq!(found(&agent), uid("own"), "the API's own comes first");
+    for (origin, has_it) in [(Origin::Direct, "own"), (Origin::Kubernetes, "pod")] {
+        let of = agent.groups.find_of(origin, &shared).unwrap();
+        assert_eq!(*of.uid(), uid(has_it));
+    }
+    assert_eq!(agent.groups.list().groups.len(), 2);
+    let own = agent.groups.get(&uid("own")).unwrap();
+    own.delete(None).await.unwrap();
+    wait(&own, Condition::Deleted).await;
+    assert_eq!(found(&agent), uid("pod"), "one goes without the other");
 }
 
 #[tokio::test(start_paused = true)]
