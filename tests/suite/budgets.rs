@@ -95,7 +95,7 @@ fn a_spent_budget_ends_its_groups_and_keeps_others_out_even_over_a_crash() {
     for reason in ["BudgetWarning", "BudgetExceeded", "Evicted"] {
         assert!(events.contains(reason), "{events}");
     }
-    let page = agent.admin("/metrics");
+    let page = agent.admin("/metrics/billing");
     let series = "burstlet_budget_thresholds_reached{budget=\"team-a\",unit=\"core-seconds\"} 2";
     assert!(page.contains(series), "{page}");
 

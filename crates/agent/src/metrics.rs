@@ -4,29 +4,23 @@
 //! |-------------------------------|------------------------------------------------------------|
 //! | groups, queue, room, images   | looked up when somebody scrapes                            |
 //! | launches, restarts, OOM kills | from each change of each group, compared with the last one |
-//! | budgets                       | as they stood at the last look at them                     |
 //! | the node's certificate        | as it stood when it was last looked at                     |
 //! | calls                         | told by the gRPC edge when a call is over                  |
 //!
 //! Nothing here is asked by the groups' loops, and nothing waits for it. No label has a value that
-//! a client chooses; names of budgets are the operator's.
+//! a client chooses.
 
-mod budgets;
 mod calls;
 mod groups;
 mod identity;
 mod images;
 mod lives;
 
-use std::sync::Arc;
-
 use burstlet_api_server::OnCall;
-use burstlet_metering::budget::State;
 use burstlet_supervisor::Groups;
 use burstlet_supervisor::host::Host;
 use burstlet_telemetry::Registry;
 
-use budgets::BudgetsNow;
 use groups::GroupsNow;
 pub(crate) use identity::register as register_identity;
 use images::ImagesNow;
@@ -41,8 +35,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Registers all of them; `images` tells what the image store holds, `budgets` how the budgets
-    /// stand.
+    /// Registers all of them; `images` tells what the image store holds.
     ///
     /// # Errors
     /// A name is taken.
@@ -50,11 +43,9 @@ impl Metrics {
         registry: &Registry,
         groups: &Groups<H>,
         images: impl Fn() -> StoreUse + Send + Sync + 'static,
-        budgets: impl Fn() -> Arc<[State]> + Send + Sync + 'static,
     ) -> Result<Self, prometheus::Error> {
         registry.register(GroupsNow::new(groups.clone())?)?;
         registry.register(ImagesNow::new(images)?)?;
-        registry.register(BudgetsNow::new(budgets)?)?;
         Ok(Self {
             on_call: calls::register(registry)?,
             lives: Lives::register(registry)?,

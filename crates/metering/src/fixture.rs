@@ -7,7 +7,9 @@ use burstlet_model::{
 };
 
 use crate::book::Book;
+use crate::budget::{Action, Budget, Period, Scope, Threshold, Unit};
 use crate::ledger::Status;
+use crate::money::Decimal;
 use crate::record::{
     Allocation, BootId, Close, Fact, Moment, Opened, Record, Scheduling, SessionFact, SessionId,
     State, Used,
@@ -136,9 +138,30 @@ pub(crate) fn opened(namespace: &str, name: &str, tag: &str) -> SessionFact {
     }))
 }
 
+/// Of money for team-b, and of everybody's core-seconds; half of the latter is told of.
+fn budgets() -> Vec<Budget> {
+    let budget = |name: &str, scope, unit, limit| Budget {
+        name: name.to_owned(),
+        scope,
+        unit,
+        limit: Decimal::parse(limit).unwrap(),
+        period: Period::Day,
+        thresholds: vec![Threshold {
+            percent: 50,
+            action: Action::Tell,
+        }],
+    };
+    let team_b = Scope::Namespace("team-b".to_owned());
+    vec![
+        budget("all", Scope::All, Unit::CoreSeconds, "16"),
+        budget("team-b", team_b, Unit::Money, "12.5"),
+    ]
+}
+
 /// A group that ran for a while and one that runs.
 pub(crate) fn two_groups() -> Teller {
     let mut teller = Teller::new();
+    teller.view = std::mem::take(&mut teller.view).with_budgets(budgets());
     teller.of("0-a", opened("team-a", "job", "42"));
     teller.wait(S / 2);
     teller.of("0-a", SessionFact::Entered(State::Pulling));

@@ -6,6 +6,7 @@
 //! of which the agent has not heard yet cannot make a total fall. Series of single groups stay for
 //! a while after their end, and are bounded.
 
+mod budgets;
 mod carry;
 mod contribution;
 mod exposition;
@@ -65,6 +66,9 @@ pub enum ViewError {
         /// Its name.
         metric: String,
     },
+    /// How the budgets stand cannot be told.
+    #[error("tell how the budgets stand")]
+    Budgets(#[source] RatingError),
     /// A session cannot be rated.
     #[error("rate the session {session}")]
     Rating {
@@ -191,7 +195,14 @@ impl View {
             live.insert(session.id().uid.clone(), added.rated);
         }
         self.shown.raise(&sums);
-        Ok(page::render(self, &live, format, ledger))
+        let budgets = self.budgets(now).map_err(ViewError::Budgets)?;
+        let shown = page::Shown {
+            view: self,
+            live: &live,
+            budgets: &budgets,
+            ledger,
+        };
+        Ok(page::render(&shown, format))
     }
 
     /// Takes note of what a copy of this view has shown.

@@ -21,11 +21,6 @@ impl Metering {
                 tracing::error!(error, "cannot tell how the budgets stand");
             }
         }
-        self.budgets()
-    }
-
-    /// How they stood at the last look.
-    pub(crate) fn budgets(&self) -> Arc<[State]> {
         Arc::clone(&self.budgets.borrow())
     }
 

@@ -2,10 +2,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use burstlet_api_server::OnCall;
-use burstlet_metering::budget::{
-    Action, Budget, Period, Scope, Spending, State, Threshold, Unit, evaluate,
-};
-use burstlet_metering::money::{Decimal, Money};
 use burstlet_model::GroupUid;
 use burstlet_model::spec::{GroupSpec, ResourceList};
 use burstlet_model::{Bytes, MilliCpu, WallTime};
@@ -24,33 +20,6 @@ const MACHINE: ResourceList = ResourceList {
     ephemeral_storage: None,
     pids: None,
 };
-
-/// A budget of 8 core-seconds a day, of which half is spent.
-fn budget() -> State {
-    let budget = Budget {
-        name: "team-a".to_owned(),
-        scope: Scope::All,
-        unit: Unit::CoreSeconds,
-        limit: Decimal::parse("8").unwrap(),
-        period: Period::Day,
-        thresholds: vec![Threshold {
-            percent: 50,
-            action: Action::Tell,
-        }],
-    };
-    let spending = Spending {
-        spent: Money::from_decimal(Decimal::parse("4").unwrap()),
-        hourly: Money::ZERO,
-    };
-    let period = Period::Day.at(WallTime(0)).unwrap();
-    State {
-        standing: evaluate(&budget, spending, WallTime(0), period),
-        budget,
-        period,
-        spending,
-        currency: String::new(),
-    }
-}
 
 struct Observed {
     host: ScriptedHost,
@@ -88,8 +57,7 @@ fn observed(history_max: usize) -> Observed {
         images: 2,
         bytes: 4096,
     };
-    let budgets = || Arc::from([budget()]);
-    let metrics = Metrics::register(&registry, &groups, images, budgets).unwrap();
+    let metrics = Metrics::register(&registry, &groups, images).unwrap();
     let on_call = metrics.on_call.clone();
     let followed = groups.clone();
     tokio::spawn(async move { metrics.follow(&followed).await });

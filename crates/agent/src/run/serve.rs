@@ -104,9 +104,7 @@ pub(super) fn metrics(groups: &Groups<RealHost>) -> Result<(Registry, Metrics), 
         images: images.list().len(),
         bytes: images.disk_bytes(),
     };
-    let host = Arc::clone(groups.host());
-    let budgets = move || host.metering.budgets();
-    let metrics = Metrics::register(&registry, groups, look, budgets)?;
+    let metrics = Metrics::register(&registry, groups, look)?;
     Ok((registry, metrics))
 }
 

@@ -4,32 +4,39 @@ use std::collections::BTreeMap;
 
 use burstlet_model::GroupUid;
 
+use crate::budget::State;
 use crate::ledger::{Status, Syncs};
 use crate::rating::Rated;
 
-use super::View;
 use super::exposition::{Format, Kind, Page};
 use super::series::{Amount, METRICS};
+use super::{View, budgets};
 
 /// Bytes that one series takes at most, mostly.
 const SERIES_BYTES: usize = 128;
 /// Digits behind the point that a single group's cost is shown with.
 const GROUP_COST_DIGITS: usize = 12;
 
-pub(super) fn render(
-    view: &View,
-    live: &BTreeMap<GroupUid, Rated>,
-    format: Format,
-    ledger: &Status,
-) -> String {
+/// What is on a page.
+pub(super) struct Shown<'a> {
+    pub(super) view: &'a View,
+    /// What sessions that last come to.
+    pub(super) live: &'a BTreeMap<GroupUid, Rated>,
+    pub(super) budgets: &'a [State],
+    pub(super) ledger: &'a Status,
+}
+
+pub(super) fn render(shown: &Shown<'_>, format: Format) -> String {
+    let Shown { view, live, .. } = *shown;
     let series = view.shown.len() + 2 * view.groups.len() + live.len();
     let mut page = Page::new(format, (series + METRICS.len()) * SERIES_BYTES);
     totals(&mut page, view);
     groups(&mut page, view, live);
+    budgets::render(&mut page, shown.budgets);
     books(&mut page, view);
     meter(&mut page, view);
-    ledger_state(&mut page, ledger);
-    ledger_syncs(&mut page, &ledger.syncs);
+    ledger_state(&mut page, shown.ledger);
+    ledger_syncs(&mut page, &shown.ledger.syncs);
     page.finish()
 }
 
