@@ -19,6 +19,7 @@ mod network;
 mod node;
 mod policy;
 mod records;
+mod reload;
 mod run;
 mod uninstall;
 mod vault;

@@ -9,6 +9,7 @@
 //!      stop serving ─► last records ─► end; groups go on
 //! ```
 
+mod doors;
 mod serve;
 mod supervised;
 mod upkeep;

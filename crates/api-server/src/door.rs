@@ -16,9 +16,11 @@ use futures_util::{Stream, stream};
 use nix::unistd::geteuid;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
+
+use crate::tls::Tls;
 
 /// Connections that are open at once on one door. Those beyond wait in the kernel's queue.
 pub(crate) const CONNECTIONS_MAX: usize = 512;
@@ -35,24 +37,7 @@ pub enum Door {
     /// Root and the agent's own user come in; see [`bind_unix`].
     Unix(UnixListener),
     /// Clients with a certificate of the given authority come in, or with a token if those are taken.
-    Tcp(TcpListener, Tls),
-}
-
-/// TLS, all in PEM.
-#[derive(Clone)]
-pub struct Tls {
-    /// The server's certificate and those that lead to its authority.
-    pub certificate: String,
-    /// The server's key.
-    pub key: burstlet_model::Secret<String>,
-    /// The authority of the clients' certificates.
-    pub client_ca: Option<String>,
-}
-
-impl std::fmt::Debug for Tls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls").finish_non_exhaustive()
-    }
+    Tcp(TcpListener, watch::Receiver<Tls>),
 }
 
 /// Why a socket could not be bound.

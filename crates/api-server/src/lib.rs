@@ -32,11 +32,13 @@ mod serve;
 mod services;
 mod status;
 mod streams;
+mod tls;
 
 pub use access::{Gate, Rates, RatesByNamespace};
 pub use api::{Api, Settings};
 pub use calls::{OnCall, UNKNOWN_METHOD, code_name};
-pub use door::{Door, DoorError, Tls, bind_unix};
+pub use door::{Door, DoorError, bind_unix};
 pub use machine::{Machine, Progress, PullImage};
 pub use serve::{ServeError, serve};
 pub use status::ERROR_DOMAIN;
+pub use tls::{Tls, TlsError, TlsParts};

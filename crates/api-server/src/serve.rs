@@ -1,5 +1,6 @@
 //! The servers, with every bound stated.
 
+use std::io;
 use std::time::Duration;
 
 use burstlet_model::ErrorKind;
@@ -9,17 +10,21 @@ use burstlet_proto::v1::images_server::ImagesServer;
 use burstlet_proto::v1::metering_server::MeteringServer;
 use burstlet_proto::v1::node_server::NodeServer;
 use burstlet_supervisor::host::Host;
+use futures_util::Stream;
 use futures_util::future::try_join_all;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::{Certificate, Identity as TlsIdentity, Server, ServerTlsConfig};
+use tonic::transport::Server;
+use tonic::transport::server::Connected;
 use tower::layer::util::{Identity, Stack};
 
 use crate::access::{Gate, Guard};
 use crate::api::Api;
 use crate::calls::{Calls, OnCall};
-use crate::door::{Accept, Door, clients};
+use crate::door::{Door, clients};
 use crate::machine::Machine;
+use crate::tls::tls_clients;
 
 /// Everything that is served.
 const DESCRIPTORS: [&[u8]; 4] = [
@@ -46,17 +51,12 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// and cut when it does not answer for this long.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a TLS handshake may take.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// How long calls that are under way have to end when the agent goes down.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// Why the API cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The certificates or the key are not usable.
-    #[error("set up TLS for the API")]
-    Tls(#[source] tonic::transport::Error),
     /// The descriptors do not fit together.
     #[error("set up reflection for the API")]
     Reflection(#[source] tonic_reflection::server::Error),
@@ -72,10 +72,7 @@ impl ServeError {
     /// What class of failure it is.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Tls(_) => ErrorKind::Invalid,
-            Self::Reflection(_) | Self::Descriptors(_) | Self::Server(_) => ErrorKind::Internal,
-        }
+        ErrorKind::Internal
     }
 }
 
@@ -84,7 +81,7 @@ impl ServeError {
 /// cut when the process ends.
 ///
 /// # Errors
-/// TLS cannot be set up, or a server ends by itself.
+/// A server ends by itself.
 pub async fn serve<H: Host, M: Machine>(
     api: Api<H, M>,
     doors: Vec<Door>,
@@ -95,39 +92,14 @@ pub async fn serve<H: Host, M: Machine>(
     let calls = Calls::new(&DESCRIPTORS, on_call).map_err(ServeError::Descriptors)?;
     let routes = routes(&api).await?;
     let trail = gate.trail.clone();
-    let takes_tokens = gate.tokens.is_some();
     let guard = Guard::new(gate, move || api.now());
-    let mut servers = Vec::new();
-    for door in doors {
-        let (server, door) = match door {
-            Door::Unix(listener) => (
-                server(calls.clone(), guard.clone()),
-                Listener::Unix(listener),
-            ),
-            Door::Tcp(listener, tls) => {
-                let identity = TlsIdentity::from_pem(tls.certificate, tls.key.expose());
-                let mut config = ServerTlsConfig::new()
-                    .identity(identity)
-                    .timeout(HANDSHAKE_MAX);
-                if let Some(ca) = tls.client_ca {
-                    // Who has no certificate may have a token.
-                    config = config
-                        .client_ca_root(Certificate::from_pem(ca))
-                        .client_auth_optional(takes_tokens);
-                }
-                let server = server(calls.clone(), guard.clone());
-                let server = server.tls_config(config).map_err(ServeError::Tls)?;
-                (server, Listener::Tcp(listener))
-            }
-        };
-        servers.push((server, door));
-    }
-    let running = servers.into_iter().map(|(server, door)| {
+    let running = doors.into_iter().map(|door| {
+        let server = server(calls.clone(), guard.clone());
         let (routes, shutdown) = (routes.clone(), shutdown.clone());
         async move {
             match door {
-                Listener::Unix(door) => one(server, routes, door, shutdown).await,
-                Listener::Tcp(door) => one(server, routes, door, shutdown).await,
+                Door::Unix(door) => one(server, routes, clients(door), shutdown).await,
+                Door::Tcp(door, tls) => one(server, routes, tls_clients(door, tls), shutdown).await,
             }
         }
     });
@@ -138,21 +110,19 @@ pub async fn serve<H: Host, M: Machine>(
 
 type WatchedServer = Server<Stack<Guard, Stack<Calls, Identity>>>;
 
-enum Listener {
-    Unix(tokio::net::UnixListener),
-    Tcp(tokio::net::TcpListener),
-}
-
-async fn one<A: Accept>(
+async fn one<C>(
     mut server: WatchedServer,
     routes: Routes,
-    door: A,
+    clients: impl Stream<Item = io::Result<C>> + Send,
     shutdown: CancellationToken,
-) -> Result<(), ServeError> {
+) -> Result<(), ServeError>
+where
+    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+{
     let stop = shutdown.clone().cancelled_owned();
     let serving = server
         .add_routes(routes)
-        .serve_with_incoming_shutdown(Box::pin(clients(door)), stop);
+        .serve_with_incoming_shutdown(Box::pin(clients), stop);
     let too_long = async {
         shutdown.cancelled().await;
         tokio::time::sleep(DRAIN_MAX).await;

@@ -24,7 +24,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -88,13 +88,13 @@ pub struct Admin {
     pub health: Health,
     /// For their own routes.
     pub pages: Vec<Page>,
-    /// Who is let in.
-    pub guard: Guard,
+    /// Who is let in: connections and requests are judged by what it is when they come.
+    pub guard: watch::Receiver<Guard>,
 }
 
 /// Serves until `shutdown` completes, then gives open connections a moment to end.
 pub async fn serve(admin: Admin, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-    let acceptor = admin.guard.acceptor();
+    let guard = admin.guard.clone();
     let service = TowerToHyperService::new(router(admin));
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
@@ -106,7 +106,7 @@ pub async fn serve(admin: Admin, listener: TcpListener, shutdown: impl Future<Ou
             next = next_connection(&listener, &slots) => next,
         };
         let (service, stopping) = (service.clone(), stopping.clone());
-        let acceptor = acceptor.clone();
+        let acceptor = guard.borrow().acceptor();
         tasks.spawn(async move {
             let _slot = slot;
             let Some(acceptor) = acceptor else {
@@ -183,7 +183,7 @@ fn router(admin: Admin) -> Router {
     });
     let guard = admin.guard.clone();
     let admit = move |request: Request, next: Next| {
-        let is_admitted = guard.admits(request.headers());
+        let is_admitted = guard.borrow().admits(request.headers());
         async move {
             match is_admitted {
                 true => next.run(request).await,

@@ -1,21 +1,18 @@
-//! The doors: the API's unix socket and TCP listener, and the admin port.
+//! What is served at the doors: the API, and the admin port.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use burstlet_api_server::{Api, Door, Settings, Tls, bind_unix};
+use burstlet_api_server::{Api, Settings};
 use burstlet_metering::focus::Invoice;
 use burstlet_metering::ledger::Inspected;
-use burstlet_model::Secret;
 use burstlet_model::spec::ResourceList;
 use burstlet_supervisor::Groups;
-use burstlet_telemetry::admin::{self, Admin, Guard};
+use burstlet_telemetry::admin::{self, Admin};
 use burstlet_telemetry::{BuildInfo, Health, Readiness, Registry};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config, ServerTls};
+use crate::config::Config;
 use crate::host::RealHost;
 use crate::machine::{self, Machine};
 use crate::metering;
@@ -23,6 +20,8 @@ use crate::metrics::{Metrics, StoreUse};
 use crate::node::Node;
 use crate::policy::{DOMAIN, Rules};
 use crate::{access, billing};
+
+use super::doors;
 
 /// What the doors lead to.
 pub(super) struct Serve {
@@ -53,29 +52,24 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
         metrics,
         shutdown,
     } = serve;
-    let doors = doors(&config).await;
-    let admin = bind_admin(&config).await;
+    let doors = doors::open(&config).await;
     let gate = access::gate(&config);
     // Whatever fails must end the agent, and not only its door.
-    let (doors, admin, gate) = doors
-        .and_then(|doors| Ok((doors, admin?, gate?)))
+    let (doors, gate) = doors
+        .and_then(|doors| Ok((doors, gate?)))
         .inspect_err(|_| shutdown.cancel())?;
-    let node = Node {
-        host: Arc::clone(groups.host()),
-        config: Arc::clone(&config),
-        started: machine::now().wall,
-    };
     let settings = settings(&config, &rules, &machine, groups.host());
     let pages = vec![billing::page(settings.meter.clone())];
-    let api = Api::new(groups.clone(), node, settings);
+    let api = Api::new(groups.clone(), node(&groups, config), settings);
     let on_call = metrics.on_call.clone();
     let serving = async {
+        let (doors, shutdown) = (doors.api, shutdown.clone());
         let served = burstlet_api_server::serve(api, doors, gate, on_call, shutdown.clone()).await;
         shutdown.cancel();
         served
     };
     let administering = async {
-        if let Some((listener, guard)) = admin {
+        if let Some((listener, guard)) = doors.admin {
             let shown = Admin {
                 registry,
                 readiness,
@@ -86,8 +80,18 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
             admin::serve(shown, listener, shutdown.cancelled()).await;
         }
     };
-    let (served, (), ()) = tokio::join!(serving, administering, metrics.follow(&groups));
+    let files = doors.files.follow(shutdown.clone());
+    let following = metrics.follow(&groups);
+    let (served, (), (), ()) = tokio::join!(serving, administering, following, files);
     served.context("serve the API")
+}
+
+fn node(groups: &Groups<RealHost>, config: Arc<Config>) -> Node {
+    Node {
+        host: Arc::clone(groups.host()),
+        config,
+        started: machine::now().wall,
+    }
 }
 
 /// The registry with all metrics, and what keeps them up to date.
@@ -130,56 +134,4 @@ fn settings(config: &Config, rules: &Rules, machine: &Machine, host: &RealHost) 
         },
         rates: access::rates(config),
     }
-}
-
-async fn doors(config: &Config) -> anyhow::Result<Vec<Door>> {
-    let socket = config.api_socket();
-    let unix = bind_unix(&socket).with_context(|| format!("listen at {}", socket.display()))?;
-    let mut doors = vec![Door::Unix(unix)];
-    if let Some(tls) = config.tls().map_err(anyhow::Error::msg)? {
-        doors.push(tls_door(&tls).await?);
-    }
-    tracing::info!(socket = %socket.display(), tcp = ?config.api.listen.0, "serving the API");
-    Ok(doors)
-}
-
-async fn tls_door(given: &ServerTls) -> anyhow::Result<Door> {
-    let read = |path: &Path| {
-        std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
-    };
-    let tls = Tls {
-        certificate: read(&given.cert_file)?,
-        key: Secret::new(read(&given.key_file)?),
-        client_ca: given.client_ca_file.as_deref().map(read).transpose()?,
-    };
-    let listener = TcpListener::bind(given.listen).await;
-    let listener = listener.with_context(|| format!("listen at {}", given.listen))?;
-    Ok(Door::Tcp(listener, tls))
-}
-
-async fn bind_admin(config: &Config) -> anyhow::Result<Option<(TcpListener, Guard)>> {
-    let Some(address) = config.admin.listen.0 else {
-        return Ok(None);
-    };
-    let guard = guard(&config.admin)?;
-    let listener = TcpListener::bind(address).await;
-    let listener = listener.with_context(|| format!("listen at {address} ([admin] listen)"))?;
-    tracing::info!(address = ?listener.local_addr().ok(), "serving the admin port");
-    Ok(Some((listener, guard)))
-}
-
-/// What the operator configured of who may see the admin port.
-fn guard(admin: &config::Admin) -> anyhow::Result<Guard> {
-    let read =
-        |path: &Path| std::fs::read(path).with_context(|| format!("read {}", path.display()));
-    let mut guard = Guard::default();
-    if let (Some(cert), Some(key)) = (&admin.cert_file.0, &admin.key_file.0) {
-        guard = guard.with_tls(&read(cert)?, &read(key)?)?;
-    }
-    if let Some(path) = &admin.token_file.0 {
-        let token = String::from_utf8_lossy(&read(path)?).trim().to_owned();
-        let place = || format!("read the token in {}", path.display());
-        guard = guard.with_token(&token).with_context(place)?;
-    }
-    Ok(guard)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use burstlet_api_server::{Door, RatesByNamespace, Tls, serve};
+use burstlet_api_server::{Door, RatesByNamespace, Tls, TlsParts, serve};
 use burstlet_metering::Meter;
 use burstlet_model::Secret;
 use burstlet_proto::v1;
@@ -12,6 +12,7 @@ use burstlet_testkit::host::ScriptedHost;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
@@ -40,6 +41,18 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.0).unwrap();
         (certificate.pem(), key.serialize_pem())
     }
+}
+
+/// TLS of a server of one authority, for clients of another.
+pub fn tls(servers: &Authority, clients: &Authority) -> Tls {
+    let (certificate, key) = servers.issue("");
+    let parts = TlsParts {
+        certificate: certificate.into_bytes(),
+        key: Secret::new(key.into_bytes()),
+        client_ca: Some(clients.pem().into_bytes()),
+        takes_tokens: false,
+    };
+    Tls::new(&parts).unwrap()
 }
 
 /// A connection to a port of this host.
@@ -72,14 +85,9 @@ pub struct TlsEdge {
 impl TlsEdge {
     pub async fn start(quotas: Quotas, rates: RatesByNamespace) -> Self {
         let (servers, clients) = (Authority::new(), Authority::new());
-        let (certificate, key) = servers.issue("");
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let tls = Tls {
-            certificate,
-            key: Secret::new(key),
-            client_ca: Some(clients.pem()),
-        };
+        let (_, tls) = watch::channel(tls(&servers, &clients));
         let (host, shutdown) = (ScriptedHost::new(), CancellationToken::new());
         let api = super::api_with(&host, &Meter::default(), &shutdown, quotas, rates);
         let dir = tempfile::tempdir().unwrap();

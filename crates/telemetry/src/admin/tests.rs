@@ -9,6 +9,7 @@ use crate::BuildInfo;
 
 struct Running {
     admin: Admin,
+    guard: watch::Sender<Guard>,
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
@@ -19,6 +20,7 @@ async fn running() -> Running {
 }
 
 async fn guarded_by(guard: Guard) -> Running {
+    let (guard, shown) = watch::channel(guard);
     let admin = Admin {
         registry: Registry::new(BuildInfo {
             program: "test",
@@ -36,7 +38,7 @@ async fn guarded_by(guard: Guard) -> Running {
             }),
             page("/metrics/broken", |_| None),
         ],
-        guard,
+        guard: shown,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -47,6 +49,7 @@ async fn guarded_by(guard: Guard) -> Running {
     });
     Running {
         admin,
+        guard,
         address,
         stop,
         server,
@@ -195,10 +198,8 @@ fn what_cannot_guard_is_refused() {
 /// In the clear nothing is told; a client that begins no handshake holds up nobody.
 #[tokio::test]
 async fn with_a_certificate_nothing_is_told_in_the_clear() {
-    let pair = rcgen::generate_simple_self_signed(["admin".to_owned()]).unwrap();
-    let (chain, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
-    let guard = Guard::default().with_tls(chain.as_bytes(), key.as_bytes());
-    let running = guarded_by(guard.unwrap()).await;
+    let (certificate, guard) = with_certificate();
+    let running = guarded_by(guard).await;
     let silent = TcpStream::connect(running.address).await.unwrap();
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     let request = b"GET /livez HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n";
@@ -208,8 +209,14 @@ async fn with_a_certificate_nothing_is_told_in_the_clear() {
     let _ = stream.read_to_end(&mut answer).await;
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
 
+    assert!(is_served(running.address, &certificate).await);
+    drop(silent);
+}
+
+/// Whether the port serves whom it shows a certificate to that he trusts.
+async fn is_served(address: SocketAddr, trusted: &rcgen::Certificate) -> bool {
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(pair.cert.der().clone()).unwrap();
+    roots.add(trusted.der().clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let client = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -217,14 +224,42 @@ async fn with_a_certificate_nothing_is_told_in_the_clear() {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
-    let stream = TcpStream::connect(running.address).await.unwrap();
-    let name = "admin".try_into().unwrap();
-    let mut stream = connector.connect(name, stream).await.unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let Ok(mut stream) = connector.connect("admin".try_into().unwrap(), stream).await else {
+        return false;
+    };
+    let request = b"GET /livez HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n";
     stream.write_all(request).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    drop(silent);
+    answer.starts_with("HTTP/1.1 200")
+}
+
+/// A certificate of its own making, and the guard that shows it.
+fn with_certificate() -> (rcgen::Certificate, Guard) {
+    let pair = rcgen::generate_simple_self_signed(["admin".to_owned()]).unwrap();
+    let (chain, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+    let guard = Guard::default().with_tls(chain.as_bytes(), key.as_bytes());
+    (pair.cert, guard.unwrap())
+}
+
+/// A new certificate is shown to who comes next, a new token asked of the next request.
+#[tokio::test]
+async fn the_guard_is_replaced_while_it_stands() {
+    let (old, guard) = with_certificate();
+    let running = guarded_by(guard).await;
+    assert!(is_served(running.address, &old).await);
+    let (new, guard) = with_certificate();
+    running.guard.send_replace(guard);
+    assert!(is_served(running.address, &new).await);
+    assert!(!is_served(running.address, &old).await);
+
+    let with_token = |token| Guard::default().with_token(token).unwrap();
+    running.guard.send_replace(with_token("0123456789abcdef"));
+    let asked = "/metrics authorization: bearer 0123456789abcdef\r\n";
+    assert_eq!(get(running.address, asked).await.0, 200);
+    running.guard.send_replace(with_token("fedcba9876543210"));
+    assert_eq!(get(running.address, asked).await.0, 401);
 }
 
 #[tokio::test]
