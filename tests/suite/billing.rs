@@ -102,6 +102,9 @@ fn a_group_costs_the_same_wherever_one_looks() {
         focus.starts_with("BilledCost,") && focus.contains("Core-Seconds"),
         "{focus}"
     );
+    let parquet = agent.ctl_command(&["bill", "--focus=parquet"]);
+    let parquet = { parquet }.output().unwrap().stdout;
+    assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
 
     agent.crash();
     agent.launch();

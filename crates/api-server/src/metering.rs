@@ -7,10 +7,11 @@ mod quote;
 mod verify;
 
 use burstlet_metering::Meter;
-use burstlet_metering::focus::Invoice;
+use burstlet_metering::focus::{Form, Invoice};
 use burstlet_metering::sessions::Window;
 use burstlet_metering::usage::{Dimension, Filter};
 use burstlet_model::{GroupUid, WallTime};
+use burstlet_proto::v1::export_focus_response::Piece;
 use burstlet_proto::{Timestamp, v1};
 use burstlet_supervisor::host::Host;
 use tonic::Status;
@@ -71,26 +72,37 @@ pub(crate) fn export_focus<H: Host, M: Machine>(
     request: &v1::ExportFocusRequest,
 ) -> Result<Answers<v1::ExportFocusResponse>, Status> {
     let window = window(api, request.since.as_ref(), request.until.as_ref())?;
+    let form = form(request.format)?;
     let permit = api.stream_permit()?;
     let (api, now) = (api.clone(), api.now());
     let span = tracing::info_span!("export");
     Ok(streams::task(permit, span, |answers| async move {
         let invoice: Invoice = api.settings().invoice.clone();
         let ask = move |meter: &Meter| {
-            let csv = meter.focus(now, window, &invoice);
-            csv.map_err(|error| status::metering(&error))
+            let file = meter.focus(now, window, &invoice, form);
+            file.map_err(|error| status::export(&error))
         };
-        let csv = beside(&api, ask).await?;
-        for piece in csv.as_bytes().chunks(PIECE_BYTES) {
-            let answer = v1::ExportFocusResponse {
-                csv: piece.to_vec(),
+        let file = beside(&api, ask).await?;
+        for piece in file.chunks(PIECE_BYTES) {
+            let piece = match form {
+                Form::Csv => Piece::Csv(piece.to_vec()),
+                Form::Parquet => Piece::Parquet(piece.to_vec()),
             };
+            let answer = v1::ExportFocusResponse { piece: Some(piece) };
             if streams::send(&answers, answer).await.is_err() {
                 break;
             }
         }
         Ok(())
     }))
+}
+
+fn form(format: i32) -> Result<Form, Status> {
+    match v1::FocusFormat::try_from(format) {
+        Ok(v1::FocusFormat::Unspecified | v1::FocusFormat::Csv) => Ok(Form::Csv),
+        Ok(v1::FocusFormat::Parquet) => Ok(Form::Parquet),
+        Err(_) => Err(status::invalid("format", "is none that is known here")),
+    }
 }
 
 /// The price books.

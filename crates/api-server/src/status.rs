@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::error::Error;
 
 use burstlet_manifest::{Finding, Level, Refused};
+use burstlet_metering::focus::ExportError;
 use burstlet_metering::ledger::OpenError;
 use burstlet_metering::rating::RatingError;
 use burstlet_model::{ErrorKind, WallTime};
@@ -75,6 +76,16 @@ pub(crate) fn refused(refused: &Refused) -> Status {
 /// Something that cannot be priced.
 pub(crate) fn metering(error: &RatingError) -> Status {
     with_details(code(error.kind()), chain(error), details("NotRated"))
+}
+
+/// The bill cannot be exported.
+pub(crate) fn export(error: &ExportError) -> Status {
+    match error {
+        ExportError::Rating(error) => metering(error),
+        ExportError::Write(_) => {
+            with_details(code(error.kind()), chain(error), details("NotWritten"))
+        }
+    }
 }
 
 /// The ledger cannot be read.

@@ -17,10 +17,11 @@ use burstlet_metering::record::{
 use burstlet_model::{
     BootTime, Bytes, GroupName, GroupUid, MilliCpu, Name, Namespace, Stamp, WallTime,
 };
+use burstlet_proto::v1::export_focus_response::Piece;
 use burstlet_proto::{Duration, Timestamp, v1};
 use burstlet_supervisor::host::Host;
 use common::{Edge, manifest, reason};
-use tonic::Code;
+use tonic::{Code, Status};
 
 const SECOND: u64 = 1_000_000_000;
 /// The wall clock's seconds at boot.
@@ -363,6 +364,20 @@ async fn without_a_book_there_is_no_quote() {
     );
 }
 
+async fn export(edge: &mut Edge, format: i32) -> Result<Vec<u8>, Status> {
+    let request = v1::ExportFocusRequest {
+        format,
+        ..v1::ExportFocusRequest::default()
+    };
+    let mut pieces = edge.metering.export_focus(request).await?.into_inner();
+    let mut file = Vec::new();
+    while let Some(piece) = pieces.message().await? {
+        let (Piece::Csv(piece) | Piece::Parquet(piece)) = piece.piece.unwrap();
+        file.extend(piece);
+    }
+    Ok(file)
+}
+
 #[tokio::test]
 async fn books_and_exports_are_what_the_ledger_has() {
     let mut edge = edge().await;
@@ -378,17 +393,13 @@ async fn books_and_exports_are_what_the_ledger_has() {
     assert_eq!(shown.version, book().version().to_string());
     assert!(shown.in_force);
     assert_eq!(shown.used_from, at(1));
-    let export = edge
-        .metering
-        .export_focus(v1::ExportFocusRequest::default())
-        .await;
-    let mut pieces = export.unwrap().into_inner();
-    let mut csv = Vec::new();
-    while let Some(piece) = pieces.message().await.unwrap() {
-        csv.extend(piece.csv);
-    }
-    let csv = String::from_utf8(csv).unwrap();
+    let csv = String::from_utf8(export(&mut edge, 0).await.unwrap()).unwrap();
     assert_eq!(csv.lines().count(), 1 + 4, "{csv}");
+    let parquet = v1::FocusFormat::Parquet.into();
+    let parquet = export(&mut edge, parquet).await.unwrap();
+    assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
+    let refused = export(&mut edge, 99).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
     let head = edge
         .metering
         .head(v1::HeadRequest {})

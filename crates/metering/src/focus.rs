@@ -1,11 +1,14 @@
 //! The export in FOCUS 1.4, the common form of bills: one row for each hour, session and price.
 //!
-//! The same ledger gives the same bytes. A row's quantity times its price is its cost, exactly: the
+//! The same ledger gives the same bytes, as CSV and as Parquet. A row's quantity times its price is its cost, exactly: the
 //! quantity is the price's own unit with 18 fraction digits, and where an hour's share of a second
 //! has more, what is rounded away in one hour is in the next, so that a session's rows sum to its
 //! whole. What an earlier export said of a closed period is never changed, only corrected by rows
 //! of their own.
 
+mod column;
+mod csv;
+mod parquet;
 mod row;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -13,13 +16,60 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use burstlet_model::ErrorKind;
+
 use crate::book::Shelf;
 use crate::money::Decimal;
 use crate::rating::{RatingError, Timeline, rate};
 use crate::record::Moment;
 use crate::sessions::{Session, Sessions, Window};
 
-pub use row::{COLUMNS, Invoice, Row, csv};
+pub use self::csv::csv;
+pub use self::parquet::{WriteError, parquet};
+pub use column::{COLUMNS, Column};
+pub use row::{Invoice, Row};
+
+/// What the export is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A line for each row.
+    Csv,
+    /// A file of typed columns.
+    Parquet,
+}
+
+/// Why there is no export.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// A session cannot be rated.
+    #[error(transparent)]
+    Rating(#[from] RatingError),
+    /// The rows cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl ExportError {
+    /// What class of failure it is.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Rating(error) => error.kind(),
+            Self::Write(error) => error.kind(),
+        }
+    }
+}
+
+/// The rows in a form.
+///
+/// # Errors
+/// The form has no room for a number.
+pub fn write(rows: &[Row], invoice: &Invoice, form: Form) -> Result<Vec<u8>, WriteError> {
+    match form {
+        Form::Csv => Ok(csv(rows, invoice).into_bytes()),
+        Form::Parquet => parquet(rows, invoice),
+    }
+}
 
 /// The rows of every session within a window, which is widened to whole hours. What lasts is
 /// counted up to `now`.

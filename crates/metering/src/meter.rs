@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::book::Shelf;
 use crate::budget::{self, Budget};
-use crate::focus::{self, Invoice};
+use crate::focus::{self, ExportError, Form, Invoice};
 use crate::ledger::{Shown, Status};
 use crate::rating::{RatingError, Running, running};
 use crate::record::{BootId, Moment, SessionId};
@@ -182,16 +182,17 @@ impl Meter {
     /// The bill in FOCUS' form.
     ///
     /// # Errors
-    /// A session cannot be rated.
+    /// A session cannot be rated, or the form has no room for a number.
     pub fn focus(
         &self,
         now: Stamp,
         window: Window,
         invoice: &Invoice,
-    ) -> Result<String, RatingError> {
+        form: Form,
+    ) -> Result<Vec<u8>, ExportError> {
         let copy = self.copy();
         let rows = focus::rows(copy.sessions(), copy.shelf(), self.moment(now), window)?;
-        Ok(focus::csv(&rows, invoice))
+        Ok(focus::write(&rows, invoice, form)?)
     }
 
     fn moment(&self, stamp: Stamp) -> Moment {

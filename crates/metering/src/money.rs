@@ -106,8 +106,12 @@ impl Decimal {
     /// The product to its last digit, as text.
     #[must_use]
     pub fn product_text(self, other: Self) -> String {
-        let product = I256::from(self.0) * I256::from(other.0);
-        plain(product, 2 * FRACTION_DIGITS)
+        plain(self.product_raw(other), 2 * FRACTION_DIGITS)
+    }
+
+    /// The product times 10³⁶.
+    pub(crate) fn product_raw(self, other: Self) -> I256 {
+        I256::from(self.0) * I256::from(other.0)
     }
 
     /// The number as a whole number of 1/`per`, if it is one.

@@ -1,11 +1,15 @@
 //! `bill`: what groups cost, price by price; or the bill as other programs read it.
 
-use anyhow::{Context, Result};
-use burstlet_proto::v1::{Charge, ExportFocusRequest, UsageResponse};
+use std::io::{self, IsTerminal};
+
+use anyhow::{Context, Result, bail};
+use burstlet_proto::v1::export_focus_response::Piece;
+use burstlet_proto::v1::{Charge, ExportFocusRequest, FocusFormat, UsageResponse};
+use clap::ValueEnum;
 
 use crate::billing::{Format, OutputArgs, Scope, csv, rounded};
 use crate::client::Client;
-use crate::error::Exit;
+use crate::error::{Exit, UsageError};
 use crate::output::{json_text, print};
 use crate::table::Table;
 
@@ -14,30 +18,60 @@ use crate::table::Table;
 pub(crate) struct Args {
     #[command(flatten)]
     scope: Scope,
-    /// Write the whole node's bill as CSV in the form of FOCUS 1.4, one row for each hour, session
-    /// and price
-    #[arg(long, conflicts_with_all = ["name", "by", "tags", "output"])]
-    focus: bool,
+    /// Write the whole node's bill in the form of FOCUS 1.4, one row for each hour, session and
+    /// price: as CSV, or as Parquet to a file or a pipe
+    #[arg(
+        long,
+        value_name = "FORM",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "csv",
+        conflicts_with_all = ["name", "by", "tags", "output"]
+    )]
+    focus: Option<FocusForm>,
     #[command(flatten)]
     output: OutputArgs,
 }
 
+/// What the bill is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FocusForm {
+    /// A line for each row
+    Csv,
+    /// Columns with types, for programs
+    Parquet,
+}
+
 pub(crate) async fn run(args: &Args, client: &Client) -> Result<Exit> {
-    if args.focus {
-        return focus(&args.scope, client).await;
+    if let Some(form) = args.focus {
+        return focus(&args.scope, form, client).await;
     }
     let answer = args.scope.ask(client).await?;
     print(render(&answer, &args.scope.by(), args.output.output)?)?;
     Ok(Exit::SUCCESS)
 }
 
-async fn focus(scope: &Scope, client: &Client) -> Result<Exit> {
+async fn focus(scope: &Scope, form: FocusForm, client: &Client) -> Result<Exit> {
+    if form == FocusForm::Parquet && io::stdout().is_terminal() {
+        let problem = "Parquet is not for terminals: send it to a file, as in `--focus=parquet >bill.parquet`";
+        bail!(UsageError(problem.to_owned()));
+    }
     let (since, until) = scope.window()?;
-    let request = ExportFocusRequest { since, until };
+    let format = match form {
+        FocusForm::Csv => FocusFormat::Csv,
+        FocusForm::Parquet => FocusFormat::Parquet,
+    };
+    let request = ExportFocusRequest {
+        since,
+        until,
+        format: format.into(),
+    };
     let answer = client.metering().export_focus(request).await;
     let mut pieces = answer.context("export the bill")?.into_inner();
     while let Some(piece) = pieces.message().await.context("export the bill")? {
-        print(&piece.csv)?;
+        if let Some(Piece::Csv(bytes) | Piece::Parquet(bytes)) = piece.piece {
+            print(bytes)?;
+        }
     }
     Ok(Exit::SUCCESS)
 }

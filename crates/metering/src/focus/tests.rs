@@ -1,4 +1,7 @@
+use ::parquet::file::reader::{FileReader, SerializedFileReader};
+use ::parquet::record::Field;
 use burstlet_model::WallTime;
+use bytes::Bytes;
 
 use super::*;
 use crate::fixture::{S, Teller, opened, two_groups};
@@ -102,4 +105,107 @@ fn what_was_said_wrong_is_taken_back() {
         text.contains(",Correction,") && text.contains(",-0.5,"),
         "{text}"
     );
+}
+
+/// Every row of a Parquet file, each cell as the CSV has it, and the columns' types.
+fn read_back(file: Vec<u8>) -> (Vec<Vec<String>>, Vec<String>) {
+    let reader = SerializedFileReader::new(Bytes::from(file)).unwrap();
+    let columns = reader.metadata().file_metadata().schema_descr().columns();
+    let types = columns.iter().map(|column| {
+        let kind = column.logical_type_ref().unwrap();
+        format!("{} {kind:?}", column.name())
+    });
+    let rows = reader.get_row_iter(None).unwrap();
+    let rows = rows.map(|row| {
+        let row = row.unwrap();
+        row.get_column_iter().map(|(_, cell)| shown(cell)).collect()
+    });
+    (rows.collect(), types.collect())
+}
+
+/// What the cell of a Parquet file is, found without the code that wrote it.
+fn shown(cell: &Field) -> String {
+    match cell {
+        Field::Null => String::new(),
+        Field::Str(text) => text.clone(),
+        Field::Decimal(number) => {
+            let bytes = number.data();
+            let fill = if bytes[0] < 128 { 0 } else { 255 };
+            let mut wide = [fill; 32];
+            wide[32 - bytes.len()..].copy_from_slice(bytes);
+            let raw = ethnum::I256::from_be_bytes(wide);
+            let scale = number.scale() as usize;
+            let digits = format!("{:0>width$}", raw.unsigned_abs(), width = scale + 1);
+            let (whole, fraction) = digits.split_at(digits.len() - scale);
+            let text = format!("{whole}.{fraction}");
+            let text = text.trim_end_matches('0').trim_end_matches('.');
+            format!("{}{text}", if raw.is_negative() { "-" } else { "" })
+        }
+        Field::TimestampMillis(ms) => jiff::Timestamp::from_millisecond(*ms).unwrap().to_string(),
+        Field::Long(ns) => {
+            let at = jiff::Timestamp::from_nanosecond((*ns).into());
+            at.unwrap().to_string()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn read_csv(text: &str) -> Vec<Vec<String>> {
+    let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+    let records = reader.records().map(Result::unwrap);
+    let cells = records.map(|record| record.iter().map(str::to_owned).collect());
+    cells.collect()
+}
+
+#[test]
+fn parquet_has_the_rows_of_the_csv_in_their_types() {
+    let rows = all(&three_hours());
+    let back = corrections(&rows, &[]);
+    for rows in [rows, back, Vec::new()] {
+        let file = parquet(&rows, &invoice()).unwrap();
+        assert_eq!(file, parquet(&rows, &invoice()).unwrap(), "the same bytes");
+        let (read, types) = read_back(file);
+        assert_eq!(read, read_csv(&csv(&rows, &invoice())));
+        insta::assert_snapshot!("parquet_types", types.join("\n"));
+    }
+}
+
+#[test]
+fn parquet_says_nothing_of_who_wrote_it_when() {
+    let file = parquet(&all(&two_groups()), &invoice()).unwrap();
+    let reader = SerializedFileReader::new(Bytes::from(file)).unwrap();
+    let said = reader.metadata().file_metadata();
+    assert_eq!(said.created_by(), Some("burstlet"));
+    assert_eq!(said.key_value_metadata(), None);
+}
+
+/// More rows than stand together in a file: none is lost between the groups, and none changes.
+#[test]
+fn parquet_has_rows_in_groups_of_their_number() {
+    let rows = all(&three_hours());
+    let many: Vec<Row> = rows.iter().cycle().take(40_000).cloned().collect();
+    let file = parquet(&many, &invoice()).unwrap();
+    let reader = SerializedFileReader::new(Bytes::from(file)).unwrap();
+    let groups = reader.metadata().row_groups().iter();
+    let counts: Vec<i64> = groups.map(|group| group.num_rows()).collect();
+    assert_eq!(counts, [16_384, 16_384, 7_232]);
+    let last = reader.get_row_iter(None).unwrap().last().unwrap().unwrap();
+    let last: Vec<String> = last
+        .get_column_iter()
+        .map(|(_, cell)| shown(cell))
+        .collect();
+    let expected = read_csv(&csv(&many[39_999..], &invoice()));
+    assert_eq!(last, expected[0]);
+}
+
+#[test]
+fn numbers_that_parquet_does_not_hold_are_refused() {
+    let mut row = all(&two_groups()).remove(0);
+    row.quantity = Decimal::from_raw(10i128.pow(38) - 1);
+    let written = parquet(std::slice::from_ref(&row), &invoice()).unwrap();
+    let (read, _) = read_back(written);
+    assert_eq!(read, read_csv(&csv(std::slice::from_ref(&row), &invoice())));
+    row.quantity = Decimal::from_raw(10i128.pow(38));
+    let refused = parquet(&[row], &invoice()).unwrap_err();
+    assert!(matches!(refused, WriteError::TooLarge(_)), "{refused}");
 }
