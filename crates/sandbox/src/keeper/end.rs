@@ -23,10 +23,6 @@ use crate::sys::clock;
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// How long an attached client may take to read the rest after the end.
 const LINGER_LIMIT: Duration = Duration::from_secs(10);
-/// How often the list of a container's processes is read to kill them all.
-const KILL_ROUNDS_MAX: usize = 16;
-/// The most bytes of that list that are read at once.
-const PROCS_BYTES_MAX: usize = 256 * 1024;
 
 impl Keeper {
     /// Reaps all children that have ended.
@@ -249,24 +245,6 @@ impl Keeper {
 }
 
 impl Container {
-    /// Kills what is left where the end of the first process does not end the others. New ones may
-    /// appear while the list is read, so it is read again until it is empty.
-    fn kill_rest(&mut self) {
-        let Some(procs) = &self.procs else { return };
-        for _ in 0..KILL_ROUNDS_MAX {
-            let mut list = vec![0_u8; PROCS_BYTES_MAX];
-            let len = procs.read_at(&mut list, 0).unwrap_or(0);
-            let text = String::from_utf8_lossy(list.get(..len).unwrap_or_default()).into_owned();
-            let pids: Vec<i32> = text.lines().filter_map(|line| line.parse().ok()).collect();
-            if pids.is_empty() {
-                return;
-            }
-            for pid in pids.into_iter().filter(|pid| *pid > 1) {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
-        }
-    }
-
     fn read_finals(&mut self) -> Vec<FinalValue> {
         let read = |(key, file): (String, fs::File)| {
             let mut bytes = vec![0_u8; FINAL_READ_BYTES_MAX];

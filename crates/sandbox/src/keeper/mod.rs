@@ -39,6 +39,7 @@ mod finish;
 mod first;
 mod join;
 mod journal;
+mod kill;
 mod launch;
 mod memory;
 mod namespaces;

@@ -73,13 +73,30 @@ pub(crate) fn fork(options: &ForkOptions<'_>) -> io::Result<Fork> {
 }
 
 /// A descriptor of a process. The caller must know that the number is still that process's, as the
-/// parent of an unreaped child does.
+/// parent of an unreaped child does, or find out afterwards whether it is.
 pub(crate) fn open_pid(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: the call takes two integers.
     let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
     let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
     // SAFETY: the call has just made this descriptor.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Kills the process that a descriptor is of, and no other.
+pub(crate) fn kill_held(process: &OwnedFd) -> io::Result<()> {
+    let (fd, no_details, no_flags) = (process.as_raw_fd(), std::ptr::null::<u8>(), 0_u32);
+    // SAFETY: the descriptor is open while it is borrowed; a null pointer asks for the details that
+    // `kill` gives.
+    let sent = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            fd,
+            libc::SIGKILL,
+            no_details,
+            no_flags,
+        )
+    };
+    check(sent).map(drop)
 }
 
 /// Closes or, with `on_exec`, marks for closing all descriptors from `first` to `last`.
