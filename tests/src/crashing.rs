@@ -15,6 +15,9 @@ use crate::{Agent, Outcome, PATIENCE, command};
 
 /// Between two tries of what has to be waited for.
 const PAUSE: Duration = Duration::from_millis(20);
+/// The same where each try starts a program: those who wait must not take the processors from what
+/// they wait for.
+const CLIENT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A value from the environment, for runs that are longer than the usual ones.
 #[must_use]
@@ -73,9 +76,15 @@ impl Agent {
     /// Whether the log has a text after a place from [`Agent::log_end`].
     #[must_use]
     pub fn has_logged(&self, since: u64, text: &str) -> bool {
+        self.times_logged(since, text) > 0
+    }
+
+    /// How often the log has a text after a place from [`Agent::log_end`].
+    #[must_use]
+    pub fn times_logged(&self, since: u64, text: &str) -> usize {
         let log = fs::read(self.log_file()).unwrap();
         let since = usize::try_from(since).unwrap();
-        String::from_utf8_lossy(&log[since..]).contains(text)
+        String::from_utf8_lossy(&log[since..]).matches(text).count()
     }
 
     /// Waits until the agent's process ends by itself.
@@ -150,7 +159,7 @@ impl Client {
     /// Runs `burstctl` until `is_done` says so.
     #[must_use]
     pub fn persist_until(&self, args: &[&str], is_done: impl Fn(&Outcome) -> bool) -> Outcome {
-        wait_for(&format!("burstctl {args:?}"), || {
+        wait_with(CLIENT_PAUSE, &format!("burstctl {args:?}"), || {
             Some(self.once(args, b"")).filter(&is_done)
         })
     }
@@ -164,7 +173,7 @@ impl Client {
 
     /// Creates a group, whether or not an earlier try has come through.
     pub fn create(&self, name: &str, text: &str) {
-        wait_for(&format!("{name} is created"), || {
+        wait_with(CLIENT_PAUSE, &format!("{name} is created"), || {
             let made = self.once(&["create", "-f", "-"], text.as_bytes());
             (made.code == Some(0) || self.group(name).is_some()).then_some(())
         });
@@ -236,14 +245,18 @@ fn essence(group: &Value) -> Value {
 }
 
 /// Waits until `look` gives something.
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_with(PAUSE, what, look)
+}
+
+fn wait_with<T>(pause: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + 2 * PATIENCE;
     loop {
         if let Some(found) = look() {
             return found;
         }
         assert!(Instant::now() < deadline, "never came to be: {what}");
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(pause);
     }
 }
 

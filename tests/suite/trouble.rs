@@ -1,6 +1,8 @@
 //! The machine is in trouble: the request at hand is refused with the reason, groups that run are
 //! not touched, and all is well again when the trouble is over, without a restart.
 
+mod descriptors;
+mod hung;
 mod kernel;
 
 use std::fs;

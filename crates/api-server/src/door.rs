@@ -17,7 +17,7 @@ use nix::unistd::geteuid;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tonic::transport::server::Connected;
 
 use crate::tls::Tls;
@@ -30,6 +30,9 @@ const FIRST_WORDS_MAX: Duration = Duration::from_secs(10);
 const FIRST_WORDS_BYTES: usize = 24;
 /// The pause after a failed accept: the usual reason, no free descriptors, does not go at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Failed accepts are told so often at most, whatever comes in between: without descriptors one client
+/// comes in whenever another goes.
+const TELLING_PAUSE: Duration = Duration::from_secs(30);
 
 /// A listening socket, bound by the caller.
 #[derive(Debug)]
@@ -148,23 +151,48 @@ pub(crate) fn clients<A: Accept>(
     door: A,
 ) -> impl Stream<Item = io::Result<Guarded<A::Client>>> + Send {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    stream::unfold((door, room), async |(door, room)| {
-        // A person hears of the first failure, not of each while nobody comes in.
-        let mut was_told = false;
-        loop {
-            // Room first: those who do not fit wait in the kernel's queue.
-            let permit = Arc::clone(&room).acquire_owned().await.ok()?;
-            match door.accept().await {
-                Ok(client) => return Some((Ok(Guarded::new(client, permit)), (door, room))),
-                Err(error) => {
-                    if !std::mem::replace(&mut was_told, true) {
-                        tracing::warn!(%error, "connections are not accepted; clients wait");
+    let failures = Failures::default();
+    stream::unfold(
+        (door, room, failures),
+        async |(door, room, mut failures)| {
+            loop {
+                // Room first: those who do not fit wait in the kernel's queue.
+                let permit = Arc::clone(&room).acquire_owned().await.ok()?;
+                match door.accept().await {
+                    Ok(client) => {
+                        let client = Guarded::new(client, permit);
+                        return Some((Ok(client), (door, room, failures)));
                     }
-                    sleep(ACCEPT_PAUSE).await;
+                    Err(error) => {
+                        if let Some(count) = failures.told_now(Instant::now()) {
+                            tracing::warn!(%error, count, "connections are not accepted; clients wait");
+                        }
+                        sleep(ACCEPT_PAUSE).await;
+                    }
                 }
             }
+        },
+    )
+}
+
+/// Failed accepts that nobody was told of yet.
+#[derive(Debug, Default)]
+struct Failures {
+    told: Option<Instant>,
+    count: u64,
+}
+
+impl Failures {
+    /// One more; how many there were, if it is time to tell of them.
+    fn told_now(&mut self, now: Instant) -> Option<u64> {
+        self.count += 1;
+        let is_early = |told: Instant| now.saturating_duration_since(told) < TELLING_PAUSE;
+        if self.told.is_some_and(is_early) {
+            return None;
         }
-    })
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.count))
+    }
 }
 
 /// A connection that holds its place among the connections, and is cut when it does not begin to
@@ -258,6 +286,15 @@ mod tests {
         let (client, peer) = duplex(64);
         let permit = room.acquire_owned().await.unwrap();
         (Guarded::new(client, permit), peer)
+    }
+
+    #[test]
+    fn failures_are_told_and_do_not_fill_the_log() {
+        let (mut failures, begun) = (Failures::default(), Instant::now());
+        assert_eq!(failures.told_now(begun), Some(1));
+        let many = (1..=1200).map(|number| begun + number * ACCEPT_PAUSE);
+        let told: Vec<u64> = many.filter_map(|now| failures.told_now(now)).collect();
+        assert_eq!(told, [600, 600]);
     }
 
     #[tokio::test(start_paused = true)]
