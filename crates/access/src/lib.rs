@@ -20,4 +20,7 @@ mod trail;
 pub use certificate::{CertificateError, TrustDomain, TrustDomainError, identify};
 pub use identity::{Identity, Proof, Reach, Role, UnknownRole};
 pub use token::{IssuerError, TokenError, TokenRule, TokenSettings, Tokens};
-pub use trail::{Entry, Event, Trail, TrailConfig, TrailError, argv_sha256};
+pub use trail::{
+    Entry, Event, Fault, Head, HeadError, Trail, TrailConfig, TrailError, Verified, Wrong,
+    argv_sha256, verify,
+};

@@ -8,10 +8,14 @@
 //! must not answer before his entry is in the file waits for it, within a bound. A trail that cannot
 //! be written does not stop the node, for then nobody could make room on its disk: it is told in the
 //! log, counted, and the trail itself says how many entries it lacks as soon as it goes on.
+//!
+//! Each line is tied to the one before it ([`chain`]), so that [`verify`] finds what was changed.
 
+mod chain;
 mod entry;
 mod file;
 mod strangers;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,9 +25,11 @@ use std::time::Duration;
 use burstlet_model::{ErrorKind, WallTime};
 use tokio::sync::{mpsc, oneshot};
 
+pub use chain::{Head, HeadError};
 pub use entry::{Entry, Event, argv_sha256};
 use file::TrailFile;
 use strangers::Strangers;
+pub use verify::{Fault, Verified, Wrong, verify};
 
 /// Entries that wait for the disk.
 const QUEUE_ENTRIES_MAX: usize = 4096;
@@ -52,6 +58,14 @@ pub enum TrailError {
         /// Why not.
         source: std::io::Error,
     },
+    /// Its files cannot be read.
+    #[error("read the audit trail's file {path}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// There is no thread to write it.
     #[error("start the audit trail's thread")]
     Thread(#[source] std::io::Error),
@@ -75,7 +89,7 @@ pub struct Trail {
 
 #[derive(Debug)]
 struct Item {
-    line: Option<Vec<u8>>,
+    object: Option<Vec<u8>>,
     written: Option<oneshot::Sender<()>>,
 }
 
@@ -139,9 +153,9 @@ impl Trail {
     }
 
     fn push(&self, entry: Option<&Entry>, written: Option<oneshot::Sender<()>>) {
-        let line = entry.map(Entry::line);
-        let is_entry = line.is_some();
-        if self.queue.try_send(Item { line, written }).is_err() && is_entry {
+        let object = entry.map(Entry::json);
+        let is_entry = object.is_some();
+        if self.queue.try_send(Item { object, written }).is_err() && is_entry {
             self.lost.fetch_add(1, Ordering::Relaxed);
             tracing::error!("an entry of the audit trail was lost: the disk is too slow");
         }
@@ -151,9 +165,9 @@ impl Trail {
 /// Writes entries until nobody can put any more.
 fn write_all(mut file: TrailFile, mut entries: mpsc::Receiver<Item>, lost: &AtomicU64) {
     let mut sound = true;
-    while let Some(Item { line, written }) = entries.blocking_recv() {
-        if let Some(line) = line {
-            match write_one(&mut file, &line, lost) {
+    while let Some(Item { object, written }) = entries.blocking_recv() {
+        if let Some(object) = object {
+            match write_one(&mut file, &object, lost) {
                 Ok(()) => sound = true,
                 Err(error) => {
                     lost.fetch_add(1, Ordering::Relaxed);
@@ -169,13 +183,13 @@ fn write_all(mut file: TrailFile, mut entries: mpsc::Receiver<Item>, lost: &Atom
     }
 }
 
-fn write_one(file: &mut TrailFile, line: &[u8], lost: &AtomicU64) -> std::io::Result<()> {
+fn write_one(file: &mut TrailFile, object: &[u8], lost: &AtomicU64) -> std::io::Result<()> {
     let missing = lost.load(Ordering::Relaxed);
     if missing > 0 {
-        file.write(format!("{{\"event\":\"lost\",\"entries\":{missing}}}\n").as_bytes())?;
+        file.write(format!("{{\"event\":\"lost\",\"entries\":{missing}}}").as_bytes())?;
         lost.fetch_sub(missing, Ordering::Relaxed);
     }
-    file.write(line)
+    file.write(object)
 }
 
 #[cfg(test)]

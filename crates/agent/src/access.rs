@@ -1,7 +1,7 @@
 //! Who comes in and how much they may have, made from the configuration.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::Context;
 use burstlet_access::{TokenRule, TokenSettings, Tokens, Trail, TrailConfig};
@@ -11,14 +11,17 @@ use burstlet_supervisor::{Quota, Quotas};
 
 use crate::config::{self, Config, Oidc, Whose};
 
+/// The directory of the audit trail, below the state directory.
+pub(crate) const AUDIT: &str = "audit";
+
 /// Who comes in, with the trail of what they do.
 ///
 /// # Errors
-/// The trail cannot be opened, or the issuer is none.
+/// The trail cannot be opened, a file that is named cannot be read, or the issuer is none.
 pub(crate) fn gate(config: &Config) -> anyhow::Result<Gate> {
     let given = &config.access;
     let trail = TrailConfig {
-        dir: config.state_dir.join("audit"),
+        dir: config.state_dir.join(AUDIT),
         bytes_max: given.audit_bytes_max.0,
         files_max: given.audit_files_max,
     };
@@ -29,13 +32,14 @@ pub(crate) fn gate(config: &Config) -> anyhow::Result<Gate> {
     })
 }
 
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
+}
+
 fn tokens(given: &Oidc) -> anyhow::Result<Option<Tokens>> {
     if !given.takes_tokens() {
         return Ok(None);
     }
-    let read = |path: &PathBuf| {
-        std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
-    };
     let rule = |rule: &config::Rule| TokenRule {
         claim: rule.claim.clone(),
         value: rule.value.clone(),
@@ -45,7 +49,7 @@ fn tokens(given: &Oidc) -> anyhow::Result<Option<Tokens>> {
     let settings = TokenSettings {
         issuer: given.issuer.clone(),
         audience: given.audience.clone(),
-        ca: given.ca_file.0.as_ref().map(read).transpose()?,
+        ca: given.ca_file.0.as_deref().map(read).transpose()?,
         rules: given.rules.iter().map(rule).collect(),
     };
     let tokens = Tokens::new(settings).context("[access.oidc]")?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use burstlet_access::Head;
 use burstlet_metering::chain::Hash;
 use burstlet_metering::published;
 use burstlet_model::Namespace;
@@ -29,6 +30,9 @@ pub(crate) enum Command {
     /// Look at the ledger, whether an agent writes to it or not.
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Look at the audit trail, whether an agent writes to it or not.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Say what of this host works for Burstlet, what does not, and what to do.
     Doctor,
     /// End every group and remove every trace of Burstlet from this host.
@@ -62,6 +66,19 @@ pub(crate) enum LedgerCommand {
         #[arg(value_parser = namespace)]
         namespace: Namespace,
         /// Another ledger than the configured agent's.
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Say whether every line is as it was written, and the head to keep elsewhere.
+    Verify {
+        /// A head that was kept, as NUMBER:HASH: the trail must have passed through it.
+        #[arg(long = "head", value_name = "NUMBER:HASH")]
+        heads: Vec<Head>,
+        /// Another trail than the configured agent's.
         #[arg(long, value_name = "DIR")]
         directory: Option<PathBuf>,
     },

@@ -1,6 +1,7 @@
 //! The agent: configuration, wiring and the real host.
 
 mod access;
+mod audit;
 mod billing;
 mod budgets;
 mod cli;
@@ -34,7 +35,7 @@ use crate::config::Config;
 
 /// A wrong command line or configuration (`EX_USAGE` of sysexits).
 const EXIT_USAGE: u8 = 64;
-/// It could not be found out whether the ledger is as it was written.
+/// It could not be found out whether the ledger or the audit trail is as it was written.
 const EXIT_UNKNOWN: u8 = 2;
 
 fn main() -> ExitCode {
@@ -60,18 +61,24 @@ fn main() -> ExitCode {
     burstlet_failpoint::arm();
     match cli.command.unwrap_or(Command::Run) {
         Command::Config(ConfigCommand::Check) => ExitCode::SUCCESS,
-        Command::Ledger(command) => match ledger::look(&config, command) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(error) => {
-                eprintln!("burstlet: {error:#}");
-                ExitCode::from(EXIT_UNKNOWN)
-            }
-        },
+        Command::Ledger(command) => found(ledger::look(&config, command)),
+        Command::Audit(command) => found(audit::look(&config, command)),
         Command::Doctor if doctor::doctor(&config) => ExitCode::SUCCESS,
         Command::Doctor => ExitCode::FAILURE,
         Command::Run => work(&config, run::run(config.clone())),
         Command::Uninstall { yes } => work(&config, uninstall::uninstall(config.clone(), yes)),
+    }
+}
+
+/// The exit code for what was looked at, which is as it was written or not.
+fn found(is_whole: anyhow::Result<bool>) -> ExitCode {
+    match is_whole {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("burstlet: {error:#}");
+            ExitCode::from(EXIT_UNKNOWN)
+        }
     }
 }
 

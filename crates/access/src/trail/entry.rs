@@ -112,12 +112,10 @@ impl Entry {
         }
     }
 
-    /// With its newline.
-    pub(super) fn line(&self) -> Vec<u8> {
+    /// As a JSON object.
+    pub(super) fn json(&self) -> Vec<u8> {
         // Strings and numbers have a form in JSON.
-        let mut line = serde_json::to_vec(self).unwrap_or_default();
-        line.push(b'\n');
-        line
+        serde_json::to_vec(self).unwrap_or_default()
     }
 }
 

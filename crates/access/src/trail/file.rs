@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::TrailConfig;
+use super::chain::{Head, Place, hash, place};
 
 const NAME: &str = "audit.log";
 
@@ -21,30 +22,35 @@ pub(super) struct TrailFile {
 struct Open {
     file: File,
     bytes: u64,
+    /// The line that the next is tied to.
+    head: Head,
 }
 
 impl TrailFile {
     pub(super) fn open(config: TrailConfig) -> io::Result<Self> {
-        let open = Some(open(&config.dir)?);
+        let open = Some(open(&config)?);
         Ok(Self { config, open })
     }
 
-    /// Writes a line, into the next file if it does not fit this one.
-    pub(super) fn write(&mut self, line: &[u8]) -> io::Result<()> {
+    /// Writes a JSON object as a line, into the next file if it does not fit this one.
+    pub(super) fn write(&mut self, object: &[u8]) -> io::Result<()> {
         let now = match self.open.take() {
             Some(now) => now,
-            None => open(&self.config.dir)?,
+            None => open(&self.config)?,
         };
+        let (line, head) = now.head.tie(object);
         let length = line.len() as u64;
         let mut now = match now.bytes > 0 && now.bytes + length > self.config.bytes_max {
             true => {
                 self.turn()?;
-                open(&self.config.dir)?
+                tracing::info!(head = %now.head, "a file of the audit trail is full");
+                open(&self.config)?
             }
             false => now,
         };
-        now.file.write_all(line)?;
+        now.file.write_all(&line)?;
         now.bytes += length;
+        now.head = head;
         self.open = Some(now);
         Ok(())
     }
@@ -69,12 +75,44 @@ impl TrailFile {
     }
 }
 
+/// The trail's files, the newest first, whether they are there or not.
+pub(super) fn paths(dir: &Path, files_max: u8) -> impl Iterator<Item = PathBuf> {
+    let older = (1..files_max).map(|number| numbered(dir, number));
+    std::iter::once(dir.join(NAME)).chain(older)
+}
+
 fn numbered(dir: &Path, number: u8) -> PathBuf {
     dir.join(format!("{NAME}.{number}"))
 }
 
+/// The line that the next is tied to, by what is on disk.
+fn head(config: &TrailConfig) -> io::Result<Head> {
+    let (mut last, mut head) = (None, Head::default());
+    for path in paths(&config.dir, config.files_max) {
+        let text = match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            text => text?,
+        };
+        let lines = text.rsplit(|byte| *byte == b'\n');
+        for line in lines.filter(|line| !line.is_empty()) {
+            head.hash = *last.get_or_insert_with(|| hash(line));
+            match place(line) {
+                Place::Tied { seq, .. } => {
+                    head.seq = seq;
+                    return Ok(head);
+                }
+                Place::Untied => return Ok(head),
+                // The one before it has a number.
+                Place::Torn => {}
+            }
+        }
+    }
+    Ok(head)
+}
+
 /// Opens the file to write on at its end, after a line that an agent's end has cut if there is one.
-fn open(dir: &Path) -> io::Result<Open> {
+fn open(config: &TrailConfig) -> io::Result<Open> {
+    let dir = &config.dir;
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     fs::set_permissions(dir, Permissions::from_mode(0o700))?;
     let mut file = OpenOptions::new()
@@ -93,5 +131,6 @@ fn open(dir: &Path) -> io::Result<Open> {
             bytes += 1;
         }
     }
-    Ok(Open { file, bytes })
+    let head = head(config)?;
+    Ok(Open { file, bytes, head })
 }
