@@ -1,10 +1,13 @@
 //! Who may do what over TCP, how much a namespace may have, and what is written of it.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use burstlet_testkit::issuer::Issuer;
+use burstlet_tests::crashing::wait_for;
 use burstlet_tests::{Agent, Outcome, command};
 use serde_json::{Value, json};
 
@@ -18,7 +21,7 @@ struct Node {
     servers: Authority,
     clients: Authority,
     port: u16,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// Somebody who shows who he is.
@@ -41,13 +44,22 @@ impl Node {
         let server = servers.issue("server");
         let port = free_port();
         let api = api_section(port, &server, &clients);
+        let lists = dir.path().join("revoked.pem");
+        fs::write(&lists, clients.list(&[])).unwrap();
         Self {
-            agent: agent_with(&format!("{api}{more}")),
+            agent: agent_with(&format!("{api}client_crl_file = {lists:?}\n{more}")),
             servers,
             clients,
             port,
-            _dir: dir,
+            dir,
         }
+    }
+
+    /// Puts a file in the place of the lists of revoked certificates, as who renews them does.
+    fn renew_lists(&self, text: &str) {
+        let new = self.dir.path().join("new.pem");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, self.dir.path().join("revoked.pem")).unwrap();
     }
 
     /// Somebody of the namespace `shop`.
@@ -90,6 +102,10 @@ impl Node {
 
 impl Caller<'_> {
     fn run(&self, args: &[&str]) -> Outcome {
+        self.command(args).output().unwrap().into()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = command("burstctl");
         command
             .args(["-n", "shop", "--address"])
@@ -105,7 +121,7 @@ impl Caller<'_> {
             Own::Token(file) => command.arg("--token-file").arg(file),
         };
         command.args(args);
-        command.output().unwrap().into()
+        command
     }
 
     fn ok(&self, args: &[&str]) -> String {
@@ -204,6 +220,76 @@ fn the_trail_goes_on_where_a_killed_agent_left_it() {
     let after = node.trail();
     assert_eq!(after[..before.len()], before);
     assert!(node.has_entry("admin", "Delete", "OK", "default/web"));
+    let (whole, told) = verify(&node, &[]);
+    assert!(whole, "{told}");
+    let head = told.lines().find_map(|line| line.strip_prefix("head"));
+    let head = head.unwrap().trim().to_owned();
+    // Somebody has never been here.
+    let path = node.agent.scratch().join("state/audit/audit.log");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(
+        &path,
+        text.replace("\"Delete\"", "\"Get\"")
+            .replace("/Delete", "/Get"),
+    )
+    .unwrap();
+    let (whole, told) = verify(&node, &["--head", &head]);
+    assert!(!whole && told.contains("CHANGED"), "{told}");
+    node.agent.finish();
+}
+
+/// What the agent's program says of the trail, and whether it is whole.
+fn verify(node: &Node, more: &[&str]) -> (bool, String) {
+    let mut command = command("burstlet");
+    command.arg("--config").arg(node.agent.config());
+    let found: Outcome = command
+        .args(["audit", "verify"])
+        .args(more)
+        .output()
+        .unwrap()
+        .into();
+    (
+        found.code == Some(0),
+        format!("{}{}", found.stdout, found.stderr),
+    )
+}
+
+#[test]
+fn whose_certificate_is_taken_back_is_out_at_once() {
+    let node = Node::start("");
+    let (alice, bob) = (node.of_shop("operator"), node.of_shop("viewer"));
+    assert_eq!(alice.create("web").code, Some(0));
+    alice.ok(&["wait", "web", "--for", "running", "--timeout", "30s"]);
+    let mut follows = alice.command(&["logs", "-f", "web"]);
+    let follows = follows.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut follows = follows.spawn().unwrap();
+    let mut first = [0; "started\n".len()];
+    follows
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut first)
+        .unwrap();
+    let Own::Certificate(files) = &alice.own else {
+        panic!("a certificate");
+    };
+    node.renew_lists(&node.clients.list(&[files.serial]));
+    let ended: Outcome = follows.wait_with_output().unwrap().into();
+    assert!(ended.stderr.contains("has been revoked"), "{ended:?}");
+    assert_ne!(ended.code, Some(0));
+    alice.refused(&["ps"], "has been revoked");
+    assert!(bob.ok(&["ps"]).contains("web"));
+    // A file that is no list lets nobody in again.
+    node.renew_lists("");
+    wait_for("it is told", || {
+        let log = node.agent.log();
+        log.contains("the lists of before stay in force")
+            .then_some(())
+    });
+    alice.refused(&["ps"], "has been revoked");
+    assert!(bob.ok(&["ps"]).contains("web"));
+    node.agent.ok(&["rm", "--force", "shop/web"]);
+    drop((alice, bob));
     node.agent.finish();
 }
 

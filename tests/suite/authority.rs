@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa,
+    KeyIdMethod, KeyPair, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 
 /// An authority, whose certificates are files in a directory.
@@ -12,10 +14,13 @@ pub(super) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     dir: PathBuf,
     name: &'static str,
+    /// The number of the certificate that was issued last.
+    serial: AtomicU64,
 }
 
 /// The files of a certificate and its key.
 pub(super) struct Files {
+    pub(super) serial: u64,
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
 }
@@ -30,6 +35,7 @@ impl Authority {
             issuer,
             dir: dir.to_owned(),
             name,
+            serial: AtomicU64::new(0),
         }
     }
 
@@ -39,12 +45,12 @@ impl Authority {
 
     /// For a server of this host, or for nobody.
     pub(super) fn issue(&self, name: &str) -> Files {
-        self.sign(name, &params())
+        self.sign(name, params())
     }
 
     /// For whom a URI names.
     pub(super) fn issue_to(&self, name: &str, uri: &str) -> Files {
-        self.sign(name, &named(uri))
+        self.sign(name, named(uri))
     }
 
     /// The same, but it counts no more.
@@ -52,13 +58,36 @@ impl Authority {
         let mut params = named(uri);
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2021, 1, 1);
-        self.sign(name, &params)
+        self.sign(name, params)
     }
 
-    fn sign(&self, name: &str, params: &CertificateParams) -> Files {
+    /// A list that takes back the certificates with these numbers, in PEM.
+    pub(super) fn list(&self, serials: &[u64]) -> String {
+        let begun = date_time_ymd(2020, 1, 1);
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: begun,
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: begun,
+            next_update: date_time_ymd(2900, 1, 1),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
+    fn sign(&self, name: &str, mut params: CertificateParams) -> Files {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed) + 1;
+        params.serial_number = Some(SerialNumber::from(serial));
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let files = Files {
+            serial,
             certificate: self.dir.join(format!("{name}.pem")),
             key: self.dir.join(format!("{name}.key")),
         };

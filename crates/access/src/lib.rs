@@ -14,11 +14,13 @@
 
 mod certificate;
 mod identity;
+mod revocation;
 mod token;
 mod trail;
 
 pub use certificate::{CertificateError, TrustDomain, TrustDomainError, identify};
 pub use identity::{Identity, Proof, Reach, Role, UnknownRole};
+pub use revocation::{NotStanding, Revocations, RevocationsError, Standing};
 pub use token::{IssuerError, TokenError, TokenRule, TokenSettings, Tokens};
 pub use trail::{
     Entry, Event, Fault, Head, HeadError, Trail, TrailConfig, TrailError, Verified, Wrong,

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
-use burstlet_access::{TokenRule, TokenSettings, Tokens, Trail, TrailConfig};
+use burstlet_access::{Revocations, TokenRule, TokenSettings, Tokens, Trail, TrailConfig};
 use burstlet_api_server::{Gate, Rates, RatesByNamespace};
 use burstlet_model::Namespace;
 use burstlet_supervisor::{Quota, Quotas};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, Oidc, Whose};
 
@@ -27,9 +28,18 @@ pub(crate) fn gate(config: &Config) -> anyhow::Result<Gate> {
     };
     Ok(Gate {
         trust_domain: given.trust_domain.clone(),
+        revocations: revocations(&config.api)?,
         tokens: tokens(&given.oidc)?,
         trail: Trail::open(trail).context("begin the audit trail")?,
     })
+}
+
+fn revocations(given: &config::Api) -> anyhow::Result<Option<Revocations>> {
+    let (Some(lists), Some(authority)) = (&given.client_crl_file.0, &given.client_ca_file.0) else {
+        return Ok(None);
+    };
+    let lists = Revocations::open(authority.clone(), lists.clone());
+    Ok(Some(lists.context("[api] client_crl_file")?))
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -54,6 +64,16 @@ fn tokens(given: &Oidc) -> anyhow::Result<Option<Tokens>> {
     };
     let tokens = Tokens::new(settings).context("[access.oidc]")?;
     Ok(Some(tokens))
+}
+
+/// Keeps to the lists of revoked certificates, if there are any, until the shutdown.
+pub(crate) async fn follow(lists: Option<Revocations>, shutdown: &CancellationToken) {
+    if let Some(lists) = lists {
+        tokio::select! {
+            () = lists.follow() => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
 }
 
 /// What each namespace may have of the machine.

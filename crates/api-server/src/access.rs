@@ -18,9 +18,11 @@ mod judge;
 mod quota;
 mod record;
 
-use burstlet_access::{Tokens, Trail, TrustDomain};
+use burstlet_access::{Revocations, Tokens, Trail, TrustDomain};
 
 pub(crate) use asked::{Asked, sees};
+#[cfg(test)]
+pub(crate) use expiry::Ends;
 pub(crate) use expiry::StreamPermit;
 pub(crate) use guard::Guard;
 pub(crate) use judge::Denied;
@@ -32,6 +34,8 @@ pub use quota::{Rates, RatesByNamespace};
 pub struct Gate {
     /// Whose certificates name callers.
     pub trust_domain: TrustDomain,
+    /// Which certificates do not count any more, if anybody keeps lists.
+    pub revocations: Option<Revocations>,
     /// Whose tokens are taken, if any are.
     pub tokens: Option<Tokens>,
     /// Where refusals, changes and sessions are written.

@@ -17,7 +17,8 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 pub(crate) use access::{
-    credential_expired, denied, edge_quota, foreign_namespace, no_caller, not_known, token,
+    credential_expired, denied, edge_quota, foreign_namespace, no_caller, not_known, not_standing,
+    token,
 };
 
 /// `domain` of every `ErrorInfo`.

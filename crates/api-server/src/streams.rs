@@ -11,7 +11,6 @@ use tonic::Status;
 use tracing::{Instrument, Span};
 
 use crate::access::StreamPermit;
-use crate::status;
 
 /// Messages that wait for a slow client, for each stream.
 const FRAMES_MAX: usize = 4;
@@ -48,8 +47,8 @@ where
     let task = async move {
         tokio::select! {
             () = answers.closed() => tracing::debug!("the client has gone"),
-            () = permit.expired() => {
-                let last = answers.send(Err(status::credential_expired()));
+            status = permit.expired() => {
+                let last = answers.send(Err(status));
                 // A client that takes nothing is not told.
                 let _ = tokio::time::timeout(LAST_WORDS_MAX, last).await;
             }
@@ -75,9 +74,10 @@ mod tests {
     use tonic::Code;
 
     use super::*;
+    use crate::access::Ends;
 
     fn held(permit: OwnedSemaphorePermit) -> StreamPermit {
-        StreamPermit::new(permit, None, None)
+        StreamPermit::new(permit, None, Ends::default())
     }
 
     #[tokio::test(start_paused = true)]
@@ -85,7 +85,11 @@ mod tests {
         let room = Arc::new(Semaphore::new(1));
         let permit = Arc::clone(&room).try_acquire_owned().unwrap();
         let end = Instant::now() + Duration::from_secs(3600);
-        let permit = StreamPermit::new(permit, None, Some(end));
+        let ends = Ends {
+            at: Some(end),
+            ..Ends::default()
+        };
+        let permit = StreamPermit::new(permit, None, ends);
         let mut answers = task(permit, Span::none(), |answers| async move {
             let _ = send(&answers, 1).await;
             std::future::pending().await

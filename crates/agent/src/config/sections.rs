@@ -44,6 +44,7 @@ pub(crate) struct Api {
     pub(crate) cert_file: OptionalPath,
     pub(crate) key_file: OptionalPath,
     pub(crate) client_ca_file: OptionalPath,
+    pub(crate) client_crl_file: OptionalPath,
 }
 
 /// A TCP listener with what TLS takes.
@@ -68,6 +69,10 @@ impl Api {
         if self.client_ca_file.0.is_none() && !takes_tokens {
             let problem = "[api] listen needs client_ca_file, or [access.oidc]: whoever comes in \
                            by TCP must show who he is";
+            return Err(problem.to_owned());
+        }
+        if self.client_crl_file.0.is_some() && self.client_ca_file.0.is_none() {
+            let problem = "[api] client_crl_file needs client_ca_file, whose certificates it lists";
             return Err(problem.to_owned());
         }
         Ok(Some(ServerTls {

@@ -164,6 +164,10 @@ fn errors_name_their_place() {
             "configuration: [api] listen needs client_ca_file",
         ),
         (
+            "[api]\nlisten = \"127.0.0.1:1\"\ncert_file = \"/c\"\nkey_file = \"/k\"\nclient_crl_file = \"/l\"\n[access.oidc]\nissuer = \"https://x\"\naudience = \"b\"\nrules = [{ claim = \"a\", value = \"b\", role = \"viewer\" }]",
+            "configuration: [api] client_crl_file needs client_ca_file",
+        ),
+        (
             "[access]\naudit_files_max = 1",
             "configuration: [access] audit_files_max",
         ),

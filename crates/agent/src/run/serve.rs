@@ -59,6 +59,7 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
         .and_then(|doors| Ok((doors, gate?)))
         .inspect_err(|_| shutdown.cancel())?;
     let settings = settings(&config, &rules, &machine, groups.host());
+    let revocations = gate.revocations.clone();
     let pages = vec![billing::page(settings.meter.clone())];
     let api = Api::new(groups.clone(), node(&groups, config), settings);
     let on_call = metrics.on_call.clone();
@@ -81,8 +82,9 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
         }
     };
     let files = doors.files.follow(shutdown.clone());
+    let lists = access::follow(revocations, &shutdown);
     let following = metrics.follow(&groups);
-    let (served, (), (), ()) = tokio::join!(serving, administering, following, files);
+    let (served, (), (), (), ()) = tokio::join!(serving, administering, following, files, lists);
     served.context("serve the API")
 }
 

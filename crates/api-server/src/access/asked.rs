@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tonic::{Request, Status};
 
 use super::caller::Caller;
-use super::expiry::StreamPermit;
+use super::expiry::{Ends, StreamPermit};
 use crate::api::Api;
 use crate::machine::Machine;
 use crate::status;
@@ -114,7 +114,10 @@ impl<H: Host, M: Machine> Asked<H, M> {
         Ok(StreamPermit::new(
             self.any_stream()?,
             of_namespace,
-            self.expires(),
+            Ends {
+                at: self.expires(),
+                standing: self.caller.standing().map(|s| (s.clone(), self.now().wall)),
+            },
         ))
     }
 

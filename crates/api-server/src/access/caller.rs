@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burstlet_access::Identity;
+use burstlet_access::{Identity, Standing};
 
 /// Who makes a call. Each call has its own; clones are one.
 #[derive(Clone, Debug)]
@@ -11,6 +11,7 @@ pub(crate) struct Caller(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     identity: Identity,
+    standing: Option<Standing>,
     about: Mutex<About>,
 }
 
@@ -28,15 +29,21 @@ pub(crate) struct About {
 }
 
 impl Caller {
-    pub(crate) fn new(identity: Identity) -> Self {
+    /// Whom a credential is about, and the certificate that may be taken back if it is one.
+    pub(crate) fn new(identity: Identity, standing: Option<Standing>) -> Self {
         Self(Arc::new(Inner {
             identity,
+            standing,
             about: Mutex::default(),
         }))
     }
 
     pub(crate) fn identity(&self) -> &Identity {
         &self.0.identity
+    }
+
+    pub(crate) fn standing(&self) -> Option<&Standing> {
+        self.0.standing.as_ref()
     }
 
     /// Notes what the call is about.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use burstlet_access::{Identity, identify};
+use burstlet_access::{Identity, Standing, identify};
 use burstlet_model::Stamp;
 use burstlet_proto::{CALLS, Call};
 use futures_util::future::BoxFuture;
@@ -48,42 +48,51 @@ impl Guard {
     }
 
     /// Who makes a call: whom its token is about, else whom its connection shows.
-    async fn identity(&self, head: &Parts) -> Result<Identity, Status> {
+    async fn caller(&self, head: &Parts) -> Result<Caller, Status> {
         let now = (self.now)();
-        let identity = match bearer(&head.headers)? {
+        let (identity, standing) = match bearer(&head.headers)? {
             Some(token) => {
                 let tokens = self.gate.tokens.as_ref();
                 let tokens =
                     tokens.ok_or_else(|| status::not_known("tokens are not taken here"))?;
                 let identified = tokens.identify(token, now).await;
-                identified.map_err(|error| status::token(&error))?
+                (identified.map_err(|error| status::token(&error))?, None)
             }
             None => self.of_connection(&head.extensions)?,
         };
-        match identity.has_expired(now.wall) {
-            true => Err(status::credential_expired()),
-            false => Ok(identity),
+        if identity.has_expired(now.wall) {
+            return Err(status::credential_expired());
         }
+        if let Some(standing) = &standing {
+            let stands = standing.check(now.wall);
+            stands.map_err(|error| status::not_standing(&error))?;
+        }
+        Ok(Caller::new(identity, standing))
     }
 
     /// Whom the connection of a call shows.
-    fn of_connection(&self, connection: &Extensions) -> Result<Identity, Status> {
+    fn of_connection(
+        &self,
+        connection: &Extensions,
+    ) -> Result<(Identity, Option<Standing>), Status> {
         if let Some(unix) = connection.get::<UdsConnectInfo>() {
             // The door lets in root and our own user only.
             let uid = unix.peer_cred.map(|peer| peer.uid());
             let uid = uid.ok_or_else(|| status::not_known("the socket has no peer"))?;
-            return Ok(Identity::of_socket(uid));
+            return Ok((Identity::of_socket(uid), None));
         }
         let tls = connection.get::<TlsConnectInfo<TcpConnectInfo>>();
         let chain = tls.and_then(TlsConnectInfo::peer_certs);
-        let own = chain.as_ref().and_then(|chain| chain.first());
+        let chain = chain.as_ref().map_or(&[][..], |chain| chain.as_slice());
         let needed = match self.gate.tokens {
             Some(_) => "a client certificate or a token is needed",
             None => "a client certificate is needed",
         };
-        let own = own.ok_or_else(|| status::not_known(needed))?;
-        identify(own, &self.gate.trust_domain)
-            .map_err(|error| status::not_known(&error.to_string()))
+        let own = chain.first().ok_or_else(|| status::not_known(needed))?;
+        let identity = identify(own, &self.gate.trust_domain)
+            .map_err(|error| status::not_known(&error.to_string()))?;
+        let revocations = self.gate.revocations.as_ref();
+        Ok((identity, revocations.map(|lists| lists.standing(chain))))
     }
 
     /// What is to be written of a call.
@@ -136,8 +145,8 @@ where
             let (mut head, body) = request.into_parts();
             let call = find(head.uri.path());
             let recorder = guard.recorder(call, &head.extensions);
-            let caller = match guard.identity(&head).await {
-                Ok(identity) => Caller::new(identity),
+            let caller = match guard.caller(&head).await {
+                Ok(caller) => caller,
                 Err(status) => return Ok(recorder.stranger(status)),
             };
             if let Some(call) = call

@@ -1,6 +1,6 @@
 //! Who is not known, may not, or has enough.
 
-use burstlet_access::{Identity, TokenError};
+use burstlet_access::{Identity, NotStanding, TokenError};
 use burstlet_model::Namespace;
 use burstlet_proto::Call;
 use tonic::{Code, Status};
@@ -27,6 +27,11 @@ pub(crate) fn token(error: &TokenError) -> Status {
 pub(crate) fn credential_expired() -> Status {
     let message = "the credential has expired; get a new one".to_owned();
     with_details(Code::Unauthenticated, message, details("Expired"))
+}
+
+/// Somebody whose certificate does not count any more.
+pub(crate) fn not_standing(error: &NotStanding) -> Status {
+    with_details(code(error.kind()), chain(error), details("NotKnown"))
 }
 
 /// A defect of ours: a call that has come past the guard.

@@ -125,6 +125,7 @@ pub fn gate(dir: &Path) -> Gate {
     };
     Gate {
         trust_domain: "burstlet".parse().unwrap(),
+        revocations: None,
         tokens: None,
         trail: Trail::open(trail).unwrap(),
     }
