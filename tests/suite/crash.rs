@@ -84,7 +84,7 @@ fn a_clean_stop_of_the_agent_leaves_groups_alone() {
 }
 
 /// The keeper of a container's process: its parent.
-fn keeper_of(container: u64) -> u32 {
+pub(super) fn keeper_of(container: u64) -> u32 {
     let stat = std::fs::read_to_string(format!("/proc/{container}/stat")).unwrap();
     let (_, fields) = stat.rsplit_once(')').unwrap();
     let parent = fields.split_whitespace().nth(1).unwrap();

@@ -14,6 +14,7 @@ mod commands;
 mod configuration;
 mod containers;
 mod contents;
+mod cores;
 mod counters;
 mod crash;
 mod doors;

@@ -64,6 +64,7 @@ const HISTORY_MAX: usize = 4096;
 /// # Errors
 /// Something that it needs is not there, or another agent uses the same directories.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    keep_memory_private()?;
     let shutdown = CancellationToken::new();
     end_on_signal(shutdown.clone())?;
     let readiness = Readiness::new();
@@ -123,6 +124,13 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let closed = close(&host).await;
     tracing::info!("ended; groups go on");
     served.and(node).and(closed)
+}
+
+/// Secrets of groups are in this process's memory: no core of it is written, and nobody else of its
+/// user looks into it.
+fn keep_memory_private() -> anyhow::Result<()> {
+    burstlet_sandbox::cores::forbid().context("forbid cores of this process")?;
+    nix::sys::prctl::set_dumpable(false).context("keep this process's memory to itself")
 }
 
 /// Brings up what groups stand on, and agrees with what an earlier agent has left.

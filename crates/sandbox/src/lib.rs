@@ -10,6 +10,7 @@
 //! * [`plan`] is what the agent asks for, as plain data; [`protocol`] is how it is said: versioned
 //!   JSON messages over `SOCK_SEQPACKET` with file descriptors.
 //! * [`client`] is the agent's side, on tokio.
+//! * [`cores`] keeps what processes hold out of core dumps.
 //! * [`files`] changes the files of a volume together, in memory and on disk.
 //! * [`logs`] writes and reads the container logs.
 //! * [`verify`] compares what a container was given with what it was to be given, before it runs.
@@ -20,6 +21,7 @@
 //! alone.
 
 pub mod client;
+pub mod cores;
 pub mod exits;
 pub mod files;
 #[cfg(feature = "launcher")]

@@ -15,9 +15,9 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, execveat, setgroups, setsid};
 
 use super::{Options, StartError, step};
-use crate::protocol;
 use crate::sys::process::{self, Fork, ForkOptions, fork};
 use crate::sys::{memfile, passing};
+use crate::{cores, protocol};
 
 /// How many connections may wait.
 const BACKLOG: i32 = 128;
@@ -76,11 +76,13 @@ fn sealed_copy(path: &Path) -> io::Result<OwnedFd> {
     Ok(copy.into())
 }
 
-/// Drops what was inherited: descriptors, groups, masks. The environment is empty since the
-/// execution of the sealed copy.
+/// Drops what was inherited: descriptors, groups, masks, and that cores are written: keepers, which
+/// are copies of the launcher, hold what groups must have in secret. The environment is empty since
+/// the execution of the sealed copy.
 pub(super) fn shed_inheritance() -> Result<(), StartError> {
     process::close_fds(3, u32::MAX, false).map_err(step("close inherited descriptors"))?;
     process::reset_signals().map_err(step("reset signals"))?;
+    cores::forbid().map_err(step("forbid cores"))?;
     umask(Mode::from_bits_truncate(0o022));
     setgroups(&[]).map_err(step("drop supplementary groups"))?;
     chdir("/").map_err(step("leave the working directory"))

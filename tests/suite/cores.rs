@@ -1,0 +1,58 @@
+//! No core is written of who holds the secrets of groups.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::crash::keeper_of;
+use super::{agent, create, state};
+
+/// Lets this process and those that it starts dump as much as whoever started it allows, and gives how
+/// much that is.
+fn allow_cores() -> u64 {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Core);
+    let current = maximum;
+    setrlimit(Resource::Core, Rlimit { current, maximum }).unwrap();
+    maximum.unwrap_or(u64::MAX)
+}
+
+/// What a core of a process may have: the limit and its bound.
+fn core_limit(pid: u64) -> Vec<String> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let line = limits
+        .lines()
+        .find_map(|l| l.strip_prefix("Max core file size"));
+    let words = line.unwrap().split_whitespace();
+    words.take(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn nobody_who_holds_secrets_leaves_a_core() {
+    let allowed = allow_cores();
+    let mut agent = agent();
+    let more =
+        "      env: [{name: TOKEN, value: canary-0d61c7}]\n  terminationGracePeriodSeconds: 0\n";
+    create(&agent, "box", "sleep 1000", more);
+    let pid = |g: &serde_json::Value| state(g)["running"]["pid"].as_u64();
+    let running = agent.wait_until("box", "running", |g| pid(g).is_some());
+    let container = pid(&running).unwrap();
+    let limit = allowed.min(1).to_string();
+    for holder in [
+        agent.pid().into(),
+        agent.launcher().into(),
+        keeper_of(container).into(),
+    ] {
+        assert_eq!(core_limit(holder), [&*limit, &*limit], "process {holder}");
+    }
+    assert_eq!(core_limit(container), ["0", "0"]);
+    kill(Pid::from_raw(agent.pid().cast_signed()), Signal::SIGABRT).unwrap();
+    let ended = agent.wait_for_end();
+    assert_eq!((ended.signal(), ended.core_dumped()), (Some(6), false));
+    agent.launch();
+    assert_eq!(pid(&agent.group("box")), Some(container));
+    agent.ok(&["rm", "-f", "box"]);
+    agent.finish();
+}
