@@ -104,6 +104,21 @@ build_programs() {
     programs=$out/$profile
 }
 
+# Builds an agent and a launcher that stand for the next version into target/debug/next, for the tests
+# that put two versions beside each other. Before `build_programs dev`, which leaves what is tested in
+# its place.
+build_next_version() {
+    local out
+    out=${CARGO_TARGET_DIR:-$root/target}
+    cargo build -p burstlet-agent -p burstlet-ctl -p burstlet-image --bins \
+        --features burstlet-agent/failpoints,burstlet-agent/next-version
+    cargo build --profile launcher --target "$launcher_target" \
+        -p burstlet-sandbox --features launcher,next-version --bin burstlet-launcher
+    mkdir -p "$out/debug/next"
+    install -m 755 "$out/debug/burstlet" "$out/debug/burstlet-unpack" \
+        "$out/$launcher_target/launcher/burstlet-launcher" "$out/debug/next/"
+}
+
 # Builds what the privileged suite runs in its containers, static since their images hold nothing
 # else, and puts it beside the programs.
 #   build_incontainer DIRECTORY

@@ -30,7 +30,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 pub use person::Person;
-pub use programs::{Outcome, command, program, repository, sample_image};
+pub use programs::{NEXT_VERSION, Outcome, command, program, repository, sample_image};
 
 /// How long anything may take that should take milliseconds: the machine may be busy, or one that is
 /// made of software.
@@ -55,6 +55,8 @@ pub struct Setup<'a> {
 pub struct Agent {
     dir: tempfile::TempDir,
     environment: Vec<(String, String)>,
+    /// Where the agent's program is, below the programs under test.
+    build: &'static str,
     child: Option<Child>,
     told: Option<UnixDatagram>,
     before: HostState,
@@ -121,6 +123,7 @@ impl Agent {
         let mut agent = Self {
             dir,
             environment: setup.environment.iter().map(variable).collect(),
+            build: "",
             child: None,
             told: None,
             before,
@@ -237,7 +240,7 @@ impl Agent {
         let told = UnixDatagram::bind(&socket).unwrap();
         told.set_read_timeout(Some(PATIENCE)).unwrap();
         self.told = Some(told);
-        let child = command("burstlet")
+        let child = command(&format!("{}burstlet", self.build))
             .env("NOTIFY_SOCKET", &socket)
             .arg("--config")
             .arg(self.config())
@@ -252,6 +255,12 @@ impl Agent {
             .spawn()
             .unwrap();
         self.child = Some(child);
+    }
+
+    /// The build that the agent is started from next: [`NEXT_VERSION`], or with an empty text the one
+    /// that is tested.
+    pub fn change_build(&mut self, directory: &'static str) {
+        self.build = directory;
     }
 
     /// How the agent's process has ended, if it has.

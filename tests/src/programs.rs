@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+/// Where programs are that stand for the next version, below those that are tested.
+pub const NEXT_VERSION: &str = "next/";
+
 /// What a command printed and how it ended.
 #[derive(Debug)]
 pub struct Outcome {

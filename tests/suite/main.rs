@@ -8,6 +8,7 @@ mod api;
 mod authority;
 mod billing;
 mod budgets;
+mod builds;
 mod cni;
 mod collectors;
 mod commands;

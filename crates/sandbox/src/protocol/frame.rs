@@ -125,6 +125,8 @@ impl Encode for Event {
 /// It is longer than [`MESSAGE_BYTES_MAX`].
 pub fn encode(message: &impl Encode) -> Result<Packed, FrameError> {
     let bytes = message.to_json()?;
+    #[cfg(feature = "next-version")]
+    let bytes = super::next::with_field(bytes);
     if bytes.len() > MESSAGE_BYTES_MAX {
         return Err(FrameError::TooLong(bytes.len()));
     }

@@ -24,6 +24,8 @@ use burstlet_model::GroupUid;
 
 mod frame;
 mod message;
+#[cfg(feature = "next-version")]
+mod next;
 pub(crate) mod text;
 
 pub use frame::{
@@ -34,8 +36,8 @@ pub use message::{
     FailureClass, FinalValue, FromKeeper, Reply, Request, Snapshot, Started,
 };
 
-/// The version that this build speaks.
-pub const VERSION: u32 = 1;
+/// The version that this build speaks: the next one in builds that stand for it.
+pub const VERSION: u32 = if cfg!(feature = "next-version") { 2 } else { 1 };
 /// The longest message sent as a datagram; a longer one travels in an anonymous file.
 pub const INLINE_BYTES_MAX: usize = 128 * 1024;
 /// The longest message at all.
