@@ -1,11 +1,16 @@
 //! What the fuzz targets reach of the inside of this crate. No program has it.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
 
-use burstlet_model::{GroupName, IdError, Name, Namespace};
+use burstlet_model::{BootTime, GroupName, GroupUid, IdError, Name, Namespace};
 use ipnet::Ipv4Net;
 
 use crate::dns::{Holder, Reply, SharedNames, reply};
+use crate::lease::LeaseRequest;
+use crate::leases::{Leases, Record};
+use crate::{Isolation, NetworkError};
 
 /// What the name server says to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,5 +58,49 @@ impl NameServer {
             Reply::Forward => Said::Forwarded,
             Reply::Ignore => Said::Nothing,
         }
+    }
+}
+
+/// A book of leases that is read from its log.
+#[derive(Debug)]
+pub struct Book(Leases);
+
+impl Book {
+    /// The line of a record, its checksum made right.
+    #[must_use]
+    pub fn line(json: &str) -> String {
+        Record::line(json)
+    }
+
+    /// Reads the log in a directory.
+    ///
+    /// # Errors
+    /// It is damaged, or of another subnet.
+    pub fn open(dir: &Path, subnet: Ipv4Net) -> Result<Self, NetworkError> {
+        let addresses = (subnet, Duration::ZERO);
+        Leases::open(dir, Some(addresses), BootTime(0)).map(Self)
+    }
+
+    /// Each group's address.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(GroupUid, Option<Ipv4Addr>)> {
+        let all = self.0.all();
+        all.map(|lease| (lease.uid.clone(), lease.address))
+            .collect()
+    }
+
+    /// Gives a group its lease.
+    ///
+    /// # Errors
+    /// There is no address left, or the log cannot be written.
+    pub fn grant(&mut self, uid: GroupUid, group: GroupName) -> Result<Ipv4Addr, NetworkError> {
+        let request = LeaseRequest {
+            uid,
+            group,
+            isolation: Isolation::Namespace,
+            ports: Vec::new(),
+        };
+        let (lease, _) = self.0.grant(&request, BootTime(0))?;
+        Ok(lease.address.unwrap_or(Ipv4Addr::UNSPECIFIED))
     }
 }

@@ -20,6 +20,9 @@ use crate::NetworkError;
 use crate::ipam::{Exhausted, NotClaimed, Pool};
 use crate::lease::{Lease, LeaseRequest};
 use log::Log;
+#[cfg(feature = "fuzzing")]
+pub(crate) use record::Record;
+#[cfg(not(feature = "fuzzing"))]
 use record::Record;
 
 /// Every group's lease, by uid.

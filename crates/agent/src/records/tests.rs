@@ -245,3 +245,44 @@ fn definitions_are_sealed_and_those_of_the_version_before_are_read() {
     assert!(loaded.corrupt.is_empty(), "{:?}", loaded.corrupt);
     assert_eq!(&*loaded.records[0].definition.source, SOURCE);
 }
+
+/// What an agent makes of a record's file: what it tells of the group, or that it was set aside.
+fn made_of(records: &Records, bytes: &[u8]) -> Option<GroupRecord> {
+    let dir = records.dir(&GroupUid::new("u1").unwrap());
+    for name in [RECORD, SET_ASIDE] {
+        // Not replaced: disks take their time for that.
+        let _ = std::fs::remove_file(dir.join(name));
+    }
+    std::fs::write(dir.join(RECORD), bytes).unwrap();
+    let mut loaded = records.load(&rules()).unwrap();
+    let counts = (
+        loaded.records.len(),
+        loaded.corrupt.len(),
+        loaded.orphans.len(),
+    );
+    assert!(matches!(counts, (1, 0, 0) | (0, 1, 0)), "{counts:?}");
+    loaded.records.pop()
+}
+
+#[test]
+fn whatever_becomes_of_a_record_the_agent_starts_and_no_group_becomes_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = Records::open(dir.path()).unwrap();
+    let whole = record("u1");
+    records.save(&whole, || {}).unwrap();
+    let bytes = std::fs::read(records.dir(&whole.uid).join(RECORD)).unwrap();
+    let is_same = |found: &GroupRecord| {
+        (&found.uid, &found.definition.source) == (&whole.uid, &whole.definition.source)
+    };
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 7);
+        let found = made_of(&records, &flipped);
+        assert!(found.as_ref().is_none_or(is_same), "byte {at}");
+        assert!(made_of(&records, &bytes[..at]).is_none(), "cut at {at}");
+        let doubled = [&bytes[..at], &bytes[at / 2..]].concat();
+        let found = made_of(&records, &doubled);
+        assert!(found.as_ref().is_none_or(is_same), "doubled at {at}");
+    }
+    assert!(made_of(&records, &bytes).is_some());
+}

@@ -34,6 +34,12 @@ impl Record {
         format!("{} {json}\n", checksum(&json))
     }
 
+    /// A line with its line feed, its checksum made right.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn line(json: &str) -> String {
+        format!("{} {json}\n", checksum(json))
+    }
+
     /// The record of a line without its line feed; `None` if the line is damaged.
     pub(crate) fn decode(line: &str) -> Option<Self> {
         let (sum, json) = line.split_once(' ')?;
