@@ -16,6 +16,8 @@ use crate::engine::{IMAGE, MEMORY_LIMIT_BYTES, PAYLOAD};
 
 /// How long anything may take that should take milliseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// What a group asks for of the processors: little, so that no start waits for room.
+const CPU_REQUEST: &str = "1m";
 /// The group's only container.
 const CONTAINER: &str = "main";
 
@@ -31,8 +33,18 @@ impl Groups {
 
     /// Creates a group of one container that runs the payload.
     pub(crate) async fn create(&mut self, name: &str, task: &[&str]) -> Result<()> {
+        self.create_asking(name, task, CPU_REQUEST).await
+    }
+
+    /// The same, which asks for so much of the processors.
+    pub(crate) async fn create_asking(
+        &mut self,
+        name: &str,
+        task: &[&str],
+        cpu: &str,
+    ) -> Result<()> {
         let request = v1::CreateRequest {
-            definition: Some(definition(name, task)),
+            definition: Some(definition(name, task, cpu)),
             request_id: String::new(),
         };
         let created = self.0.create(request).await;
@@ -131,14 +143,13 @@ impl Groups {
     }
 }
 
-fn definition(name: &str, task: &[&str]) -> v1::Definition {
+fn definition(name: &str, task: &[&str], cpu: &str) -> v1::Definition {
     let words = std::iter::once(PAYLOAD).chain(task.iter().copied());
     let limits = [
         ("cpu", "1".to_owned()),
         ("memory", MEMORY_LIMIT_BYTES.to_string()),
     ];
-    // Small requests, so that no start waits for room.
-    let requests = [("cpu", "1m".to_owned()), ("memory", "4Mi".to_owned())];
+    let requests = [("cpu", cpu.to_owned()), ("memory", "4Mi".to_owned())];
     let own = |(word, quantity): (&str, String)| (word.to_owned(), quantity);
     let container = v1::Container {
         name: CONTAINER.to_owned(),

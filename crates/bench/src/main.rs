@@ -14,6 +14,7 @@ mod image;
 mod latency;
 mod logs;
 mod machine;
+mod neighbour;
 mod peers;
 mod pull;
 mod report;
@@ -31,6 +32,8 @@ use clap::Parser;
 enum Args {
     /// Groups: starts, execs, bursts, logs, memory and pulls, beside other runtimes
     Start(start::Args),
+    /// A small service beside a group that takes all that it can get
+    Neighbour(neighbour::Args),
     /// A node's streams: exec and port-forward
     Streams(cluster::streams::Args),
     /// A node's pods: created, seen to run, deleted, seen to be gone
@@ -40,6 +43,7 @@ enum Args {
 fn main() -> ExitCode {
     let measured = match Args::parse() {
         Args::Start(args) => start::run(&args),
+        Args::Neighbour(args) => neighbour::run(&args),
         Args::Streams(args) => cluster::streams::run(&args),
         Args::Pods(args) => cluster::pods::run(&args),
     };

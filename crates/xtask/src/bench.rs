@@ -36,19 +36,29 @@ struct Built {
     small: PathBuf,
 }
 
+impl Built {
+    /// The program that measures, told where the others are.
+    fn bench(&self, what: &str) -> Command {
+        let mut bench = Command::new(self.programs.join("burstlet-bench"));
+        bench.arg(what).arg("--programs").arg(&self.programs);
+        bench
+            .arg("--payload")
+            .arg(self.small.join("burstlet-bench-payload"));
+        bench
+    }
+}
+
 /// Measures groups; `args` go to the program that does.
 pub(crate) fn start(root: &Path, args: &[String]) -> Result<()> {
-    let built = programs(root)?;
-    let mut bench = Command::new(built.programs.join("burstlet-bench"));
-    bench
-        .arg("start")
-        .arg("--root")
-        .arg(root)
-        .arg("--programs")
-        .arg(&built.programs)
-        .arg("--payload")
-        .arg(built.small.join("burstlet-bench-payload"))
-        .args(args);
+    let mut bench = programs(root)?.bench("start");
+    bench.arg("--root").arg(root).args(args);
+    measure(bench)
+}
+
+/// Measures what a group does to another; `args` go to the program that does.
+pub(crate) fn neighbour(root: &Path, args: &[String]) -> Result<()> {
+    let mut bench = programs(root)?.bench("neighbour");
+    bench.args(args);
     measure(bench)
 }
 

@@ -42,6 +42,12 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// A small service beside a group that takes all that it can get, as a Markdown table; needs root
+    Neighbour {
+        /// For the program that measures: `--rounds N`, `--requests N`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// What a node of a cluster does: streams and pods, as Markdown tables; needs root
     Kube {
         /// Only these: `streams`, `pods`
@@ -66,6 +72,7 @@ fn run(args: &Args) -> Result<()> {
         Chore::Tidy => tidy::run(&root),
         Chore::Bench { what } => match what {
             Bench::Start { args } => bench::start(&root, args),
+            Bench::Neighbour { args } => bench::neighbour(&root, args),
             Bench::Kube { parts } => bench::kube(&root, parts),
         },
     }

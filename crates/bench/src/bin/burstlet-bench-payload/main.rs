@@ -1,6 +1,9 @@
 //! What the benchmarks run in a container: it says when it began, by a clock that host and
 //! container share. Built as a static program, since the images hold nothing else.
 
+mod noise;
+mod requests;
+
 use std::io::{self, BufWriter, Write};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -21,6 +24,8 @@ fn main() -> ExitCode {
         Some("sleep") => sleep(began),
         Some("lines") => lines(args.next().and_then(|count| count.parse().ok())),
         Some("floor") => floor(),
+        Some("requests") => requests::run(args.next().and_then(|count| count.parse().ok())),
+        Some("noise") => noise::run(),
         Some(other) => Err(io::Error::other(format!("no such task: {other}"))),
     };
     match done {

@@ -1,0 +1,142 @@
+//! How long a small service's clients wait while another group takes all that it can get: processors,
+//! processes, memory, disk and log at once.
+//!
+//! Both groups ask for half a processor and may use one, as users would say. What is measured is the
+//! service's own time from request to answer, within its container, alone and beside the other in turns.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use burstlet_proto::v1::LogStream;
+use burstlet_proto::v1::wait_request::Condition;
+
+use crate::burstlet::Burstlet;
+use crate::engine::IMAGE;
+use crate::image::{self, Layer};
+use crate::machine;
+use crate::report::{Report, Table, median, milliseconds};
+use crate::scratch::{self, Scratch};
+
+/// What both groups ask for of the processors.
+const CPU_REQUEST: &str = "500m";
+/// How long the noise goes on before it counts.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// What is measured, and how often.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Where the release programs are
+    #[arg(long)]
+    programs: PathBuf,
+    /// The static payload
+    #[arg(long)]
+    payload: PathBuf,
+    /// How often each is measured
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Requests of one measurement
+    #[arg(long, default_value_t = 3000)]
+    requests: u32,
+}
+
+/// What clients wait.
+#[derive(Default)]
+struct Waits {
+    p50: Vec<Duration>,
+    p99: Vec<Duration>,
+}
+
+/// Measures, and prints a table.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    ensure!(
+        nix::unistd::geteuid().is_root(),
+        "namespaces and cgroups need root: run it by sudo"
+    );
+    ensure!(args.rounds > 0, "--rounds must be at least 1");
+    scratch::leave_the_hosts_mounts()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    let scratch = Scratch::new()?;
+    let mut report = Report::new(vec![machine::describe()]);
+    let burstlet = Burstlet::start(&args.programs, &scratch, &runtime)?;
+    let measured = prepare(args, &scratch, &burstlet)
+        .and_then(|()| measure(args, &burstlet))
+        .map(|table| report.add(table));
+    let ended = burstlet.end();
+    print!("{}", report.markdown());
+    measured.and(ended)
+}
+
+fn prepare(args: &Args, scratch: &Scratch, burstlet: &Burstlet<'_>) -> Result<()> {
+    let rootfs = scratch.dir("rootfs")?;
+    std::fs::copy(&args.payload, rootfs.join("payload")).context("copy the payload")?;
+    let layer = Layer {
+        below: rootfs,
+        paths: vec![PathBuf::from("payload")],
+    };
+    burstlet.import(&image::archive(&scratch.dir("image")?, IMAGE, &[layer])?)
+}
+
+fn measure(args: &Args, burstlet: &Burstlet<'_>) -> Result<Table> {
+    let (mut alone, mut beside) = (Waits::default(), Waits::default());
+    for round in 0..args.rounds {
+        alone.add(requests(args, burstlet, &format!("alone-{round}"))?);
+        burstlet.runtime().block_on(begin_noise(burstlet))?;
+        beside.add(requests(args, burstlet, &format!("beside-{round}"))?);
+        let mut groups = burstlet.groups();
+        burstlet.runtime().block_on(groups.remove("noise"))?;
+    }
+    let title = "A small service's clients wait, in the middle of the rounds";
+    let mut table = Table::new(title, &["", "p50 ms", "p99 ms", "p99 × alone"]);
+    let quiet = median(&alone.p99).as_secs_f64();
+    for (label, waits) in [("alone", &alone), ("beside a bad neighbour", &beside)] {
+        let (p50, p99) = (median(&waits.p50), median(&waits.p99));
+        let times = format!("{:.2}", p99.as_secs_f64() / quiet);
+        table.row(&[label, &milliseconds(p50), &milliseconds(p99), &times]);
+    }
+    Ok(table)
+}
+
+impl Waits {
+    fn add(&mut self, (p50, p99): (Duration, Duration)) {
+        self.p50.push(p50);
+        self.p99.push(p99);
+    }
+}
+
+async fn begin_noise(burstlet: &Burstlet<'_>) -> Result<()> {
+    let mut groups = burstlet.groups();
+    groups
+        .create_asking("noise", &["noise"], CPU_REQUEST)
+        .await?;
+    groups.wait("noise", Condition::Running).await?;
+    tokio::time::sleep(SETTLE).await;
+    Ok(())
+}
+
+/// The median and the 99th percentile of one group's requests.
+fn requests(args: &Args, burstlet: &Burstlet<'_>, name: &str) -> Result<(Duration, Duration)> {
+    let mut groups = burstlet.groups();
+    let task = ["requests", &args.requests.to_string()];
+    let line = burstlet.runtime().block_on(async {
+        groups.create_asking(name, &task, CPU_REQUEST).await?;
+        groups.wait(name, Condition::Finished).await?;
+        let line = groups.last_line(name, LogStream::Stdout).await?;
+        groups.remove(name).await?;
+        anyhow::Ok(line)
+    })?;
+    let numbers = line
+        .split_whitespace()
+        .map(|word| Ok(Duration::from_nanos(word.parse()?)));
+    let numbers: Result<Vec<Duration>> = numbers.collect();
+    match numbers
+        .context("read what the payload measured")?
+        .as_slice()
+    {
+        [p50, p99] => Ok((*p50, *p99)),
+        _ => anyhow::bail!("the payload of {name} said {line:?}"),
+    }
+}
