@@ -14,7 +14,7 @@ mod programs;
 pub mod prometheus;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -289,7 +289,14 @@ impl Agent {
     #[must_use]
     pub fn told(&self) -> String {
         let mut text = [0; 256];
-        let len = self.told.as_ref().unwrap().recv(&mut text).unwrap();
+        let told = self.told.as_ref().unwrap();
+        // A wait with a bound is cut short by any signal.
+        let len = loop {
+            match told.recv(&mut text) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                received => break received.unwrap(),
+            }
+        };
         String::from_utf8_lossy(&text[..len]).into_owned()
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{agent, create, group, state};
 
 /// How often, unless `BURSTLET_TEST_KILLS` says otherwise.
-const KILLS: u64 = 40;
+const KILLS: u64 = 200;
 /// Groups that are under way at the same time.
 const WORKERS: u64 = 3;
 /// An agent lives less long than this.
@@ -84,17 +84,18 @@ fn wait_for_end(client: &Client, name: &str) -> Value {
             _ => {}
         }
         assert!(Instant::now() < deadline, "{name} does not end: {group:#?}");
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
-/// Kills agents at moments that the dice choose.
+/// Kills agents at moments that the dice choose. That one is up it says itself: asking for it takes
+/// longer than it lives.
 fn kill(agent: &mut Agent, dice: &mut Dice, kills: u64) {
     for _ in 0..kills {
+        agent.spawn("");
         let is_early = dice.roll(EARLY_ONE_IN) == 0;
-        match is_early {
-            true => agent.spawn(""),
-            false => agent.launch(),
+        if !is_early {
+            assert_eq!(agent.told().trim(), "READY=1", "{}", agent.log());
         }
         std::thread::sleep(Duration::from_millis(dice.roll(LIFE_MS_MAX)));
         agent.crash();
