@@ -248,6 +248,8 @@ impl Cluster {
             "--controllers=*,bootstrapsigner,tokencleaner".to_owned(),
             "--leader-elect=false".to_owned(),
             "--secure-port=0".to_owned(),
+            // A claim that finds no volume is looked at again so often.
+            "--pvclaimbinder-sync-period=1s".to_owned(),
         ]);
         let mut scheduler: Vec<String> = as_who("scheduler").into();
         scheduler.extend([

@@ -7,6 +7,7 @@
 
 mod changes;
 mod chart;
+mod claims;
 mod clients;
 mod cluster;
 mod crowd;
@@ -73,6 +74,16 @@ const JOINED: &[(&str, Joined)] = &[
     (
         "a_pod_follows_its_own_changes",
         changes::a_pod_follows_its_own_changes,
+    ),
+    (
+        "a_claim_waits_for_its_first_consumer",
+        claims::waits_for_its_first_consumer,
+    ),
+    ("a_claim_is_waited_for", claims::is_waited_for),
+    ("a_claim_is_made_for_a_pod", claims::is_made_for_a_pod),
+    (
+        "a_volume_of_another_kind_is_refused",
+        claims::of_another_kind_is_refused,
     ),
     (
         "daemons_come_where_they_are_meant_to",

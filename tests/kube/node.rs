@@ -1,6 +1,7 @@
 //! The agent as a node of the cluster, and what users are promised of the node itself.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use burstlet_tests::{Agent, sample_image};
@@ -25,14 +26,21 @@ pub(crate) fn join(cluster: &Cluster) -> Node {
     let bootstrap = cluster.bootstrap_kubeconfig();
     let agent = Agent::start_with(&format!(
         "[kubernetes]\nnode_name = \"{NAME}\"\nkubeconfig = \"{}\"\nbootstrap_kubeconfig = \"{}\"\n\
-         node_ip = \"127.0.0.1\"\nlisten = \"127.0.0.1:0\"\nclient_ca_file = \"{}\"\n",
+         node_ip = \"127.0.0.1\"\nlisten = \"127.0.0.1:0\"\nclient_ca_file = \"{}\"\n\
+         volume_paths = [\"{}\"]\n",
         cluster.scratch().join("node.kubeconfig").display(),
         bootstrap.display(),
         cluster.authority(),
+        disks(cluster).display(),
     ));
     agent.ok_with(&["import", "-"], &sample_image(IMAGE));
     certify(&cluster.admin());
     RefCell::new(agent)
+}
+
+/// Where volumes may be.
+pub(crate) fn disks(cluster: &Cluster) -> PathBuf {
+    cluster.scratch().join("disks")
 }
 
 /// What an administrator does with a new node: grant it the certificate that its port shows, which

@@ -12,6 +12,7 @@ mod exit;
 pub(crate) mod failure;
 mod files;
 mod follow;
+mod fs_group;
 mod group;
 mod host_path;
 mod http;
@@ -19,6 +20,7 @@ mod image_volumes;
 mod layout;
 mod log_links;
 mod logs;
+mod persistent;
 mod pipes;
 mod plan;
 mod probe;
@@ -62,7 +64,7 @@ use tokio::sync::mpsc;
 use self::group::Group;
 pub(crate) use self::pull::credentials;
 use self::shared_look::SharedLook;
-use crate::config::{Config, Logs, Policy};
+use crate::config::{AbsolutePath, Config, Logs, Policy};
 use crate::id_ranges::IdRanges;
 use crate::kubernetes;
 use crate::machine::{self, Machine};
@@ -102,6 +104,8 @@ pub(crate) struct HostFacts {
     pub(crate) oom_score_min: i32,
     /// Directories below `/sys` that tell of others' work.
     pub(crate) masked_paths: Vec<String>,
+    /// Where a cluster may have volumes.
+    pub(crate) volume_paths: Vec<AbsolutePath>,
 }
 
 impl HostFacts {
@@ -117,6 +121,7 @@ impl HostFacts {
             memory: Machine::read()?.memory,
             oom_score_min: own.trim().parse().unwrap_or(0),
             masked_paths: machine::thermal_paths(),
+            volume_paths: config.kubernetes.volume_paths.clone(),
         })
     }
 }

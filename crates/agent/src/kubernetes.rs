@@ -18,7 +18,7 @@ use burstlet_supervisor::Groups;
 use burstlet_telemetry::Registry;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, CapacityMode, Config};
+use crate::config::{self, AbsolutePath, CapacityMode, Config};
 use crate::host::RealHost;
 use crate::kubelet::{self, Port};
 use crate::machine::{self, Machine};
@@ -100,7 +100,7 @@ fn node(of: Of<'_>, kubeconfig: PathBuf, kubelet_port: Option<u16>) -> anyhow::R
         },
         node: facts(config, of.machine, kubelet_port)?,
         cluster: cluster(config),
-        policy: Arc::new(policy(rules.policy())),
+        policy: Arc::new(policy(rules.policy(), &config.kubernetes.volume_paths)),
         daemon_sets: match config.kubernetes.daemon_sets {
             config::DaemonSets::Tolerating => DaemonSets::Tolerating,
             config::DaemonSets::All => DaemonSets::All,
@@ -148,9 +148,11 @@ pub(crate) fn node_ip(config: &Config) -> Option<IpAddr> {
 
 /// A pod means what it means on a kubelet: what is left unsaid about privileges is Kubernetes' own
 /// default, and a field that is newer than this agent, or a tag that the operator misses, is worth a warning.
-fn policy(policy: &Policy) -> Policy {
+fn policy(policy: &Policy, volume_paths: &[AbsolutePath]) -> Policy {
+    let paths = volume_paths.iter();
     Policy {
         privilege_escalation_default: true,
+        volume_paths: paths.map(|path| path.display().to_string()).collect(),
         cluster_network: true,
         // Its API server is who adds them.
         ephemeral_containers: true,

@@ -1,18 +1,29 @@
-//! Fetches what a pod refers to, one object at a time: a node may not list them.
+//! Fetches what a pod refers to, each object by its name: a node may not list them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::time::Duration;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
-use kube::api::PostParams;
-use kube::{Api, Client};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Secret, ServiceAccount,
+};
+use kube::api::{ApiResource, PostParams};
+use kube::core::{DynamicObject, NamespaceResourceScope};
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::pod::claims::{Claim, bound_to};
 use crate::pod::needs::{Fetched, Needs, TokenNeed};
 use crate::pod::seen::Pod;
 use crate::pod::tokens::used_for;
+
+/// Objects of one kind that are asked for at once, for one pod.
+const AT_ONCE_MAX: usize = 4;
 
 /// A token that was issued, and how long it is used.
 #[derive(Clone, Debug)]
@@ -24,37 +35,112 @@ pub(crate) struct Issued {
 /// Tokens by what they are for.
 pub(crate) type Tokens = BTreeMap<TokenNeed, Issued>;
 
+/// Who asks: the client, and the node that it asks for.
+#[derive(Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) node: &'a str,
+}
+
 /// Everything that `needs` names and that exists. Of `tokens`, those that are still used are; the
-/// others are replaced.
+/// others are replaced. All is asked for at once: a start waits for the slowest, not for the sum.
 pub(crate) async fn fetch(
-    client: &Client,
+    asker: Asker<'_>,
     pod: &Pod,
     needs: &Needs,
     tokens: &mut Tokens,
 ) -> kube::Result<Fetched> {
-    let mut fetched = Fetched::default();
-    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &pod.namespace);
-    for name in &needs.config_maps {
-        if let Some(map) = maps.get_opt(name).await? {
-            fetched.config_maps.insert(name.clone(), value(map)?);
+    let Asker { client, node } = asker;
+    let namespace = &*pod.namespace;
+    let (config_maps, secrets, tokens, claims) = tokio::try_join!(
+        all(&needs.config_maps, |name| object::<ConfigMap>(
+            client, namespace, name
+        )),
+        all(&needs.secrets, |name| object::<Secret>(
+            client, namespace, name
+        )),
+        issued(client, pod, &needs.tokens, tokens),
+        all(&needs.claims, |name| claim(client, namespace, name)),
+    )?;
+    let asks_for_nodes = |claim: &Claim| {
+        let volume = claim.volume.as_ref();
+        volume.is_some_and(|volume| volume["spec"]["nodeAffinity"].is_object())
+    };
+    let node = match claims.values().any(asks_for_nodes) {
+        true => {
+            let nodes: Api<Node> = Api::all(client.clone());
+            value(nodes.get(node).await?.metadata)?
         }
-    }
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), &pod.namespace);
-    for name in &needs.secrets {
-        if let Some(secret) = secrets.get_opt(name).await? {
-            fetched.secrets.insert(name.clone(), value(secret)?);
-        }
-    }
-    for need in &needs.tokens {
+        false => Value::Null,
+    };
+    Ok(Fetched {
+        config_maps,
+        secrets,
+        tokens,
+        claims,
+        node,
+        ..Fetched::default()
+    })
+}
+
+/// Those of these names that there are.
+async fn all<T, F: Future<Output = kube::Result<Option<T>>>>(
+    names: &BTreeSet<String>,
+    get: impl Fn(String) -> F,
+) -> kube::Result<BTreeMap<String, T>> {
+    let gets = names.iter().cloned().map(|name| {
+        let got = get(name.clone());
+        async move { Ok::<_, kube::Error>(got.await?.map(|got| (name, got))) }
+    });
+    let got = stream::iter(gets).buffered(AT_ONCE_MAX);
+    let got: Vec<Option<(String, T)>> = got.try_collect().await?;
+    Ok(got.into_iter().flatten().collect())
+}
+
+async fn object<K>(client: &Client, namespace: &str, name: String) -> kube::Result<Option<Value>>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    K: Clone + Debug + DeserializeOwned + Serialize,
+{
+    let objects: Api<K> = Api::namespaced(client.clone(), namespace);
+    objects.get_opt(&name).await?.map(value).transpose()
+}
+
+/// Tokens that are still used, and new ones.
+async fn issued(
+    client: &Client,
+    pod: &Pod,
+    needs: &BTreeSet<TokenNeed>,
+    tokens: &mut Tokens,
+) -> kube::Result<BTreeMap<TokenNeed, String>> {
+    let mut all = BTreeMap::new();
+    for need in needs {
         let now = Instant::now();
         let issued = match tokens.get(need).filter(|issued| issued.used_until > now) {
             Some(issued) => issued.clone(),
             None => issue(client, pod, need).await?,
         };
-        fetched.tokens.insert(need.clone(), issued.token.clone());
+        all.insert(need.clone(), issued.token.clone());
         tokens.insert(need.clone(), issued);
     }
-    Ok(fetched)
+    Ok(all)
+}
+
+/// A claim with what it is bound to. Untyped: a volume may be of a kind that is newer than this.
+async fn claim(client: &Client, namespace: &str, name: String) -> kube::Result<Option<Claim>> {
+    let resource = ApiResource::erase::<PersistentVolumeClaim>(&());
+    let claims: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+    let Some(claim) = claims.get_opt(&name).await? else {
+        return Ok(None);
+    };
+    let claim = value(claim)?;
+    let resource = ApiResource::erase::<PersistentVolume>(&());
+    let volumes: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let volume = match bound_to(&claim) {
+        Some(name) => volumes.get_opt(name).await?.map(value).transpose()?,
+        None => None,
+    };
+    Ok(Some(Claim { claim, volume }))
 }
 
 /// A token that is good for as long as it says, and not longer than the pod is there.
@@ -94,6 +180,6 @@ async fn issue(client: &Client, pod: &Pod, need: &TokenNeed) -> kube::Result<Iss
     })
 }
 
-fn value(object: impl serde::Serialize) -> kube::Result<Value> {
+fn value(object: impl Serialize) -> kube::Result<Value> {
     serde_json::to_value(object).map_err(kube::Error::SerdeError)
 }

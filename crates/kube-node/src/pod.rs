@@ -1,13 +1,15 @@
 //! A pod: what the API server says of it, what becomes of it here, and how that is told. Pure.
 //!
 //! ```text
-//! API's pod ─► needs ─► (fetch) ─► inline ─► manifest ─► GroupSpec
+//! API's pod ─► needs ─► (fetch) ─► claims ─► inline ─► manifest ─► GroupSpec
 //!         and again when something of that changes ─► renewed ─► manifest ─► GroupSpec
 //! the pod's ephemeral containers, once the group stands ─► ephemeral ─► manifest ─► GroupSpec
 //! group's snapshot ─► status ─► patch ─► (write)
 //! both ─► decide ─► what to do next
 //! ```
 
+pub(crate) mod affinity;
+pub(crate) mod claims;
 pub(crate) mod conditions;
 pub(crate) mod containers;
 pub(crate) mod daemon;

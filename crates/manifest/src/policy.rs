@@ -28,6 +28,9 @@ pub struct Policy {
     pub seccomp_profiles: BTreeSet<String>,
     /// Absolute paths; `hostPath` may name them and what is below them.
     pub host_paths: BTreeSet<String>,
+    /// Absolute paths; a `persistent` volume may be one of them, or below. For clusters: what is there
+    /// is others' data.
+    pub volume_paths: BTreeSet<String>,
     /// Sysctls beside the safe list; a `*` at the end stands for anything.
     pub sysctls: BTreeSet<String>,
     /// Capabilities that may be added beside the default set, without `CAP_`; `ALL` for every one.
@@ -55,6 +58,7 @@ impl Default for Policy {
             nfs: false,
             seccomp_profiles: BTreeSet::new(),
             host_paths: BTreeSet::new(),
+            volume_paths: BTreeSet::new(),
             sysctls: BTreeSet::new(),
             capabilities: BTreeSet::new(),
             privilege_escalation_default: false,
@@ -81,6 +85,7 @@ impl Policy {
             nfs: true,
             seccomp_profiles: all("*"),
             host_paths: all("/"),
+            volume_paths: all("/"),
             sysctls: all("*"),
             capabilities: all("ALL"),
             privilege_escalation_default: false,
@@ -142,11 +147,11 @@ impl Policy {
     }
 
     pub(crate) fn allows_host_path(&self, path: &str) -> bool {
-        self.host_paths.iter().any(|prefix| {
-            let prefix = prefix.trim_end_matches('/');
-            path.strip_prefix(prefix)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+        is_within(&self.host_paths, path)
+    }
+
+    pub(crate) fn allows_volume_path(&self, path: &str) -> bool {
+        is_within(&self.volume_paths, path)
     }
 
     pub(crate) fn allows_sysctl(&self, name: &str) -> bool {
@@ -165,6 +170,15 @@ impl Policy {
             || self.capabilities.contains("ALL")
             || self.capabilities.contains(name)
     }
+}
+
+/// Whether a path is one of those listed, or below one.
+fn is_within(listed: &BTreeSet<String>, path: &str) -> bool {
+    listed.iter().any(|prefix| {
+        let prefix = prefix.trim_end_matches('/');
+        path.strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 /// Values to choose from.

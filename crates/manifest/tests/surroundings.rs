@@ -93,6 +93,13 @@ fn volumes_of_elsewhere() {
     let outside = volume(json!({"hostPath": {"path": "/srv/database"}}));
     let not_allowed = [(Level::Refused, Rule::NotAllowed, &*path)];
     check_with(&permissive(), &outside, &not_allowed);
+    let path = at_volume(".persistent.path");
+    let kept = |path: &str| volume(json!({"persistent": {"path": path}}));
+    refused(&kept("/mnt/disks/a"), Rule::NotAllowed, &path);
+    let not_allowed = [(Level::Refused, Rule::NotAllowed, &*path)];
+    check_with(&permissive(), &kept("/mnt/disks2"), &not_allowed);
+    check_with(&permissive(), &kept("/mnt/disks/a"), &[]);
+    refused(&kept("a"), Rule::Invalid, &path);
 }
 
 #[test]

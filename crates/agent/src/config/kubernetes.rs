@@ -8,7 +8,7 @@ use burstlet_model::Name;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
-use super::value::{Listen, OptionalPath};
+use super::value::{AbsolutePath, Listen, OptionalPath};
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -29,6 +29,7 @@ pub(crate) struct Kubernetes {
     pub(crate) stream_idle_s: u32,
     pub(crate) stream_creation_s: u32,
     pub(crate) daemon_sets: DaemonSets,
+    pub(crate) volume_paths: Vec<AbsolutePath>,
 }
 
 /// Which pods of DaemonSets are run.
@@ -69,6 +70,7 @@ impl Default for Kubernetes {
             stream_idle_s: 4 * 3600,
             stream_creation_s: 30,
             daemon_sets: DaemonSets::Tolerating,
+            volume_paths: vec![AbsolutePath::constant("/mnt/disks")],
         }
     }
 }

@@ -21,7 +21,7 @@ use super::failure::{SANDBOX, fail, pass};
 use super::group::{Group, Standing};
 use super::log_links::LogLinks;
 use super::volumes::{self, Owner};
-use super::{Parts, RealHost, complete, files, image_volumes};
+use super::{Parts, RealHost, complete, files, image_volumes, persistent};
 use crate::config::IDS_PER_GROUP;
 use crate::id_ranges::IdRanges;
 use crate::machine;
@@ -309,6 +309,7 @@ fn prepare(parts: &Parts, group: &Group, spec: &GroupSpec) -> Result<u32, HostEr
     }
     volumes::prepare(layout, spec, Owner::of(spec, id_base))
         .map_err(|error| fail(ErrorKind::Internal, super::failure::MOUNT, &error))?;
+    persistent::give(parts, spec)?;
     image_volumes::settle(parts, group, spec)?;
     reach(Point::VolumesMade);
     let cgroup = parts.cgroups.group(&group.uid);

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use super::claims::{self, Claim, Volumes};
+
 /// What must be fetched, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Needs {
     pub(crate) config_maps: BTreeSet<String>,
     pub(crate) secrets: BTreeSet<String>,
     pub(crate) tokens: BTreeSet<TokenNeed>,
+    pub(crate) claims: BTreeSet<String>,
 }
 
 /// A token of the pod's service account.
@@ -41,6 +44,11 @@ pub(crate) struct Fetched {
     pub(crate) config_maps: BTreeMap<String, Value>,
     pub(crate) secrets: BTreeMap<String, Value>,
     pub(crate) tokens: BTreeMap<TokenNeed, String>,
+    pub(crate) claims: BTreeMap<String, Claim>,
+    /// The node's `metadata`, if a claim's volume asks for it.
+    pub(crate) node: Value,
+    /// What the claims come to.
+    pub(crate) volumes: Volumes,
 }
 
 impl Needs {
@@ -95,9 +103,12 @@ impl TokenNeed {
     }
 }
 
-/// Everything that a pod's specification refers to.
-pub(crate) fn needs(spec: &Map<String, Value>) -> Needs {
-    let mut needs = Needs::default();
+/// Everything that a pod of this name refers to by its specification.
+pub(crate) fn needs(pod: &str, spec: &Map<String, Value>) -> Needs {
+    let mut needs = Needs {
+        claims: claims::names(pod, spec),
+        ..Needs::default()
+    };
     for list in ["initContainers", "containers", "ephemeralContainers"] {
         for container in items(spec.get(list)) {
             of_container(container, &mut needs);
@@ -175,14 +186,18 @@ mod tests {
                     {"configMap": {"name": "m3"}},
                     {"secret": {"name": "s3"}},
                 ]}},
+                {"name": "y", "persistentVolumeClaim": {"claimName": "disk"}},
+                {"name": "z", "ephemeral": {"volumeClaimTemplate": {}}},
             ],
             "ephemeralContainers": [{"envFrom": [{"configMapRef": {"name": "m4"}}]}],
             "imagePullSecrets": [{"name": "pull"}],
         });
-        let found = spec.as_object().map(needs).unwrap_or_default();
+        let found = spec.as_object().map(|spec| needs("web-0", spec));
+        let found = found.unwrap_or_default();
         let names = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(" ");
         assert_eq!(names(&found.config_maps), "m1 m2 m3 m4");
         assert_eq!(names(&found.secrets), "pull s1 s2 s3");
+        assert_eq!(names(&found.claims), "disk web-0-z");
         let tokens: Vec<_> = found
             .tokens
             .iter()
@@ -196,7 +211,7 @@ mod tests {
         let needs = Needs {
             config_maps: ["fixed", "missing"].map(str::to_owned).into(),
             secrets: ["login"].map(str::to_owned).into(),
-            tokens: BTreeSet::new(),
+            ..Needs::default()
         };
         let mut fetched = Fetched::default();
         let fixed = json!({"immutable": true, "metadata": {"resourceVersion": "7"}});

@@ -2,13 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
+use super::claims;
 use super::inline::{Inline, Missing};
 use super::needs::{TokenNeed, items, text};
 
 /// Kubernetes' word for a volume that cannot be set up yet.
-const MOUNT_ERROR: &str = "FailedMount";
+pub(crate) const MOUNT_ERROR: &str = "FailedMount";
 
-/// Replaces references to ConfigMaps, Secrets and tokens by what they hold.
+/// Replaces references to ConfigMaps, Secrets and tokens by what they hold, and claims by what they are
+/// bound to.
 pub(crate) fn inline(volume: &mut Map<String, Value>, with: &Inline<'_>) -> Result<(), Missing> {
     let name = volume
         .get("name")
@@ -22,7 +24,12 @@ pub(crate) fn inline(volume: &mut Map<String, Value>, with: &Inline<'_>) -> Resu
             container: None,
         }
     };
-    if let Some(config) = volume.get_mut("configMap") {
+    if claims::is_claim(volume) {
+        // One that is not resolved stays, and is refused with its path.
+        if let Some(source) = with.fetched.volumes.get(name) {
+            *volume = named(name, source);
+        }
+    } else if let Some(config) = volume.get_mut("configMap") {
         let name = text(config, "name").unwrap_or_default().to_owned();
         let object = with.fetched.config_maps.get(&name);
         *config = filled(config, object, &Kind::config_map(&name)).map_err(missing)?;
@@ -37,6 +44,13 @@ pub(crate) fn inline(volume: &mut Map<String, Value>, with: &Inline<'_>) -> Resu
         projected["sources"] = sources.map_err(missing)?.into();
     }
     Ok(())
+}
+
+/// A volume with its name.
+fn named(name: &str, source: &Value) -> Map<String, Value> {
+    let mut volume = source.as_object().cloned().unwrap_or_default();
+    volume.insert("name".to_owned(), name.into());
+    volume
 }
 
 fn projection(source: &Value, with: &Inline<'_>) -> Result<Value, String> {

@@ -74,7 +74,7 @@ impl<H: Host> Worker<H> {
         if let Some(why) = self.declined(pod) {
             return Err(Hindrance::Declined(why));
         }
-        let rendered = self.render(pod).await?;
+        let rendered = self.render(pod, None).await?;
         let translation = self.admit(&rendered.group)?;
         self.tell_findings(pod, &translation.findings);
         let request = CreateRequest {

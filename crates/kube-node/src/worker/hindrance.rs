@@ -3,11 +3,15 @@
 use burstlet_manifest::{Finding, Level, Refused, Rule};
 use serde_json::Value;
 
+use crate::pod::claims::Unusable;
 use crate::pod::env::CONFIG_ERROR;
 use crate::pod::inline::Missing;
+use crate::pod::volumes::MOUNT_ERROR;
 
 /// Kubernetes' word for a sandbox that cannot be made yet.
 const SANDBOX_ERROR: &str = "FailedCreatePodSandBox";
+/// Our word for what this node does not do.
+const NOT_SUPPORTED: &str = "NotSupported";
 /// Where a pod asks for sysctls.
 const SYSCTLS_PATH: &str = "spec.securityContext.sysctls";
 /// Ends of the paths of fields that a kubelet looks at for each start of a container: a path that is
@@ -41,6 +45,21 @@ impl Hindrance {
             message: message.into(),
             container: None,
         })
+    }
+
+    /// A claim that cannot be mounted.
+    pub(super) fn of_claim(claim: Unusable) -> Self {
+        match claim {
+            Unusable::Yet(message) => Self::Missing(Missing {
+                reason: MOUNT_ERROR,
+                message,
+                container: None,
+            }),
+            Unusable::Ever(message) => Self::Refused {
+                reason: NOT_SUPPORTED,
+                message,
+            },
+        }
     }
 
     /// The event's word and text, and the container that it is of.
@@ -103,7 +122,7 @@ fn reason(refused: &Refused) -> &'static str {
         // A kubelet's words, which tests and people look for.
         Some((_, "spec.os.name")) => "PodOSNotSupported",
         Some((Rule::NotAllowed, path)) if path.starts_with(SYSCTLS_PATH) => "SysctlForbidden",
-        Some((Rule::Unsupported | Rule::UnknownField, _)) => "NotSupported",
+        Some((Rule::Unsupported | Rule::UnknownField, _)) => NOT_SUPPORTED,
         Some((Rule::NotAllowed, _)) => "NotAllowed",
         _ => "InvalidPodSpec",
     }

@@ -15,12 +15,12 @@ use tokio::time::Instant;
 
 use super::hindrance::Hindrance;
 use super::{Local, Retry, Worker};
-use crate::fetch::{Tokens, fetch};
+use crate::fetch::{Asker, Tokens, fetch};
 use crate::pod::ephemeral::{Asked, Withheld};
-use crate::pod::inline;
-use crate::pod::needs::needs;
+use crate::pod::needs::{Fetched, Needs, needs};
 use crate::pod::renewed::{renewed, resized};
 use crate::pod::seen::Pod;
+use crate::pod::{claims, inline};
 use crate::watching::{Following, Versions, Watching};
 
 /// Pods of an earlier agent are looked at anew within this time, not all at once.
@@ -145,18 +145,24 @@ impl Renewal {
 }
 
 impl<H: Host> Worker<H> {
-    /// The pod as a group's manifest, with what it refers to as that is now.
-    pub(super) async fn render(&mut self, pod: &Pod) -> Result<Rendered, Hindrance> {
+    /// The pod as a group's manifest, with what it refers to as that is now; but for its claims, where
+    /// a group that `stands` keeps what it has.
+    pub(super) async fn render(
+        &mut self,
+        pod: &Pod,
+        stands: Option<&Value>,
+    ) -> Result<Rendered, Hindrance> {
         let spec = pod.spec();
-        let needs = needs(&spec);
+        let mut needs = needs(&pod.name, &spec);
+        if stands.is_some() {
+            needs.claims.clear();
+        }
         let known = self.shared.watching.known(needs.objects(&pod.namespace));
-        let fetched = {
-            let _turn = self.shared.requests.acquire().await;
-            fetch(&self.shared.client, pod, &needs, &mut self.renewal.tokens).await
+        let mut fetched = self.fetch(pod, &needs).await?;
+        fetched.volumes = match stands {
+            Some(group) => claims::kept(group),
+            None => claims::resolve(pod, &spec, &fetched).map_err(Hindrance::of_claim)?,
         };
-        // Right after the binding the authorizer may not know of it yet: that passes.
-        let fetched = fetched
-            .map_err(|error| Hindrance::later(format!("fetch what the pod refers to: {error}")))?;
         let links = spec.get("enableServiceLinks") != Some(&Value::Bool(false));
         let services = self.shared.services.variables(&pod.namespace, links).await;
         let group = inline::group(pod, &fetched, &services, &self.shared.config.cluster)
@@ -169,6 +175,17 @@ impl<H: Host> Worker<H> {
             fetched: fetched.versions(needs.objects(&pod.namespace)),
             known,
         })
+    }
+
+    async fn fetch(&mut self, pod: &Pod, needs: &Needs) -> Result<Fetched, Hindrance> {
+        let asker = Asker {
+            client: &self.shared.client,
+            node: &self.shared.config.node.name,
+        };
+        let _turn = self.shared.requests.acquire().await;
+        let fetched = fetch(asker, pod, needs, &mut self.renewal.tokens).await;
+        // Right after the binding the authorizer may not know of it yet: that passes.
+        fetched.map_err(|error| Hindrance::later(format!("fetch what the pod refers to: {error}")))
     }
 
     /// Gives the group what follows from the pod as it is now. What it has stays until that is
@@ -204,7 +221,6 @@ impl<H: Host> Worker<H> {
     }
 
     async fn try_to_renew(&mut self, pod: &Pod) -> Result<(), Hindrance> {
-        let rendered = self.render(pod).await?;
         let Local::Group { handle, .. } = &self.local else {
             return Ok(());
         };
@@ -212,6 +228,7 @@ impl<H: Host> Worker<H> {
         let definition = handle.snapshot().definition.clone();
         let old: Value = serde_json::from_str(&definition.source)
             .map_err(|error| Hindrance::later(format!("read the group's manifest: {error}")))?;
+        let rendered = self.render(pod, Some(&old)).await?;
         let mut group = renewed(&old, &rendered.group);
         self.add_ephemeral(pod, &mut group, &rendered.ephemeral);
         let wanted = self.translate_again(&rendered.group);

@@ -44,7 +44,7 @@ pub(super) const GROUP: &[Field] = &[
     done(
         "fsGroupChangePolicy",
         Text,
-        "`Always` (default) or `OnRootMismatch`; without effect on the volumes there are, as in Kubernetes: emptyDir, config and secret data are made with the group's ownership.",
+        "`Always` (default) or `OnRootMismatch`: when what is on a claim's volume is given to the `fsGroup`. Other volumes are made with its ownership.",
     ),
     policy(
         "sysctls",

@@ -49,6 +49,12 @@ pub(super) const VOLUME: &[Field] = &[
         Object(HOST_PATH),
         "A path of the host, within the operator's list.",
     ),
+    policy(
+        "persistent",
+        Object(PERSISTENT),
+        "A path of the host that outlives the group: what a cluster's claim is bound to. Ids on it are the group's own.",
+    )
+    .own(),
     refused(
         "persistentVolumeClaim",
         "There are no claims outside Kubernetes.",
@@ -244,5 +250,24 @@ const HOST_PATH: &[Field] = &[
         "type",
         Text,
         "What must be there, or is made: by the host's root, for others to read; Kubernetes' words.",
+    ),
+];
+
+const PERSISTENT: &[Field] = &[
+    policy(
+        "path",
+        Text,
+        "Absolute, below a prefix that the operator lists for clusters.",
+    ),
+    done(
+        "type",
+        Text,
+        "What must be there, or is made: by the host's root, for others to read; as of a hostPath.",
+    ),
+    done("readOnly", Flag, "Mounted read-only."),
+    done(
+        "followsFsGroup",
+        Flag,
+        "What is on it is given to the `fsGroup`, as often as `fsGroupChangePolicy` says.",
     ),
 ];

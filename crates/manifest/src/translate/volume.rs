@@ -11,7 +11,7 @@ use crate::check;
 use crate::finding::{Rule, quote};
 use crate::node::Node;
 
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "emptyDir",
     "configMap",
     "secret",
@@ -20,6 +20,7 @@ const SOURCES: [&str; 8] = [
     "image",
     "nfs",
     "hostPath",
+    "persistent",
 ];
 
 impl Cx<'_> {
@@ -90,6 +91,7 @@ impl Cx<'_> {
             }
             "image" => self.image_volume(&volume),
             "nfs" => self.nfs(&volume, user_namespace),
+            "persistent" => self.persistent(&volume),
             _ => self.host_path(&volume),
         }
     }
@@ -160,6 +162,34 @@ impl Cx<'_> {
     }
 
     fn host_path(&mut self, node: &Node<'_>) -> Option<VolumeSource> {
+        let (path, kind) = self.path_of_host(node)?;
+        if !self.context.policy.allows_host_path(&path) {
+            let message = format!("the host's path {} is not allowed", quote(&path));
+            self.needs_leave(node.at("path"), message, "host_paths");
+        }
+        Some(VolumeSource::HostPath { path, kind })
+    }
+
+    fn persistent(&mut self, node: &Node<'_>) -> Option<VolumeSource> {
+        let (path, kind) = self.path_of_host(node)?;
+        if !self.context.policy.allows_volume_path(&path) {
+            let message = format!(
+                "the host's path {} is not one that clusters may have volumes in",
+                quote(&path)
+            );
+            let way_out = "ask the operator to list it in kubernetes.volume_paths";
+            self.report
+                .refuse(Rule::NotAllowed, node.at("path"), message, way_out);
+        }
+        Some(VolumeSource::Persistent {
+            path,
+            kind,
+            read_only: node.flag("readOnly").unwrap_or(false),
+            follows_fs_group: node.flag("followsFsGroup").unwrap_or(false),
+        })
+    }
+
+    fn path_of_host(&mut self, node: &Node<'_>) -> Option<(String, HostPathType)> {
         let kinds = [
             ("Directory", HostPathType::Directory),
             ("DirectoryOrCreate", HostPathType::DirectoryOrCreate),
@@ -177,12 +207,7 @@ impl Cx<'_> {
             self.report.invalid(node.at("path"), problem);
             return None;
         }
-        let path = tidy(path);
-        if !self.context.policy.allows_host_path(&path) {
-            let message = format!("the host's path {} is not allowed", quote(&path));
-            self.needs_leave(node.at("path"), message, "host_paths");
-        }
-        Some(VolumeSource::HostPath { path, kind })
+        Some((tidy(path), kind))
     }
 }
 

@@ -23,6 +23,7 @@ pub fn permissive() -> Policy {
         nfs: true,
         seccomp_profiles: ["audit".to_owned()].into(),
         host_paths: ["/srv/data".to_owned()].into(),
+        volume_paths: ["/mnt/disks".to_owned()].into(),
         sysctls: ["kernel.msg*".to_owned()].into(),
         capabilities: ["NET_ADMIN".to_owned()].into(),
         ..Policy::default()

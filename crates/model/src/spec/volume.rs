@@ -48,6 +48,18 @@ pub enum VolumeSource {
         /// What must be there, or is made.
         kind: HostPathType,
     },
+    /// A path of the host that outlives the group, within the operator's list of those that clusters
+    /// may use. Ids on it are the group's own.
+    Persistent {
+        /// Absolute, without `..`.
+        path: String,
+        /// What must be there, or is made.
+        kind: HostPathType,
+        /// Mounted read-only.
+        read_only: bool,
+        /// What is on it is given to the group's `fsGroup`.
+        follows_fs_group: bool,
+    },
 }
 
 /// What an `emptyDir` is kept on.

@@ -150,7 +150,10 @@ impl Stage {
 
     fn attach(&self, tree: &OwnedFd, idmap: bool, target: &Path) -> io::Result<()> {
         if let Some((user, _)) = self.user.as_ref().filter(|_| idmap) {
-            mounts::map_ids(tree.as_fd(), user.as_fd())?;
+            mounts::map_ids(tree.as_fd(), user.as_fd()).map_err(|error| {
+                let text = format!("map ids, which its file system may not be able to: {error}");
+                io::Error::new(error.kind(), text)
+            })?;
         }
         mounts::attach(tree.as_fd(), target)
     }

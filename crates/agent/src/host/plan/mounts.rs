@@ -13,7 +13,7 @@ use burstlet_supervisor::host::HostError;
 use super::Ingredients;
 use crate::host::failure::MOUNT;
 use crate::host::host_path::{self, Found};
-use crate::host::{files, image_volumes, volumes};
+use crate::host::{files, image_volumes, persistent, volumes};
 
 /// `/dev/shm`, which the containers of a group share as those of a pod do.
 const SHM_BYTES: u64 = 64 << 20;
@@ -100,6 +100,22 @@ fn volume(
             let root = found.path();
             held.push(found);
             (tree(root, sub_path), false)
+        }
+        VolumeSource::Persistent {
+            path,
+            kind,
+            read_only,
+            ..
+        } => {
+            let found = persistent::find(of.parts, path, *kind)?;
+            let root = Outside::Path(found.path());
+            held.push(found);
+            let source = MountSource::Tree {
+                root,
+                sub_path,
+                idmap: true,
+            };
+            (source, *read_only)
         }
         VolumeSource::Image { .. } => {
             let lowers = image_volumes::layers(&of.parts.images, of.layout, wanted.volume)?;
