@@ -220,8 +220,21 @@ impl Cluster {
             format!("--kubelet-certificate-authority={}", ca.file("ca.crt")),
             "--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname".to_owned(),
             "--allow-privileged=true".to_owned(),
+            format!("--audit-policy-file={}", self.audit_policy().display()),
+            format!("--audit-log-path={}", self.audit_log().display()),
         ];
         self.spawn("kube-apiserver", &args);
+    }
+
+    /// What nodes have written, one JSON object in a line for each request.
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.directory.path().join("audit.log")
+    }
+
+    fn audit_policy(&self) -> PathBuf {
+        let path = self.directory.path().join("audit.yaml");
+        fs::write(&path, include_str!("audit.yaml")).unwrap();
+        path
     }
 
     fn start_controllers(&mut self) {

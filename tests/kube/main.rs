@@ -25,6 +25,7 @@ mod programs;
 mod renewal;
 mod sessions;
 mod streams;
+mod writes;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ const BARE: &[(&str, Bare)] = &[
 const JOINED: &[(&str, Joined)] = &[
     ("the_node_is_registered", node::it_is_registered),
     ("a_pod_runs", pods::a_pod_runs),
+    ("a_pod_takes_few_writes", writes::are_few),
     (
         "a_pod_has_what_it_refers_to",
         pods::a_pod_has_what_it_refers_to,

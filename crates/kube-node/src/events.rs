@@ -3,6 +3,7 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::time::Duration;
 
 use burstlet_model::WallTime;
 use k8s_openapi::api::core::v1::Event;
@@ -10,6 +11,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::is_code;
@@ -17,6 +19,9 @@ use crate::pod::needs::items;
 use crate::pod::seen::Pod;
 use crate::time;
 
+/// How long an event waits before it is written: what it tells of is part of something that somebody
+/// waits for, whose status should not have to stand behind it.
+const REST: Duration = Duration::from_millis(100);
 /// Events that wait to be written.
 const WAITING_MAX: usize = 1000;
 /// The most bytes of an event's message, which the API server bounds.
@@ -42,7 +47,7 @@ pub(crate) struct Telling {
 #[derive(Clone, Debug)]
 pub(crate) struct Events {
     node: String,
-    queue: mpsc::Sender<Value>,
+    queue: mpsc::Sender<(Instant, Value)>,
 }
 
 /// Starts the writer, which ends at the shutdown.
@@ -58,11 +63,8 @@ pub(crate) fn start(client: Client, node: &str, shutdown: CancellationToken) -> 
 impl Events {
     /// Tells it, if there is room.
     pub(crate) fn tell(&self, pod: &Pod, telling: &Telling) {
-        if self
-            .queue
-            .try_send(event(&self.node, pod, telling))
-            .is_err()
-        {
+        let event = (Instant::now(), event(&self.node, pod, telling));
+        if self.queue.try_send(event).is_err() {
             tracing::debug!(
                 reason = telling.reason,
                 "an event was dropped: too many wait"
@@ -73,19 +75,27 @@ impl Events {
 
 async fn write_all(
     client: Client,
-    mut waiting: mpsc::Receiver<Value>,
+    mut waiting: mpsc::Receiver<(Instant, Value)>,
     shutdown: CancellationToken,
 ) {
     loop {
+        // Whichever is left half way at the shutdown is lost with those that wait.
         let event = tokio::select! {
             () = shutdown.cancelled() => return,
-            event = waiting.recv() => event,
+            event = rested(&mut waiting) => event,
         };
         let Some(event) = event else { return };
         if let Err(error) = write(&client, event).await {
             tracing::debug!(%error, "an event was not written");
         }
     }
+}
+
+/// The next event, when it has waited as long as it should.
+async fn rested(waiting: &mut mpsc::Receiver<(Instant, Value)>) -> Option<Value> {
+    let (told, event) = waiting.recv().await?;
+    sleep_until(told + REST).await;
+    Some(event)
 }
 
 /// What is told again counts on in the event that is there.

@@ -20,6 +20,7 @@ pub(crate) mod ephemeral;
 pub(crate) mod inline;
 pub(crate) mod needs;
 pub(crate) mod patch;
+pub(crate) mod patience;
 pub(crate) mod renewed;
 pub(crate) mod seen;
 pub(crate) mod services;

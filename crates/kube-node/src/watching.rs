@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -14,12 +15,17 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client, Resource};
 use tokio::sync::Notify;
+use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::pod::needs::{Kind, Object};
 
 /// Objects that are watched at once, a connection each. Who refers to more looks by the clock.
 const WATCHED_MAX: usize = 500;
+
+/// How long a new watch waits before it begins: a pod that refers to the object is being started, and
+/// its start comes first. What changes meanwhile is seen all the same: the watch begins with a list.
+const REST: Duration = Duration::from_secs(1);
 
 /// The versions of objects, by what they were when somebody looked; empty for one that is not there.
 pub(crate) type Versions = BTreeMap<Object, String>;
@@ -123,6 +129,7 @@ impl Watching {
     }
 
     async fn look(&self, object: &Object) {
+        sleep(REST).await;
         match object.kind {
             Kind::ConfigMap => self.look_at::<ConfigMap>(object).await,
             Kind::Secret => self.look_at::<Secret>(object).await,

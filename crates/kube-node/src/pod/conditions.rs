@@ -10,7 +10,7 @@ use super::needs::{items, text};
 use crate::time;
 
 /// Ours: the pod waits for room on the machine.
-const QUEUED: &str = "burstlet.dev/Queued";
+pub(crate) const QUEUED: &str = "burstlet.dev/Queued";
 
 /// A kubelet's: the pod does not have (yet) what it was resized to.
 const RESIZE: &str = "PodResizePending";

@@ -18,13 +18,10 @@ use super::{Local, RETRY_MAX, RETRY_MIN, Worker};
 use crate::error::is_code;
 use crate::events::{Events, Telling};
 use crate::pod::containers::Told;
-use crate::pod::needs::items;
 use crate::pod::patch::patch;
+use crate::pod::patience::patience;
 use crate::pod::seen::Pod;
 use crate::pod::status::{self, Status};
-
-/// How long a change that nobody waits for may wait for the next one, so that both are one write.
-const GATHER: Duration = Duration::from_millis(200);
 
 /// How long the watch may take to show what was written.
 const ECHO_MAX: Duration = Duration::from_secs(5);
@@ -36,8 +33,8 @@ pub(super) struct Teller {
     told: HashMap<(String, String, Option<String>), u32>,
     /// What the last write made of the status, and when, until the watch shows it.
     written: Option<(Value, Instant)>,
-    /// Since when there is something calm to tell.
-    differs: Option<Instant>,
+    /// Since when there is something to tell, and how long that may wait.
+    differs: Option<(Instant, Duration)>,
     /// After a write that failed.
     retry: Option<Instant>,
     pause: Duration,
@@ -57,7 +54,8 @@ impl Teller {
 
     /// When there is something to tell without anything having changed.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.retry.or(self.differs.map(|since| since + GATHER))
+        let told_by = self.differs.map(|(since, patience)| since + patience);
+        self.retry.or(told_by)
     }
 
     /// Tells an event of ours, counting how often.
@@ -119,8 +117,10 @@ impl<H: Host> Worker<H> {
         if self.teller.retry.is_some_and(|at| at > now) {
             return false;
         }
-        let since = *self.teller.differs.get_or_insert(now);
-        if is_calm(&pod.status, &wanted) && now < since + GATHER {
+        let since = self.teller.differs.map_or(now, |(since, _)| since);
+        let patience = patience(&pod.status, &wanted);
+        self.teller.differs = Some((since, patience));
+        if now < since + patience {
             return false;
         }
         self.write(pod, wanted, change).await
@@ -236,14 +236,4 @@ impl<H: Host> Worker<H> {
             Local::None(None) => None,
         }
     }
-}
-
-/// Whether nobody waits for the change: neither the phase nor the readiness is another.
-fn is_calm(has: &Value, wanted: &Status) -> bool {
-    let ready = |conditions: Option<&Value>| {
-        let mut conditions = items(conditions);
-        conditions.any(|c| c["type"] == "Ready" && c["status"] == "True")
-    };
-    let same_phase = has["phase"].as_str().unwrap_or("Pending") == wanted["phase"];
-    same_phase && ready(has.get("conditions")) == ready(wanted.get("conditions"))
 }
