@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const TOKEN: (&str, &str) = ("abcdef", "0123456789abcdef");
 /// The range that Services have their addresses from.
 const SERVICES: &str = "10.97.0.0/16";
+/// Its program.
+const API_SERVER: &str = "kube-apiserver";
 /// What the API server is called from inside the cluster.
 const API_NAMES: [&str; 6] = [
     "127.0.0.1",
@@ -39,6 +41,9 @@ pub(crate) struct Cluster {
     /// In the order of their start.
     running: Vec<(&'static str, Child)>,
 }
+
+/// An API server that is stopped.
+pub(crate) struct Paused(Pid);
 
 impl Cluster {
     /// Starts a control plane and waits until it answers and its controllers work.
@@ -223,7 +228,7 @@ impl Cluster {
             format!("--audit-policy-file={}", self.audit_policy().display()),
             format!("--audit-log-path={}", self.audit_log().display()),
         ];
-        self.spawn("kube-apiserver", &args);
+        self.spawn(API_SERVER, &args);
     }
 
     /// What nodes have written, one JSON object in a line for each request.
@@ -281,6 +286,15 @@ impl Cluster {
         self.admin().apply(&objects);
     }
 
+    /// Stops the API server until what is returned is dropped: it is there, and says nothing.
+    pub(crate) fn pause(&self) -> Paused {
+        let mut running = self.running.iter();
+        let (_, server) = running.find(|(name, _)| *name == API_SERVER).unwrap();
+        let server = Pid::from_raw(server.id().cast_signed());
+        kill(server, Signal::SIGSTOP).unwrap();
+        Paused(server)
+    }
+
     fn spawn(&mut self, name: &'static str, args: &[String]) {
         let log = fs::File::create(self.log_file(name)).unwrap();
         // Whatever ends us ends them too.
@@ -329,6 +343,12 @@ impl Cluster {
             .iter()
             .map(|(name, _)| format!("--- {name}\n{}", last(&self.log_file(name))));
         logs.collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        kill(self.0, Signal::SIGCONT).unwrap();
     }
 }
 

@@ -13,6 +13,7 @@ mod cluster;
 mod crowd;
 mod daemons;
 mod debug;
+mod files;
 mod forward;
 mod identity;
 mod kubectl;
@@ -90,6 +91,11 @@ const JOINED: &[(&str, Joined)] = &[
     (
         "daemons_come_where_they_are_meant_to",
         daemons::they_come_where_they_are_meant_to,
+    ),
+    ("files_are_pods", files::are_pods),
+    (
+        "files_run_without_an_api_server",
+        files::run_without_an_api_server,
     ),
     ("deletion_gives_grace", pods::deletion_gives_grace),
     ("logs_are_shown_in_all_forms", streams::logs),

@@ -24,14 +24,16 @@ pub(crate) type Node = RefCell<Agent>;
 /// Starts an agent that joins the cluster with a bootstrap token.
 pub(crate) fn join(cluster: &Cluster) -> Node {
     let bootstrap = cluster.bootstrap_kubeconfig();
+    std::fs::create_dir(static_pods(cluster)).unwrap();
     let agent = Agent::start_with(&format!(
         "[kubernetes]\nnode_name = \"{NAME}\"\nkubeconfig = \"{}\"\nbootstrap_kubeconfig = \"{}\"\n\
          node_ip = \"127.0.0.1\"\nlisten = \"127.0.0.1:0\"\nclient_ca_file = \"{}\"\n\
-         volume_paths = [\"{}\"]\n",
+         volume_paths = [\"{}\"]\nstatic_pod_dir = \"{}\"\n",
         cluster.scratch().join("node.kubeconfig").display(),
         bootstrap.display(),
         cluster.authority(),
         disks(cluster).display(),
+        static_pods(cluster).display(),
     ));
     agent.ok_with(&["import", "-"], &sample_image(IMAGE));
     certify(&cluster.admin());
@@ -41,6 +43,11 @@ pub(crate) fn join(cluster: &Cluster) -> Node {
 /// Where volumes may be.
 pub(crate) fn disks(cluster: &Cluster) -> PathBuf {
     cluster.scratch().join("disks")
+}
+
+/// Where files are pods.
+pub(crate) fn static_pods(cluster: &Cluster) -> PathBuf {
+    cluster.scratch().join("pods")
 }
 
 /// What an administrator does with a new node: grant it the certificate that its port shows, which

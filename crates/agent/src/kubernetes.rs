@@ -107,6 +107,7 @@ fn node(of: Of<'_>, kubeconfig: PathBuf, kubelet_port: Option<u16>) -> anyhow::R
             config::DaemonSets::None => DaemonSets::None,
         },
         allocatable: rules.allocatable(),
+        static_pods: config.kubernetes.static_pod_dir.0.clone(),
     })
 }
 

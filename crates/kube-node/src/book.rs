@@ -1,9 +1,11 @@
 //! The pods of this node: who is watched, and which worker is told.
 //!
-//! A worker is made for each uid that the API server names, and for each group that an earlier
-//! agent made of a pod. What a list does not name any more is told to be forgotten, but for a
+//! A worker is made for each uid that the API server names or a file has, and for each group that an
+//! earlier agent made of a pod. What a list does not name any more is told to be forgotten, but for a
 //! brake: a list that lacks most of what runs here is more likely an API server that was set back
 //! than a wish, and is believed only if it stays so.
+
+mod fixed;
 
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
@@ -13,7 +15,7 @@ use std::time::Duration;
 use burstlet_model::GroupUid;
 use burstlet_supervisor::host::Host;
 use burstlet_supervisor::record::Origin;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod as ApiPod;
 use kube::Api;
 use kube::api::ApiResource;
@@ -23,24 +25,43 @@ use kube::runtime::watcher::{self, Event, watcher};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
+use crate::directory::FromFiles;
+use crate::mirrors::{self, Mirrored};
 use crate::pod::seen::Pod;
 use crate::run::Shared;
 use crate::worker::{Said, Worker};
+use fixed::Fixed;
 
 /// As many may vanish from a list at once without a question.
 const VANISH_FREELY_MAX: usize = 3;
 /// How long a list must stay without them until the others are believed to be gone.
 const BRAKE: Duration = Duration::from_secs(600);
 
+/// Where pods come from.
+pub(crate) struct Sources {
+    /// Ready when the API server's may be run here.
+    pub(crate) joined: CancellationToken,
+    /// Those of files, if there is a directory of them.
+    pub(crate) files: Option<FromFiles>,
+    /// The Node's uid.
+    pub(crate) node_uid: watch::Receiver<String>,
+}
+
 /// Keeps the book until the shutdown; workers end with it.
-pub(crate) async fn keep<H: Host>(shared: Arc<Shared<H>>) {
-    let resource = ApiResource::erase::<ApiPod>(&());
-    let pods: Api<DynamicObject> = Api::all_with(shared.client.clone(), &resource);
-    let bound_here = format!("spec.nodeName={}", shared.config.node.name);
-    let config = watcher::Config::default().fields(&bound_here);
-    let mut changes = pin!(watcher(pods, config).default_backoff());
+pub(crate) async fn keep<H: Host>(shared: Arc<Shared<H>>, sources: Sources) {
+    let Sources {
+        joined,
+        mut files,
+        node_uid,
+    } = sources;
+    let mut changes = pin!(watched(&shared, joined).flatten_stream());
     let mut book = Book::new(Arc::clone(&shared));
+    match files {
+        Some(_) => book.keep_mirrors(node_uid),
+        None => book.learn_files(&[]),
+    }
     loop {
         let braked_until = book.braked_until();
         // Each arm is cancel-safe: a stream's next item, a set's next end, a time.
@@ -57,8 +78,34 @@ pub(crate) async fn keep<H: Host>(shared: Arc<Shared<H>>) {
                 }
             }
             () = sleep_until(braked_until) => book.release(),
+            pods = looked(&mut files) => book.learn_files(&pods),
         }
     }
+}
+
+/// The pods that are bound to the node, once it has joined.
+async fn watched<H: Host>(
+    shared: &Shared<H>,
+    joined: CancellationToken,
+) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + use<H> {
+    let resource = ApiResource::erase::<ApiPod>(&());
+    let pods: Api<DynamicObject> = Api::all_with(shared.client.clone(), &resource);
+    let bound_here = format!("spec.nodeName={}", shared.config.node.name);
+    let config = watcher::Config::default().fields(&bound_here);
+    joined.cancelled().await;
+    watcher(pods, config).default_backoff()
+}
+
+/// The pods of files, when they are others. Cancel-safe.
+async fn looked(files: &mut Option<FromFiles>) -> Arc<Vec<Arc<Pod>>> {
+    if let Some(files) = files {
+        while files.changed().await.is_ok() {
+            if let Some(pods) = files.borrow_and_update().clone() {
+                return pods;
+            }
+        }
+    }
+    std::future::pending().await
 }
 
 struct Book<H> {
@@ -69,6 +116,10 @@ struct Book<H> {
     listed: HashSet<GroupUid>,
     /// What the last list lacked, not yet believed.
     braked: Option<(Instant, Vec<GroupUid>)>,
+    fixed: Fixed,
+    mirrored: watch::Sender<Mirrored>,
+    /// Who keeps the mirrors; ends with the book.
+    mirroring: JoinSet<()>,
 }
 
 impl<H: Host> Book<H> {
@@ -78,6 +129,9 @@ impl<H: Host> Book<H> {
             working: JoinSet::new(),
             listed: HashSet::new(),
             braked: None,
+            fixed: Fixed::default(),
+            mirrored: watch::Sender::default(),
+            mirroring: JoinSet::new(),
             shared,
         };
         let all = book.shared.groups.list().groups;
@@ -90,31 +144,77 @@ impl<H: Host> Book<H> {
         book
     }
 
+    fn keep_mirrors(&mut self, node_uid: watch::Receiver<String>) {
+        let (shared, mirrored) = (Arc::clone(&self.shared), self.mirrored.subscribe());
+        self.mirroring
+            .spawn(mirrors::keep(shared, mirrored, node_uid));
+    }
+
     fn learn(&mut self, change: Event<DynamicObject>) {
         match change {
-            Event::Init => self.listed.clear(),
+            Event::Init => {
+                self.listed.clear();
+                self.fixed.begin_list();
+            }
             Event::InitApply(object) => {
                 if let Some(uid) = self.heard(object) {
                     self.listed.insert(uid);
                 }
             }
-            Event::InitDone => self.compare(),
+            Event::InitDone => {
+                self.compare();
+                self.fixed.end_list();
+                self.show_files();
+            }
             Event::Apply(object) => drop(self.heard(object)),
             Event::Delete(object) => {
-                if let Some(pod) = Pod::read(object).filter(|pod| !pod.mirror) {
-                    self.shared.pods.forget(&pod);
-                    let uid = pod.uid.clone();
-                    if self.workers.contains_key(&uid) {
-                        self.tell(&uid, Said::Gone(Some(Arc::new(pod))));
-                    }
+                if let Some(pod) = Pod::read(object) {
+                    self.gone(pod);
                 }
             }
         }
     }
 
+    fn gone(&mut self, pod: Pod) {
+        if pod.mirror {
+            self.fixed.forget(&pod);
+            self.show_files();
+            return;
+        }
+        self.shared.pods.forget(&pod);
+        let uid = pod.uid.clone();
+        if self.workers.contains_key(&uid) {
+            self.tell(&uid, Said::Gone(Some(Arc::new(pod))));
+        }
+    }
+
+    /// The files are looked at: what they have is run, and what they have no more is not.
+    fn learn_files(&mut self, pods: &[Arc<Pod>]) {
+        self.fixed.learn(pods);
+        let gone = self.workers.keys().filter(|uid| self.fixed.had(uid));
+        let gone: Vec<GroupUid> = gone.cloned().collect();
+        self.forget(&gone);
+        self.show_files();
+    }
+
+    /// Tells the workers of files' pods, and who keeps the mirrors, what there is now.
+    fn show_files(&mut self) {
+        for pod in self.fixed.shown() {
+            self.shared.pods.hear(&pod);
+            let uid = pod.uid.clone();
+            self.tell(&uid, Said::There(pod));
+        }
+        self.mirrored.send_replace(self.fixed.mirrored());
+    }
+
     fn heard(&mut self, object: DynamicObject) -> Option<GroupUid> {
-        let pod = Pod::read(object).filter(|pod| !pod.mirror)?;
-        let (uid, pod) = (pod.uid.clone(), Arc::new(pod));
+        let pod = Arc::new(Pod::read(object)?);
+        if pod.mirror {
+            self.fixed.hear(pod);
+            self.show_files();
+            return None;
+        }
+        let uid = pod.uid.clone();
         self.shared.pods.hear(&pod);
         self.tell(&uid, Said::There(pod));
         Some(uid)
@@ -125,7 +225,7 @@ impl<H: Host> Book<H> {
         let lacking = self
             .workers
             .keys()
-            .filter(|uid| !self.listed.contains(*uid));
+            .filter(|uid| !self.listed.contains(*uid) && !self.fixed.has(uid));
         let lacking: Vec<GroupUid> = lacking.cloned().collect();
         self.braked = None;
         if is_suspicious(self.workers.len(), lacking.len()) {

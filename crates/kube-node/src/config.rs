@@ -25,6 +25,8 @@ pub struct NodeConfig {
     pub daemon_sets: DaemonSets,
     /// What a container without limits may use at most.
     pub allocatable: ResourceList,
+    /// Whose files are pods to be run, if there is one.
+    pub static_pods: Option<PathBuf>,
 }
 
 /// How the API server is reached, and as whom.

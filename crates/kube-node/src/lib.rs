@@ -8,6 +8,8 @@
 //!      └── node, its status ◄── registration;  lease ◄── heartbeat (a thread of its own)
 //! ```
 //!
+//! Pods of files run beside them, also without an API server, and are shown to it by mirrors.
+//!
 //! The kubelet's port is served elsewhere; a [`PortLink`] tells it who may ask, what certificate it
 //! shows, and which pods there are.
 //!
@@ -22,6 +24,7 @@ mod book;
 mod certificate;
 mod config;
 mod csr;
+mod directory;
 mod error;
 mod events;
 mod fetch;
@@ -29,6 +32,7 @@ mod heartbeat;
 mod identity;
 mod lease;
 mod link;
+mod mirrors;
 mod node;
 mod pod;
 mod pods;

@@ -19,6 +19,7 @@ pub(crate) mod env;
 pub(crate) mod ephemeral;
 pub(crate) mod inline;
 pub(crate) mod needs;
+pub(crate) mod of_file;
 pub(crate) mod patch;
 pub(crate) mod patience;
 pub(crate) mod renewed;

@@ -38,13 +38,13 @@ impl Pods {
     }
 
     pub(crate) fn hear(&self, pod: &Arc<Pod>) {
-        self.write().insert(key(pod), Arc::clone(pod));
+        self.write().insert(pod.key(), Arc::clone(pod));
     }
 
     /// The pod is gone; one of its name that came after it stays.
     pub(crate) fn forget(&self, pod: &Pod) {
         let mut known = self.write();
-        let key = key(pod);
+        let key = pod.key();
         if known.get(&key).is_some_and(|other| other.uid == pod.uid) {
             known.remove(&key);
         }
@@ -89,10 +89,6 @@ impl HeardPod {
         let reason = found["state"]["waiting"]["reason"].as_str()?;
         Some(reason.to_owned())
     }
-}
-
-fn key(pod: &Pod) -> (String, String) {
-    (pod.namespace.clone(), pod.name.clone())
 }
 
 #[cfg(test)]

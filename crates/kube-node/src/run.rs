@@ -11,8 +11,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::book;
+use crate::book::{self, Sources};
 use crate::config::NodeConfig;
+use crate::directory::{self, FromFiles};
 use crate::error::KubeNodeError;
 use crate::events::{self, Events};
 use crate::heartbeat::{self, Heartbeat};
@@ -102,35 +103,64 @@ async fn serve<H: Host>(
         config,
         groups,
         condition,
-        shutdown: shutdown.clone(),
+        shutdown,
     });
-    patiently(async || registration::check_alone(&shared).await).await?;
+    let joined = CancellationToken::new();
+    let (tell_uid, node_uid) = watch::channel(String::new());
+    let sources = Sources {
+        joined: joined.clone(),
+        files: files(&shared),
+        node_uid,
+    };
+    let pods = async {
+        book::keep(Arc::clone(&shared), sources).await;
+        Ok(())
+    };
+    // Pods of files do not wait for an API server.
+    tokio::try_join!(pods, join(&shared, identity, link, (tell_uid, joined))).map(|_| ())
+}
+
+/// The pods of files, if there is a directory of them.
+fn files<H: Host>(shared: &Shared<H>) -> Option<FromFiles> {
+    let directory = shared.config.static_pods.clone()?;
+    let node = &shared.config.node.name;
+    Some(directory::watch(directory, node, shared.shutdown.clone()))
+}
+
+/// Registers the node, says that it has joined, and keeps it until the shutdown.
+async fn join<H: Host>(
+    shared: &Arc<Shared<H>>,
+    identity: Identity,
+    link: Option<PortLink>,
+    (tell_uid, joined): (watch::Sender<String>, CancellationToken),
+) -> Result<(), KubeNodeError> {
+    patiently(async || registration::check_alone(shared).await).await?;
     let doing = || format!("register node {}", shared.config.node.name);
     let uid = patiently(async || {
-        registration::register(&shared)
+        registration::register(shared)
             .await
             .map_err(crate::error::api(doing()))
     });
-    let (tell_uid, node_uid) = watch::channel(uid.await?);
+    tell_uid.send_replace(uid.await?);
+    joined.cancel();
     let host = Arc::clone(shared.groups.host());
     let heartbeat = Heartbeat {
         kubeconfig: shared.config.credentials.kubeconfig.clone(),
         node: shared.config.node.name.clone(),
-        node_uid,
+        node_uid: tell_uid.subscribe(),
         exchanges: identity.exchanges(),
         now: Box::new(move || host.now().wall),
-        shutdown,
+        shutdown: shared.shutdown.clone(),
     };
     // The thread ends at the shutdown, or with the process; nobody has to wait for it.
     heartbeat::start(heartbeat).map_err(KubeNodeError::Thread)?;
-    let node = registration::keep_true(Arc::clone(&shared), tell_uid);
-    let pods = book::keep(Arc::clone(&shared));
+    let node = registration::keep_true(Arc::clone(shared), tell_uid);
     let certificate = async {
         if let Some(link) = &link {
-            serving::keep(&shared, &link.certificate).await;
+            serving::keep(shared, &link.certificate).await;
         }
     };
-    tokio::join!(node, pods, certificate, identity.keep(&shared));
+    tokio::join!(node, certificate, identity.keep(shared));
     Ok(())
 }
 

@@ -30,6 +30,7 @@ pub(crate) struct Kubernetes {
     pub(crate) stream_creation_s: u32,
     pub(crate) daemon_sets: DaemonSets,
     pub(crate) volume_paths: Vec<AbsolutePath>,
+    pub(crate) static_pod_dir: OptionalPath,
 }
 
 /// Which pods of DaemonSets are run.
@@ -70,6 +71,7 @@ impl Default for Kubernetes {
             stream_idle_s: 4 * 3600,
             stream_creation_s: 30,
             daemon_sets: DaemonSets::Tolerating,
+            static_pod_dir: OptionalPath(None),
             volume_paths: vec![AbsolutePath::constant("/mnt/disks")],
         }
     }

@@ -8,7 +8,7 @@ use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
 
 /// The annotation of a pod that only mirrors one that a kubelet runs by itself.
-const MIRROR: &str = "kubernetes.io/config.mirror";
+pub(crate) const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// A pod at one moment.
 #[derive(Clone, Debug)]
@@ -21,6 +21,10 @@ pub(crate) struct Pod {
     /// Set once somebody deleted it: the seconds that it has.
     pub(crate) deletion_grace_s: Option<u32>,
     pub(crate) mirror: bool,
+    /// It is of a file of this machine; the API server shows it by a mirror.
+    pub(crate) from_file: bool,
+    /// The uid that the API server has it under, if it has it.
+    told_as: Option<GroupUid>,
     /// Labels, annotations and owners.
     metadata: Arc<Value>,
     /// As text: of thousands of pods, hardly any is looked into twice.
@@ -41,17 +45,54 @@ impl Pod {
             "ownerReferences": meta.owner_references.unwrap_or_default(),
             "annotations": &annotations,
         });
+        let uid = GroupUid::new(meta.uid?).ok()?;
         Some(Self {
-            uid: GroupUid::new(meta.uid?).ok()?,
+            told_as: Some(uid.clone()),
+            uid,
             namespace: meta.namespace?,
             name: meta.name?,
             generation: meta.generation,
             deletion_grace_s: deleted.then(|| u32::try_from(grace).unwrap_or(0)),
             mirror: annotations.contains_key(MIRROR),
+            from_file: false,
             metadata: Arc::new(metadata),
             spec: data.get("spec")?.to_string().into(),
             status: Arc::new(data.get_mut("status").map(Value::take).unwrap_or_default()),
         })
+    }
+
+    /// The same, of a file: no API server has it yet.
+    pub(crate) fn of_file(object: DynamicObject) -> Option<Self> {
+        Some(Self {
+            from_file: true,
+            told_as: None,
+            ..Self::read(object)?
+        })
+    }
+
+    /// The pod of a file, as its mirror shows it. One that is being deleted shows nothing any more.
+    pub(crate) fn shown_by(&self, mirror: &Self) -> Self {
+        let told_as = Some(&mirror.uid).filter(|_| mirror.mirrors(self));
+        Self {
+            told_as: told_as.cloned(),
+            status: Arc::clone(&mirror.status),
+            ..self.clone()
+        }
+    }
+
+    /// Whether it mirrors this pod of a file, as that is, and is to stay.
+    pub(crate) fn mirrors(&self, pod: &Self) -> bool {
+        self.deletion_grace_s.is_none() && self.metadata["annotations"][MIRROR] == pod.uid.as_str()
+    }
+
+    /// The uid that the API server has it under; `None` if it has nothing of it.
+    pub(crate) const fn told_as(&self) -> Option<&GroupUid> {
+        self.told_as.as_ref()
+    }
+
+    /// Its namespace and name.
+    pub(crate) fn key(&self) -> (String, String) {
+        (self.namespace.clone(), self.name.clone())
     }
 
     /// The pod as an object, with what is known of it.
@@ -100,9 +141,9 @@ impl Pod {
         self.status["phase"].as_str().unwrap_or("Pending")
     }
 
-    /// Whether it has come to its end for good.
+    /// Whether it has come to its end for good. One of a file never has: it is there as long as that.
     pub(crate) fn is_terminal(&self) -> bool {
-        matches!(self.phase(), "Succeeded" | "Failed")
+        !self.from_file && matches!(self.phase(), "Succeeded" | "Failed")
     }
 }
 

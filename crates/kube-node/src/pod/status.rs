@@ -103,6 +103,7 @@ fn ips(addresses: &[IpAddr]) -> Value {
 /// A pod that has come to its end never leaves it, and none comes to it while a process may run.
 fn phase(pod: &Pod, told: &Told<'_>) -> &'static str {
     match pod.phase() {
+        _ if pod.from_file => {}
         "Succeeded" => return "Succeeded",
         "Failed" => return "Failed",
         _ => {}

@@ -164,7 +164,11 @@ impl<H: Host> Worker<H> {
             None => claims::resolve(pod, &spec, &fetched).map_err(Hindrance::of_claim)?,
         };
         let links = spec.get("enableServiceLinks") != Some(&Value::Bool(false));
-        let services = self.shared.services.variables(&pod.namespace, links).await;
+        let services = match pod.from_file {
+            // It does not wait for an API server.
+            true => Vec::new(),
+            false => self.shared.services.variables(&pod.namespace, links).await,
+        };
         let group = inline::group(pod, &fetched, &services, &self.shared.config.cluster)
             .map_err(Hindrance::Missing)?;
         let with = (&fetched, &*services);

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use burstlet_model::WallTime;
 use burstlet_model::status::{Event, Severity};
+use burstlet_model::{GroupUid, WallTime};
 use burstlet_supervisor::Snapshot;
 use burstlet_supervisor::host::Host;
 use k8s_openapi::api::core::v1::Pod as ApiPod;
@@ -31,13 +31,21 @@ pub(super) struct Teller {
     /// Events from before are told already.
     since: WallTime,
     told: HashMap<(String, String, Option<String>), u32>,
-    /// What the last write made of the status, and when, until the watch shows it.
-    written: Option<(Value, Instant)>,
+    /// The last write, until the watch shows it.
+    written: Option<Written>,
     /// Since when there is something to tell, and how long that may wait.
     differs: Option<(Instant, Duration)>,
     /// After a write that failed.
     retry: Option<Instant>,
     pause: Duration,
+}
+
+/// What was written, and when.
+struct Written {
+    /// The uid that it was written of: of a file's pod there may be another mirror by now.
+    uid: GroupUid,
+    status: Value,
+    at: Instant,
 }
 
 impl Teller {
@@ -103,13 +111,17 @@ impl<H: Host> Worker<H> {
         let Some(wanted) = self.status(pod) else {
             return true;
         };
-        let Some(change) = patch(&self.uid, &pod.status, &wanted) else {
+        let Some(uid) = pod.told_as() else {
+            // Nobody is there to be told.
+            return true;
+        };
+        let Some(change) = patch(uid, &pod.status, &wanted) else {
             self.teller.differs = None;
             self.teller.written = None;
             return true;
         };
         let now = Instant::now();
-        if self.is_written(&wanted, now) {
+        if self.is_written(uid, &wanted, now) {
             // What the watch shows is from before.
             self.teller.differs = None;
             return true;
@@ -149,13 +161,10 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    fn is_written(&self, wanted: &Status, now: Instant) -> bool {
-        let lately = self
-            .teller
-            .written
-            .as_ref()
-            .filter(|(_, at)| now < *at + ECHO_MAX);
-        lately.is_some_and(|(written, _)| patch(&self.uid, written, wanted).is_none())
+    fn is_written(&self, uid: &GroupUid, wanted: &Status, now: Instant) -> bool {
+        let written = self.teller.written.as_ref();
+        let lately = written.filter(|written| written.uid == *uid && now < written.at + ECHO_MAX);
+        lately.is_some_and(|written| patch(uid, &written.status, wanted).is_none())
     }
 
     async fn write(&mut self, pod: &Pod, wanted: Status, change: Value) -> bool {
@@ -168,7 +177,11 @@ impl<H: Host> Worker<H> {
         };
         match written {
             Ok(_) => {
-                self.teller.written = Some((Value::Object(wanted), Instant::now()));
+                self.teller.written = pod.told_as().map(|uid| Written {
+                    uid: uid.clone(),
+                    status: Value::Object(wanted),
+                    at: Instant::now(),
+                });
                 self.teller.differs = None;
                 self.teller.retry = None;
                 self.teller.pause = RETRY_MIN;
