@@ -24,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Billing, Budget};
 use crate::machine;
-pub(crate) use sample::Look;
 use sample::Samples;
 
 /// The directory in the state directory.

@@ -34,6 +34,7 @@ pub mod money;
 pub mod rating;
 pub mod record;
 pub mod retire;
+pub mod sampler;
 pub mod sessions;
 pub mod usage;
 pub mod verify;

@@ -245,7 +245,7 @@ impl RealHost {
         }
         reach(Point::ShutdownDone);
         // A reading that fails must not keep what the group held.
-        if let Err(error) = self.write_down(&group.uid, true).await {
+        if let Err(error) = self.write_down_last(&group.uid).await {
             tracing::error!(group = %group.uid, %error, "write down what the group has used");
         }
         let network = standing.and_then(|standing| standing.network);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use burstlet_cgroup::{Cgroup, CgroupError};
 use burstlet_failpoint::Point;
+use burstlet_metering::sampler::Look;
 use burstlet_model::{ContainerName, GroupUid, NetworkUsage, Usage};
 use burstlet_supervisor::host::{GroupUsage, HostError};
 
@@ -11,7 +12,6 @@ use super::RealHost;
 use super::failure::{fail, pass};
 use super::sandbox::REMOVAL_PATIENCE;
 use crate::machine;
-use crate::metering::Look;
 
 const USAGE_FAILED: &str = "UsageFailed";
 /// How long a keeper that has said that its group is over may take to end itself.
@@ -80,18 +80,37 @@ impl RealHost {
         }
     }
 
-    /// Writes down what every group whose sandbox stands has used.
+    /// Writes down what every group whose sandbox stands has used. All links are looked at once: for
+    /// each group anew that would be many looks at many.
     pub(crate) async fn write_down_usage(&self) {
+        let links = self.network.usage().await.unwrap_or_default();
         for (uid, _) in self.standing() {
-            if let Err(error) = self.write_down(&uid, false).await {
+            let network = links.get(&uid).copied().unwrap_or_default();
+            let told = match self.counted(&uid, false).await {
+                Ok(Some(usage)) => self.tell_used(&uid, (usage, network), false).await,
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = told {
                 tracing::warn!(group = %uid, %error, "write down what a group has used");
             }
         }
     }
 
-    /// Writes down what a group has used. For the last time, before its cgroup goes, that is all
-    /// that its processes ever used: whatever is left of them is ended first.
-    pub(super) async fn write_down(&self, uid: &GroupUid, is_final: bool) -> Result<(), HostError> {
+    /// Writes down what a group has used for the last time, before its cgroup and its link go: all
+    /// that its processes ever used. Whatever is left of them is ended first.
+    pub(super) async fn write_down_last(&self, uid: &GroupUid) -> Result<(), HostError> {
+        let Some(usage) = self.counted(uid, true).await? else {
+            return Ok(());
+        };
+        // Where links cannot be counted, there is nothing to write down of them.
+        let links = self.network.usage().await.unwrap_or_default();
+        let network = links.get(uid).copied().unwrap_or_default();
+        self.tell_used(uid, (usage, network), true).await
+    }
+
+    /// What a group's cgroup has counted; nothing of one that is gone.
+    async fn counted(&self, uid: &GroupUid, is_final: bool) -> Result<Option<Usage>, HostError> {
         let of = uid.clone();
         let read = move |parts: &super::Parts| {
             let cgroup = parts.cgroups.group(&of);
@@ -106,14 +125,17 @@ impl RealHost {
                 .map(Some)
                 .map_err(|error| fail(error.kind(), USAGE_FAILED, &error))
         };
-        let Some(usage) = self.blocking(read).await? else {
-            return Ok(());
-        };
-        // Where links cannot be counted, there is nothing to write down of them.
-        let links = self.network.usage().await.unwrap_or_default();
-        let network: NetworkUsage = links.get(uid).copied().unwrap_or_default();
+        self.blocking(read).await
+    }
+
+    async fn tell_used(
+        &self,
+        uid: &GroupUid,
+        used: (Usage, NetworkUsage),
+        is_final: bool,
+    ) -> Result<(), HostError> {
         pass(Point::UsageBegun)?;
-        let told = self.metering.used(uid, (usage, network), is_final).await;
+        let told = self.metering.used(uid, used, is_final).await;
         told.map_err(|error| fail(error.kind(), USAGE_FAILED, &error))
     }
 }

@@ -1,24 +1,21 @@
-//! What groups use: memory by samples, everything else by counters that are read at the end. How
-//! often how much was used is counted from samples, too.
+//! What groups use: memory by samples, everything else by counters that are read at the end.
 
-use std::collections::HashMap;
 use std::sync::{MutexGuard, PoisonError};
 
 use burstlet_metering::ledger::AppendError;
-use burstlet_metering::record::{self, Entry, Fact, SessionFact, SessionId, Used};
-use burstlet_model::{BootTime, Bytes, GroupUid, NetworkUsage, Usage};
+use burstlet_metering::record::{Entry, Fact, SessionFact, SessionId, Used};
+use burstlet_metering::sampler::{Look, Sampler};
+use burstlet_model::{GroupUid, NetworkUsage, Usage};
 
 use super::Metering;
 
-/// A sample that comes later than this after the one before says nothing of the time between.
-const SAMPLE_GAP_MAX_NS: u64 = 5_000_000_000;
 /// How far wall and boot clock may drift apart between two looks before labels are set anew.
 const CLOCK_STEP_NS: i64 = 500_000_000;
 
-/// The groups that are sampled.
+/// What is known between two looks.
 #[derive(Debug, Default)]
 pub(super) struct Samples {
-    groups: HashMap<GroupUid, Sampled>,
+    groups: Sampler,
     /// Wall clock less boot clock at the last look.
     offset: Option<i64>,
 }
@@ -30,91 +27,10 @@ struct Latest {
     closed: bool,
 }
 
-/// What is seen of a group at once.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
-    pub(crate) at: BootTime,
-    pub(crate) memory: Bytes,
-    /// Processor time since the group's cgroup was made, in nanoseconds; not read every time.
-    pub(crate) cpu_ns: Option<u64>,
-}
-
-/// What was seen of one session so far.
-#[derive(Clone, Debug)]
-struct Sampled {
-    session: u32,
-    at: BootTime,
-    memory: Bytes,
-    byte_ns: u128,
-    sampled_ns: u64,
-    /// The latest reading of the processor time.
-    cpu: Option<(BootTime, u64)>,
-    counts: record::Samples,
-}
-
-impl Sampled {
-    /// Goes on from what is written down of a session.
-    const fn resume(session: u32, used: &Used, counts: record::Samples, look: Look) -> Self {
-        Self {
-            session,
-            at: look.at,
-            memory: look.memory,
-            byte_ns: used.memory_byte_ns,
-            sampled_ns: used.memory_sampled_ns,
-            cpu: None,
-            counts,
-        }
-    }
-
-    /// Between two samples memory counts as the mean of both.
-    fn add(&mut self, look: Look) {
-        let ns = look.at.0.saturating_sub(self.at.0);
-        if ns <= SAMPLE_GAP_MAX_NS {
-            let doubled = u128::from(self.memory.0) + u128::from(look.memory.0);
-            self.byte_ns = self.byte_ns.saturating_add(doubled * u128::from(ns) / 2);
-            self.sampled_ns = self.sampled_ns.saturating_add(ns);
-        }
-        (self.at, self.memory) = (look.at, look.memory);
-        self.counts.memory.count(look.memory.0);
-        if let Some(cpu_ns) = look.cpu_ns {
-            self.add_cpu(look.at, cpu_ns);
-        }
-    }
-
-    /// Between two readings the processor counts as used evenly. A counter that went back is
-    /// another sandbox's.
-    fn add_cpu(&mut self, at: BootTime, cpu_ns: u64) {
-        let before = self.cpu.replace((at, cpu_ns));
-        let Some((since, before)) = before else {
-            return;
-        };
-        let elapsed = u128::from(at.0.saturating_sub(since.0));
-        if let (Some(used), 1..) = (cpu_ns.checked_sub(before), elapsed) {
-            let milli = (u128::from(used) * 1000).div_ceil(elapsed);
-            let milli = u64::try_from(milli).unwrap_or(u64::MAX);
-            self.counts.cpu.count(milli);
-        }
-    }
-}
-
 impl Metering {
     /// Takes a sample of what a group uses.
     pub(crate) fn sample(&self, uid: &GroupUid, look: Look) {
-        let Some(Latest { id, used, .. }) = self.latest(uid) else {
-            return;
-        };
-        let resume = || {
-            let counts = self
-                .meter
-                .look(|sessions| Some(sessions.get(&id)?.samples()));
-            Sampled::resume(id.start, &used, counts.unwrap_or_default(), look)
-        };
-        let mut samples = self.samples();
-        let sampled = samples.groups.entry(uid.clone()).or_insert_with(resume);
-        if sampled.session != id.start {
-            *sampled = resume();
-        }
-        sampled.add(look);
+        self.samples().groups.note(&self.meter, uid, look);
     }
 
     /// Writes down what a group has used; with `is_final` its counters were read after its last
@@ -135,10 +51,9 @@ impl Metering {
         // A sandbox that is made anew goes on counting for the same session.
         let is_final = is_final && closed;
         let sampled = match is_final {
-            true => self.samples().groups.remove(uid),
-            false => self.samples().groups.get(uid).cloned(),
+            true => self.samples().groups.end(&id),
+            false => self.samples().groups.of(&id).cloned(),
         };
-        let sampled = sampled.filter(|sampled| sampled.session == id.start);
         let sampled = sampled.as_ref();
         let used = Used {
             cpu_us: usage.cpu_ns / 1000,
@@ -195,61 +110,5 @@ impl Metering {
 
     fn samples(&self) -> MutexGuard<'_, Samples> {
         self.samples.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const S: u64 = 1_000_000_000;
-
-    fn look(second: u64, memory: u64, cpu_ns: Option<u64>) -> Look {
-        Look {
-            at: BootTime(second * S),
-            memory: Bytes(memory),
-            cpu_ns,
-        }
-    }
-
-    fn begin() -> Sampled {
-        let counts = record::Samples::default();
-        Sampled::resume(1, &Used::default(), counts, look(0, 100, None))
-    }
-
-    #[test]
-    fn memory_is_integrated_between_samples_and_never_over_a_gap() {
-        let mut sampled = begin();
-        sampled.add(look(1, 300, None));
-        assert_eq!(sampled.byte_ns, 200 * u128::from(S));
-        sampled.add(look(61, 500, None));
-        assert_eq!(
-            sampled.byte_ns,
-            200 * u128::from(S),
-            "nobody looked for a minute"
-        );
-        sampled.add(look(62, 500, None));
-        assert_eq!(sampled.byte_ns, 700 * u128::from(S));
-        assert_eq!(sampled.sampled_ns, 2 * S);
-        assert_eq!(sampled.counts.memory.total(), 3);
-        // 500 bytes are in the bucket that ends at 511.
-        assert_eq!(sampled.counts.memory.percentile(95), Some(511));
-    }
-
-    #[test]
-    fn the_processor_is_counted_by_what_was_used_since_the_last_reading() {
-        let mut sampled = begin();
-        sampled.add(look(10, 0, Some(5 * S)));
-        assert!(sampled.counts.cpu.is_empty(), "one reading says nothing");
-        sampled.add(look(20, 0, Some(5 * S + S / 10)));
-        assert_eq!(
-            sampled.counts.cpu.percentile(100),
-            Some(10),
-            "10 thousandths"
-        );
-        sampled.add(look(30, 0, Some(3)));
-        assert_eq!(sampled.counts.cpu.total(), 1, "another sandbox's counter");
-        sampled.add(look(40, 0, Some(3)));
-        assert_eq!(sampled.counts.cpu.total(), 2);
     }
 }
