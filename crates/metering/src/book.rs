@@ -72,8 +72,14 @@ impl BookError {
 }
 
 /// The SHA-256 of a book's canonical text.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BookVersion(pub [u8; 32]);
+
+impl BookVersion {
+    fn of(canonical: &str) -> Self {
+        Self(Sha256::digest(canonical.as_bytes()).into())
+    }
+}
 
 impl fmt::Display for BookVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -116,6 +122,8 @@ pub struct Machine {
 /// A price book.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Book {
+    /// Of its canonical text; asked for with every charge, so it is worked out once.
+    version: BookVersion,
     pub(crate) name: String,
     pub(crate) currency: String,
     pub(crate) effective_from: WallTime,
@@ -145,8 +153,8 @@ impl Book {
 
     /// What the book is known by.
     #[must_use]
-    pub fn version(&self) -> BookVersion {
-        BookVersion(Sha256::digest(self.canonical().as_bytes()).into())
+    pub const fn version(&self) -> BookVersion {
+        self.version
     }
 
     /// The book as the ledger keeps it.

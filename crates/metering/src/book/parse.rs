@@ -9,8 +9,8 @@ use super::raw::{
 };
 use super::unit::{Amount, SECOND_NS};
 use super::{
-    BilledStates, Book, BookError, Commitment, EXTRAS_MAX, Machine, Profile, Rounding, SKUS_MAX,
-    Size, Sizes, Sku, Step,
+    BilledStates, Book, BookError, BookVersion, Commitment, EXTRAS_MAX, Machine, Profile, Rounding,
+    SKUS_MAX, Size, Sizes, Sku, Step,
 };
 use crate::money::Decimal;
 use crate::record::BOOK_BYTES_MAX;
@@ -35,7 +35,8 @@ pub(super) fn book(text: &str) -> Result<Book, BookError> {
     bounded("machine", raw.machine.len(), EXTRAS_MAX)?;
     let profile = profile(&raw.profile)?;
     let skus = skus::skus(&raw.sku)?;
-    let book = Book {
+    let mut book = Book {
+        version: BookVersion::default(),
         name: name("name", &raw.name)?,
         currency: currency(&raw.currency)?,
         effective_from: instant("effective_from", &raw.effective_from)?,
@@ -47,10 +48,12 @@ pub(super) fn book(text: &str) -> Result<Book, BookError> {
         profile,
         skus,
     };
-    match book.canonical().len() {
-        length if length > BOOK_BYTES_MAX => Err(BookError::TooLong(length)),
-        _ => Ok(book),
+    let canonical = book.canonical();
+    if canonical.len() > BOOK_BYTES_MAX {
+        return Err(BookError::TooLong(canonical.len()));
     }
+    book.version = BookVersion::of(&canonical);
+    Ok(book)
 }
 
 /// A fault of one value.
