@@ -10,9 +10,10 @@ use crate::fixture::{S, Teller, opened};
 use crate::focus;
 use crate::money::{Decimal, Money};
 use crate::rating::{Timeline, rate};
-use crate::record::{Close, SessionFact, State, Used};
+use crate::record::{Close, Fact, SessionFact, State, Used};
 use crate::sessions::Window;
 use crate::usage::{Filter, Report, Sums, commitments, report};
+use crate::view::View;
 
 const HOUR_S: i64 = 3600;
 const YEAR_S: i64 = 365 * 24 * HOUR_S;
@@ -62,6 +63,12 @@ fn life(set_s: &[i64]) -> Teller {
     let mut teller = Teller::with_book(BOOK);
     teller.view = std::mem::take(&mut teller.view).with_budgets(vec![budget()]);
     teller.wait(LEAD);
+    live(&mut teller, set_s);
+    teller
+}
+
+/// The same on a teller that goes on.
+fn live(teller: &mut Teller, set_s: &[i64]) {
     teller.of("0-a", opened("team-a", "job", "42"));
     let mut set = set_s.iter();
     for (number, change) in (0..).zip(changes()) {
@@ -72,7 +79,6 @@ fn life(set_s: &[i64]) -> Teller {
         teller.wait(300 * S + number);
         teller.of("0-a", change);
     }
-    teller
 }
 
 fn budget() -> Budget {
@@ -150,6 +156,48 @@ fn a_clock_that_is_set_changes_no_second_and_no_cent() {
         assert_eq!(said(&ask(&teller, Window::ALL)), whole, "{set_s:?}");
         assert_eq!(exported(&teller), exported_whole, "{set_s:?}");
     }
+}
+
+/// The book came into force just before. What is labelled before that came after it all the same.
+#[test]
+fn a_clock_that_is_set_back_before_the_first_book_makes_nothing_free() {
+    let whole = said(&ask(&life(&[]), Window::ALL));
+    for before_s in [0, -YEAR_S, 1, HOUR_S] {
+        for set_s in CLOCKS {
+            let mut teller = Teller::with_book(BOOK);
+            teller.set_clock(before_s * S as i64);
+            live(&mut teller, set_s);
+            let asked = ask(&teller, Window::ALL);
+            assert_eq!(said(&asked), whole, "{before_s} {set_s:?}");
+            assert_eq!(asked.unrated_ns, 0);
+        }
+    }
+}
+
+#[test]
+fn what_was_before_the_first_book_stays_without_a_price() {
+    let mut teller = Teller::new();
+    let book = teller.view.shelf().books()[0].book.to_record();
+    teller.view = View::default();
+    teller.of("0-a", opened("team-a", "job", "42"));
+    teller.of("0-a", SessionFact::Entered(State::Running));
+    teller.wait(50 * S);
+    teller.tell(Fact::BookInstalled(book));
+    teller.wait(7 * S);
+    teller.of("0-a", SessionFact::Closed(Close::Stopped));
+    let asked = ask(&teller, Window::ALL);
+    assert_eq!(asked.unrated_ns, u128::from(50 * S));
+    assert_eq!(asked.time.total_ns(), 7 * S);
+}
+
+/// A book that is known ahead is not in force before its date, however the session began.
+#[test]
+fn a_book_of_later_is_not_in_force_yet() {
+    let mut teller = Teller::with_book(&BOOK.replace("2026-01", "2030-01"));
+    live(&mut teller, &[]);
+    let asked = ask(&teller, Window::ALL);
+    assert!(asked.unrated_ns > 0);
+    assert_eq!((asked.cost, asked.time.total_ns()), (Money::ZERO, 0));
 }
 
 #[test]

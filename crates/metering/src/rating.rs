@@ -65,6 +65,8 @@ pub struct Timeline<'a> {
     pub opened: &'a Opened,
     /// Its life, in order; an open session ends at its last proof of life.
     pub segments: Vec<Segment>,
+    /// See [`Session::has_book`].
+    pub has_book: bool,
 }
 
 impl<'a> Timeline<'a> {
@@ -82,6 +84,7 @@ impl<'a> Timeline<'a> {
         Self {
             opened: session.opened(),
             segments: session.pieces(now).map(segment).collect(),
+            has_book: session.has_book(),
         }
     }
 }
@@ -190,7 +193,7 @@ impl Rated {
 pub fn rate(timeline: &Timeline<'_>, shelf: &Shelf, window: Window) -> Result<Rated, RatingError> {
     let mut walk = Walk::new(timeline.opened, shelf, window);
     for segment in &timeline.segments {
-        for (book, span) in pieces(shelf, segment.span) {
+        for (book, span) in pieces(shelf, segment.span, timeline.has_book) {
             walk.piece(book, &Segment { span, ..*segment });
         }
     }
@@ -212,19 +215,23 @@ pub fn attributes(opened: &Opened) -> Attributes<'_> {
     }
 }
 
-/// Cuts a span where one book follows another.
-fn pieces(shelf: &Shelf, span: Window) -> impl Iterator<Item = (Option<usize>, Window)> {
+/// Cuts a span where one book follows another. Before the first there is none, or that one.
+fn pieces(
+    shelf: &Shelf,
+    span: Window,
+    has_book: bool,
+) -> impl Iterator<Item = (Option<usize>, Window)> {
     let mut from = span.from;
     std::iter::from_fn(move || {
         if from >= span.to {
             return None;
         }
-        let after = shelf.after(from);
-        let next = shelf.books().get(after);
+        let next = shelf.books().get(shelf.after(from));
         let to = next.map_or(span.to, |book| book.from.min(span.to));
         let piece = Window { from, to };
+        let book = shelf.in_force(from, has_book);
         from = to;
-        Some((after.checked_sub(1), piece))
+        Some((book, piece))
     })
 }
 

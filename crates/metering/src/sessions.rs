@@ -36,6 +36,8 @@ pub struct Sessions {
     /// Those that are not closed.
     open: BTreeSet<SessionId>,
     seq: u64,
+    /// Whether a price book has come into force.
+    has_book: bool,
     oddities: Oddities,
 }
 
@@ -76,10 +78,11 @@ impl Sessions {
                 self.relabel(record.at);
                 Applied::General
             }
-            Fact::EpochBegan { .. }
-            | Fact::EpochEnded
-            | Fact::BookInstalled(_)
-            | Fact::Carried(_) => Applied::General,
+            Fact::BookInstalled(book) => {
+                self.has_book |= book.effective <= record.at.stamp.wall;
+                Applied::General
+            }
+            Fact::EpochBegan { .. } | Fact::EpochEnded | Fact::Carried(_) => Applied::General,
             Fact::Session { id, fact } => {
                 self.session_fact(id, fact, record.at);
                 Applied::Session(id.clone())
@@ -161,7 +164,7 @@ impl Sessions {
                 self.oddities.late += 1;
                 return;
             }
-            let session = Session::open(id.clone(), opened, at);
+            let session = Session::open(id.clone(), opened, at, self.has_book);
             self.sessions.insert(id.clone(), Arc::new(session));
             self.open.insert(id.clone());
             return;

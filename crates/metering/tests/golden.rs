@@ -108,6 +108,7 @@ fn timeline<'a>(opened: &'a Opened, session: &str) -> Timeline<'a> {
     Timeline {
         opened,
         segments: session.split_whitespace().map(segment).collect(),
+        has_book: false,
     }
 }
 

@@ -291,10 +291,41 @@ fn text(value: &Value) -> &str {
 fn the_script_comes_to_the_same_bill() {
     let path = tempfile::tempdir().unwrap();
     ledger(path.path());
-    let (code, told) = verify(&[path.path().to_str().unwrap()]);
+    check_bill(path.path(), &["ours", "theirs"]);
+}
+
+/// One group is older than the books; the clock goes back before them when the other is created.
+#[test]
+fn the_script_charges_by_the_same_book_when_the_clock_is_set_back() {
+    let path = tempfile::tempdir().unwrap();
+    let directory = Directory::open(path.path()).unwrap();
+    let (mut writer, _) = Writer::open(directory, options(), Box::new(|_| {})).unwrap();
+    let mut old = life("old", "a", S);
+    let later = old.split_off(5);
+    let installed = books().map(|book| Entry {
+        at: at(8 * S),
+        fact: Fact::BookInstalled(book.to_record()),
+    });
+    let mut set_back = life("back", "b", 40 * S);
+    for entry in &mut set_back {
+        entry.at.stamp.wall.0 -= 365 * 24 * 3600 * S as i64;
+    }
+    for entry in [old, installed.into(), later, set_back]
+        .into_iter()
+        .flatten()
+    {
+        writer.commit(vec![vec![entry]]).pop().unwrap().unwrap();
+    }
+    writer.close().unwrap();
+    check_bill(path.path(), &["back", "old"]);
+}
+
+/// Compares what the namespaces, which are these, owe.
+fn check_bill(path: &Path, namespaces: &[&str]) {
+    let (code, told) = verify(&[path.to_str().unwrap()]);
     assert_eq!(code, 0, "{told}");
-    let bill = bill(path.path());
-    assert_eq!(bill.len(), 2);
+    let bill = bill(path);
+    assert!(bill.keys().eq(namespaces), "{bill:?}");
     for (namespace, (costs, billed_ns)) in bill {
         let theirs = &told["bill"][&namespace];
         assert_eq!(theirs["currency"], "EUR");

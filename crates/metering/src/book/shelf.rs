@@ -108,8 +108,15 @@ impl Shelf {
     /// The book in force at a moment; nothing before the first.
     #[must_use]
     pub fn at(&self, moment: WallTime) -> Option<&Arc<Book>> {
-        let before = self.after(moment).checked_sub(1)?;
-        self.books.get(before).map(|shelved| &shelved.book)
+        let index = self.in_force(moment, false)?;
+        self.books.get(index).map(|shelved| &shelved.book)
+    }
+
+    /// The index of the book in force at a label. Where one is known to be, a label before the first
+    /// is that of a clock that was set back, and the first is in force.
+    pub(crate) fn in_force(&self, label: WallTime, has_book: bool) -> Option<usize> {
+        let first = (has_book && !self.books.is_empty()).then_some(0);
+        self.after(label).checked_sub(1).or(first)
     }
 
     /// The index of the first book that is not in force yet.

@@ -110,6 +110,7 @@ fn lasting(
     let timeline = Timeline {
         opened,
         segments: vec![segment],
+        has_book: true,
     };
     rate(&timeline, shelf, Window::ALL)
 }

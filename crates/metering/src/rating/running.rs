@@ -54,12 +54,12 @@ pub fn running(
 /// another boot.
 fn going_on(session: &Session, shelf: &Shelf, now: Moment) -> Result<Money, RatingError> {
     let lasts = session.closed().is_none() && session.boot_id() == now.boot_id;
-    let book = shelf.at(now.stamp.wall).filter(|_| lasts);
-    let Some(book) = book else {
+    let in_force = shelf.in_force(now.stamp.wall, session.has_book());
+    let Some(index) = in_force.filter(|_| lasts) else {
         return Ok(Money::ZERO);
     };
     let amounts = Amounts::from(session.allocation());
-    let shelf = Shelf::always(Arc::clone(book));
+    let shelf = Shelf::always(Arc::clone(&shelf.books()[index].book));
     hourly(&shelf, session.opened(), (session.state(), amounts))
 }
 

@@ -72,6 +72,7 @@ fn timeline<'a>(opened: &'a Opened, start: i64, states: &[(State, i64)]) -> Time
     Timeline {
         opened,
         segments: segments.collect(),
+        has_book: false,
     }
 }
 
@@ -103,6 +104,13 @@ fn time_without_a_book_is_told() {
     let rated = rate(&run, &shelf, Window::ALL).unwrap();
     assert_eq!(rated.unrated_ns, 90 * SECOND_NS);
     assert_eq!(rated.time.total_ns(), 10 * SECOND_NS);
+    let run = Timeline {
+        has_book: true,
+        ..run
+    };
+    let set_back = rate(&run, &shelf, Window::ALL).unwrap();
+    let times = (set_back.unrated_ns, set_back.time.total_ns());
+    assert_eq!(times, (0, 100 * SECOND_NS), "the clock was set back");
     let nothing = rate(&run, &Shelf::default(), Window::ALL).unwrap();
     assert_eq!(
         (nothing.unrated_ns, nothing.cost()),

@@ -18,6 +18,7 @@ pub struct Session {
     id: SessionId,
     opened: Opened,
     opened_at: Moment,
+    has_book: bool,
     /// Contiguous: each begins where the one before ended.
     spans: Vec<Span>,
     last: Last,
@@ -69,9 +70,10 @@ pub struct Reading {
 }
 
 impl Session {
-    pub(super) fn open(id: SessionId, opened: &Opened, at: Moment) -> Self {
+    pub(super) fn open(id: SessionId, opened: &Opened, at: Moment, has_book: bool) -> Self {
         Self {
             id,
+            has_book,
             last: Last {
                 state: State::Queued,
                 allocation: Arc::new(opened.allocation.clone()),
@@ -105,6 +107,13 @@ impl Session {
     #[must_use]
     pub const fn opened_at(&self) -> Moment {
         self.opened_at
+    }
+
+    /// Whether a price book had come into force when it was opened, by the order of the records. What
+    /// of it is labelled before that book is labelled by a clock that was set back.
+    #[must_use]
+    pub const fn has_book(&self) -> bool {
+        self.has_book
     }
 
     /// The boot that it lived in: a session does not outlive its machine.
