@@ -9,8 +9,9 @@ use crate::rating::Rated;
 
 /// How long a group's series stay after its end: long enough for every scraper to see them twice.
 pub const RETAINED_SECONDS: u64 = 900;
-/// Groups whose series stay after their end.
-pub const RETAINED_GROUPS_MAX: usize = 10_000;
+/// Groups whose series stay after their end: with names as pods have them, the page is still smaller
+/// than 2 MB.
+pub const RETAINED_GROUPS_MAX: usize = 8000;
 
 /// What a group's sessions come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
