@@ -6,22 +6,22 @@ use nix::time::{ClockId, clock_gettime};
 
 /// A reading of the monotonic clock.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Instant(Duration);
+pub struct Instant(Duration);
 
 impl Instant {
     /// Now.
-    pub(crate) fn now() -> Self {
+    pub fn now() -> Self {
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
         Self(now)
     }
 
     /// What a payload printed.
-    pub(crate) const fn from_ns(ns: u64) -> Self {
+    pub const fn from_ns(ns: u64) -> Self {
         Self(Duration::from_nanos(ns))
     }
 
     /// How long after `earlier` this is.
-    pub(crate) const fn since(self, earlier: Self) -> Duration {
+    pub const fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 }

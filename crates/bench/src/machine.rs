@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Lines for the head of the report of groups beside others' containers.
-pub(crate) fn with_peers() -> Vec<String> {
+pub fn with_peers() -> Vec<String> {
     let mut versions = Vec::new();
     for program in ["crun", "runc", "podman", "containerd"] {
         versions.extend(first_line(program, &["--version"]));
@@ -12,7 +12,7 @@ pub(crate) fn with_peers() -> Vec<String> {
 }
 
 /// The machine, in a line.
-pub(crate) fn describe() -> String {
+pub fn describe() -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu
         .lines()

@@ -3,7 +3,6 @@
 
 mod burstlet;
 mod bursts;
-mod clock;
 mod cluster;
 mod command;
 mod engine;
@@ -13,17 +12,16 @@ mod idle;
 mod image;
 mod latency;
 mod logs;
-mod machine;
 mod neighbour;
 mod peers;
 mod pull;
-mod report;
 mod scratch;
 mod setting;
 mod start;
 
 use std::process::ExitCode;
 
+use burstlet_bench::{clock, machine, report};
 use clap::Parser;
 
 /// What is measured.

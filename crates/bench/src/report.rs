@@ -4,21 +4,22 @@ use std::fmt::Write;
 use std::time::Duration;
 
 /// Everything that one run found.
-pub(crate) struct Report {
+pub struct Report {
     head: Vec<String>,
     notes: Vec<String>,
     tables: Vec<Table>,
 }
 
 /// Rows of one measurement.
-pub(crate) struct Table {
+pub struct Table {
     title: String,
     columns: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Report {
-    pub(crate) const fn new(head: Vec<String>) -> Self {
+    /// Nothing yet but a head.
+    pub const fn new(head: Vec<String>) -> Self {
         Self {
             head,
             notes: Vec::new(),
@@ -27,16 +28,18 @@ impl Report {
     }
 
     /// Adds a table, and shows it at once: a whole run takes minutes.
-    pub(crate) fn add(&mut self, table: Table) {
+    pub fn add(&mut self, table: Table) {
         eprintln!("{}", table.markdown());
         self.tables.push(table);
     }
 
-    pub(crate) fn note(&mut self, text: &str) {
+    /// Adds a line below the head.
+    pub fn note(&mut self, text: &str) {
         self.notes.push(text.to_owned());
     }
 
-    pub(crate) fn markdown(&self) -> String {
+    /// All of it.
+    pub fn markdown(&self) -> String {
         let mut text = String::new();
         for line in self.head.iter().chain(&self.notes) {
             text.push_str(line);
@@ -48,7 +51,8 @@ impl Report {
 }
 
 impl Table {
-    pub(crate) fn new(title: &str, columns: &[&str]) -> Self {
+    /// No row yet.
+    pub fn new(title: &str, columns: &[&str]) -> Self {
         Self {
             title: title.to_owned(),
             columns: columns.iter().copied().map(str::to_owned).collect(),
@@ -56,7 +60,8 @@ impl Table {
         }
     }
 
-    pub(crate) fn row(&mut self, cells: &[&str]) {
+    /// Adds a row.
+    pub fn row(&mut self, cells: &[&str]) {
         let cells = cells.iter().copied().map(str::to_owned);
         self.rows.push(cells.collect());
     }
@@ -73,19 +78,20 @@ impl Table {
 }
 
 /// The middle one.
-pub(crate) fn median(took: &[Duration]) -> Duration {
+pub fn median(took: &[Duration]) -> Duration {
     percentile(took, 50)
 }
 
 /// The smallest that so many percent do not exceed; nothing of nothing.
-pub(crate) fn percentile(took: &[Duration], percent: usize) -> Duration {
+pub fn percentile(took: &[Duration], percent: usize) -> Duration {
     let mut sorted = took.to_vec();
     sorted.sort_unstable();
     let at = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
     sorted.get(at).copied().unwrap_or_default()
 }
 
-pub(crate) fn milliseconds(duration: Duration) -> String {
+/// With two digits behind the point.
+pub fn milliseconds(duration: Duration) -> String {
     format!("{:.2}", duration.as_secs_f64() * 1e3)
 }
 

@@ -17,6 +17,14 @@ const PROGRAMS: &[&str] = &[
     "-pburstlet-bench",
     "--bins",
 ];
+/// What measures metering, which it is built with: nothing else is.
+const METER: &[&str] = &[
+    "--release",
+    "-pburstlet-bench",
+    "--no-default-features",
+    "--features=meter",
+    "--bin=burstlet-bench-meter",
+];
 /// The static ones: the launcher, and what runs in the containers.
 const LAUNCHER: &[&str] = &[
     "-pburstlet-sandbox",
@@ -75,6 +83,14 @@ pub(crate) fn kube(root: &Path, parts: &[String]) -> Result<()> {
     measure(suite)
 }
 
+/// Measures metering; `args` go to the program that does.
+pub(crate) fn meter(root: &Path, args: &[String]) -> Result<()> {
+    build(root, METER)?;
+    let mut bench = Command::new(target(root)?.join("release/burstlet-bench-meter"));
+    bench.args(args);
+    measure(bench)
+}
+
 fn measure(mut command: Command) -> Result<()> {
     let status = command.status().context("run the benchmarks")?;
     ensure!(status.success(), "the benchmarks failed ({status})");
@@ -93,9 +109,7 @@ fn programs(root: &Path) -> Result<Built> {
         let how = ["--profile=launcher", "--target", musl];
         build(root, &[&how, program].concat())?;
     }
-    let metadata = cargo_metadata(root)?;
-    let target = metadata["target_directory"].as_str();
-    let target = PathBuf::from(target.context("cargo does not say where it builds")?);
+    let target = target(root)?;
     let built = Built {
         programs: target.join("release"),
         small: target.join(musl).join("launcher"),
@@ -104,6 +118,15 @@ fn programs(root: &Path) -> Result<Built> {
     std::fs::copy(built.small.join(launcher), built.programs.join(launcher))
         .context("put the launcher beside the agent")?;
     Ok(built)
+}
+
+/// Where cargo puts what it builds.
+fn target(root: &Path) -> Result<PathBuf> {
+    let metadata = cargo_metadata(root)?;
+    let target = metadata["target_directory"].as_str();
+    Ok(PathBuf::from(
+        target.context("cargo does not say where it builds")?,
+    ))
 }
 
 fn build(root: &Path, args: &[&str]) -> Result<()> {

@@ -53,6 +53,12 @@ enum Bench {
         /// Only these: `streams`, `pods`
         parts: Vec<String>,
     },
+    /// What metering takes: samples, durable records, the page for Prometheus, a month's bill
+    Meter {
+        /// For the program that measures: `--quick`, `--only PART,PART`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -74,6 +80,7 @@ fn run(args: &Args) -> Result<()> {
             Bench::Start { args } => bench::start(&root, args),
             Bench::Neighbour { args } => bench::neighbour(&root, args),
             Bench::Kube { parts } => bench::kube(&root, parts),
+            Bench::Meter { args } => bench::meter(&root, args),
         },
     }
 }

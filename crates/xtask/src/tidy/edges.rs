@@ -57,8 +57,9 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("ctl", &["proto"]),
-    // It measures through the API, on a connection that stays open.
-    ("bench", &["proto"]),
+    // It measures groups through the API, on a connection that stays open; what metering takes is
+    // measured from within.
+    ("bench", &["cgroup", "metering", "model", "proto"]),
     ("testkit", &["model", "supervisor"]),
     // What burstctl does not show is asked over the API.
     ("tests", &["failpoint", "proto", "testkit"]),
