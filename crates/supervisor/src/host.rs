@@ -259,6 +259,8 @@ pub struct Started {
 pub enum ProbeResult {
     /// It succeeded.
     Success,
+    /// It succeeded, and something about it is worth telling.
+    Warning(String),
     /// It failed; what was seen, for people, bounded.
     Failure(String),
 }

@@ -61,7 +61,7 @@ impl ProbeCounts {
                 unknown: 0,
             });
         match said {
-            Ok(ProbeResult::Success) => count.successful += 1,
+            Ok(ProbeResult::Success | ProbeResult::Warning(_)) => count.successful += 1,
             Ok(ProbeResult::Failure(_)) => count.failed += 1,
             Err(_) => count.unknown += 1,
         }

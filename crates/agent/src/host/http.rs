@@ -162,13 +162,25 @@ where
                 .map(http_body_util::Collected::to_bytes)
                 .unwrap_or_default();
             let shown = &body[..body.len().min(SHOWN_BYTES_MAX)];
-            let shown = String::from_utf8_lossy(shown).escape_debug().to_string();
+            let shown = printable(&String::from_utf8_lossy(shown));
             Ok((Answer { status, shown }, location))
         }
         Err(error) => Err(error),
     };
     driver.abort();
     outcome
+}
+
+/// The text on one line, with what no terminal should see escaped.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.trim_end().chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_debug()),
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// The path to go on with, if a redirect stays on the host that was asked.
@@ -307,6 +319,17 @@ mod tests {
             seen.await.unwrap(),
             ["GET /first HTTP/1.1", "GET /next?x=1 HTTP/1.1"]
         );
+    }
+
+    #[test]
+    fn bodies_are_shown_on_one_line() {
+        for (body, shown) in [
+            ("<a href=\"x\">é</a>.\n\n", "<a href=\"x\">é</a>."),
+            ("two\nlines\u{1b}[2J", "two\\nlines\\u{1b}[2J"),
+            ("", ""),
+        ] {
+            assert_eq!(printable(body), shown);
+        }
     }
 
     #[tokio::test]

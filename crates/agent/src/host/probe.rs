@@ -18,7 +18,7 @@ use tonic_health::pb::health_client::HealthClient;
 use super::RealHost;
 use super::exec::dial;
 use super::group::Standing;
-use super::http;
+use super::http::{self, Answer};
 
 /// Of a command's output, kept for people.
 const OUTPUT_BYTES_MAX: u64 = 1024;
@@ -39,21 +39,23 @@ impl RealHost {
         let own = own_address(&standing);
         let attempt = async {
             match action {
-                ProbeAction::Exec(command) => self.command(uid, container, command).await,
-                ProbeAction::HttpGet(get) => Ok(request(&standing, get).await),
+                ProbeAction::Exec(command) => {
+                    let tried = self.command(uid, container, command).await;
+                    tried.map(said)
+                }
+                ProbeAction::HttpGet(get) => Ok(judged(request(&standing, get).await)),
                 ProbeAction::TcpSocket { host, port } => {
-                    Ok(connect(&standing, host.as_deref(), *port).await)
+                    Ok(said(connect(&standing, host.as_deref(), *port).await))
                 }
                 ProbeAction::Grpc { port, service } => {
-                    Ok(health(&standing, own, *port, service).await)
+                    Ok(said(health(&standing, own, *port, service).await))
                 }
             }
         };
         let tried = tokio::time::timeout(timeout, attempt).await;
-        let late = || Ok(Err(format!("no answer within {} s", timeout.as_secs())));
-        Ok(match tried.unwrap_or_else(|_| late())? {
-            Ok(()) => ProbeResult::Success,
-            Err(seen) => ProbeResult::Failure(seen),
+        tried.unwrap_or_else(|_| {
+            let late = format!("no answer within {} s", timeout.as_secs());
+            Ok(ProbeResult::Failure(late))
         })
     }
 
@@ -68,7 +70,7 @@ impl RealHost {
         let attempt = async {
             match action {
                 HookAction::Exec(command) => self.command(uid, container, command).await,
-                HookAction::HttpGet(get) => Ok(request(&standing, get).await),
+                HookAction::HttpGet(get) => Ok(request(&standing, get).await.map(drop)),
                 HookAction::Sleep { duration_s } => {
                     tokio::time::sleep(Duration::from_secs((*duration_s).into())).await;
                     Ok(Ok(()))
@@ -145,7 +147,28 @@ fn own_address(standing: &Standing) -> IpAddr {
         .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
-async fn request(standing: &Standing, get: &HttpGet) -> Tried {
+fn said(tried: Tried) -> ProbeResult {
+    match tried {
+        Ok(()) => ProbeResult::Success,
+        Err(seen) => ProbeResult::Failure(seen),
+    }
+}
+
+/// What an answer says of a container. One that leads to another host is not followed there, and a
+/// success all the same: the words are a kubelet's.
+fn judged(answer: Result<Answer, String>) -> ProbeResult {
+    match answer {
+        Ok(answer) if answer.status.is_redirection() => ProbeResult::Warning(format!(
+            "Probe terminated redirects, Response body: {}",
+            answer.shown
+        )),
+        Ok(_) => ProbeResult::Success,
+        Err(seen) => ProbeResult::Failure(seen),
+    }
+}
+
+/// Asks; an answer is a success.
+async fn request(standing: &Standing, get: &HttpGet) -> Result<Answer, String> {
     let keeper = &standing.keeper;
     let dialled = |address| {
         let keeper = keeper.clone();
@@ -159,7 +182,7 @@ async fn request(standing: &Standing, get: &HttpGet) -> Tried {
         .await
         .map_err(|error| error.to_string())?;
     if answer.is_success() {
-        Ok(())
+        Ok(answer)
     } else {
         Err(format!(
             "HTTP status {}: {}",
@@ -204,5 +227,29 @@ async fn health(standing: &Standing, own: IpAddr, port: u16, service: &str) -> T
     match answer.into_inner().status() {
         ServingStatus::Serving => Ok(()),
         other => Err(format!("service {service:?} is {}", other.as_str_name())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn what_an_answer_says() {
+        let answer = |status| {
+            Ok(Answer {
+                status,
+                shown: "<a href=\"http://192.0.2.1/\">Found</a>.".to_owned(),
+            })
+        };
+        assert_eq!(judged(answer(StatusCode::OK)), ProbeResult::Success);
+        let warning = "Probe terminated redirects, Response body: \
+                       <a href=\"http://192.0.2.1/\">Found</a>.";
+        let warning = ProbeResult::Warning(warning.to_owned());
+        assert_eq!(judged(answer(StatusCode::FOUND)), warning);
+        let failure = ProbeResult::Failure("no".to_owned());
+        assert_eq!(judged(Err("no".to_owned())), failure);
     }
 }

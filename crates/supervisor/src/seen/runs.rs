@@ -327,13 +327,12 @@ impl ProbeSeen {
                 Some(("ProbeWarning", text))
             }
             Ok(ProbeResult::Success) => {
-                self.errors = 0;
-                self.excused = 0;
-                self.streak = self.streak.max(0) + 1;
-                if self.streak >= i64::from(probe.success_threshold) {
-                    self.verdict = Some(true);
-                }
+                self.succeeded(probe);
                 None
+            }
+            Ok(ProbeResult::Warning(seen)) => {
+                self.succeeded(probe);
+                Some(("ProbeWarning", format!("warning: {seen}")))
             }
             Ok(ProbeResult::Failure(seen)) => {
                 self.errors = 0;
@@ -343,6 +342,15 @@ impl ProbeSeen {
                 }
                 Some(("Unhealthy", format!("failed: {seen}")))
             }
+        }
+    }
+
+    fn succeeded(&mut self, probe: &Probe) {
+        self.errors = 0;
+        self.excused = 0;
+        self.streak = self.streak.max(0) + 1;
+        if self.streak >= i64::from(probe.success_threshold) {
+            self.verdict = Some(true);
         }
     }
 }

@@ -41,6 +41,28 @@ async fn a_dead_container_is_restarted_with_the_probes_own_grace() {
     insta::assert_snapshot!(agent.host.calls());
 }
 
+/// A try that is worth a warning is a success, and told of.
+#[tokio::test(start_paused = true)]
+async fn a_warning_is_told_and_counts_as_success() {
+    let agent = Agent::start();
+    let warning = || ProbeResult::Warning("it leads elsewhere".to_owned());
+    let results = [bad(), warning(), warning(), Success];
+    agent.host.probes("web", results);
+    let mut web = web();
+    web.readiness_probe = Some(probe("ready"));
+    let group = agent.create(group("g", vec![web])).await;
+    pass(secs(60)).await;
+    assert!(is_ready(&group));
+    assert!(events(&group).contains(&"ProbeWarning×2".to_owned()));
+    let counts = agent.groups.probe_counts(group.uid());
+    let ready = counts
+        .iter()
+        .find(|count| count.kind == "Readiness")
+        .unwrap();
+    assert_eq!(ready.failed, 1);
+    assert!(ready.successful >= 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_startup_probe_gates_the_others() {
     let agent = Agent::start();
