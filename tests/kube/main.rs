@@ -24,6 +24,7 @@ mod pods;
 mod port;
 mod programs;
 mod renewal;
+mod resize;
 mod sessions;
 mod streams;
 mod writes;
@@ -78,6 +79,9 @@ const JOINED: &[(&str, Joined)] = &[
         "a_pod_follows_its_own_changes",
         changes::a_pod_follows_its_own_changes,
     ),
+    ("pods_are_resized_while_they_run", resize::while_it_runs),
+    ("resized_pods_are_started_again", resize::by_a_new_start),
+    ("resizes_wait_and_fail_aloud", resize::where_it_cannot_be),
     (
         "a_claim_waits_for_its_first_consumer",
         claims::waits_for_its_first_consumer,

@@ -18,6 +18,7 @@ mod host_path;
 mod http;
 mod image_volumes;
 mod layout;
+mod limits;
 mod log_links;
 mod logs;
 mod persistent;
@@ -26,6 +27,7 @@ mod plan;
 mod probe;
 mod pull;
 mod renew;
+mod resize;
 mod run_file;
 mod sandbox;
 mod shared_look;
@@ -240,6 +242,14 @@ impl Host for RealHost {
 
     async fn renew(&self, group: GroupRef<'_>) -> Result<(), HostError> {
         self.renew_volumes(group).await
+    }
+
+    async fn resize(
+        &self,
+        group: GroupRef<'_>,
+        containers: &[ContainerName],
+    ) -> Result<Stamp, HostError> {
+        self.resize_group(group, containers).await
     }
 
     async fn signal(

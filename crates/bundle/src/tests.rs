@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burstlet_model::spec::{
     Backoff, ContainerSecurity, ContainerSpec, DnsSpec, EnvSource, EnvVar, GroupSecurity,
-    GroupSpec, Lifecycle, NetworkSpec, PullPolicy, Resources, RestartPolicy,
+    GroupSpec, Lifecycle, NetworkSpec, PullPolicy, ResizePolicy, Resources, RestartPolicy,
     TerminationMessagePolicy,
 };
 use burstlet_model::{Bytes, ContainerName, GroupName, GroupUid, Name, Namespace};
@@ -135,6 +135,7 @@ fn container() -> ContainerSpec {
         env: Vec::new(),
         ports: Vec::new(),
         resources: Resources::default(),
+        resize_policy: ResizePolicy::default(),
         restart_always: false,
         startup_probe: None,
         liveness_probe: None,

@@ -34,6 +34,31 @@ pub(crate) fn limits(cgroup: &Cgroup, limits: &Limits) -> Result<(), CgroupError
     }
 }
 
+/// Writes what a group or container has of processors and memory.
+pub(crate) fn amounts(cgroup: &Cgroup, limits: &Limits) -> Result<(), CgroupError> {
+    let memory = directory(cgroup, Controller::Memory)?;
+    memory_limit(&memory, cgroup, memory_bytes(limits.memory_limit))?;
+    cpu(&directory(cgroup, Controller::Cpu)?, cgroup, limits)
+}
+
+/// Writes the bounds of both that are above those in force.
+pub(crate) fn raise(cgroup: &Cgroup, limits: &Limits) -> Result<(), CgroupError> {
+    let (memory_file, quota_file) = match cgroup.hierarchy.is_v2() {
+        true => ("memory.max", "cpu.max"),
+        false => ("memory.limit_in_bytes", "cpu.cfs_quota_us"),
+    };
+    let memory = directory(cgroup, Controller::Memory)?;
+    let limit = memory_bytes(limits.memory_limit);
+    if is_above(&memory.join(memory_file), limit)? {
+        memory_limit(&memory, cgroup, limit)?;
+    }
+    let processors = directory(cgroup, Controller::Cpu)?;
+    match is_above(&processors.join(quota_file), cpu_quota_us(limits.cpu_limit))? {
+        true => quota(&processors, cgroup, limits),
+        false => Ok(()),
+    }
+}
+
 /// What `cgroups-rs` says, with the place and the plain system error.
 pub(crate) fn write_error(
     path: &Path,
@@ -68,22 +93,23 @@ fn pids(dir: &Path, cgroup: &Cgroup, limits: &Limits) -> Result<(), CgroupError>
 fn cpu(dir: &Path, cgroup: &Cgroup, limits: &Limits) -> Result<(), CgroupError> {
     let v2 = cgroup.hierarchy.is_v2();
     let controller = CpuController::new(dir.to_owned(), PathBuf::new(), v2);
-    let (share, share_file, quota_file) = if v2 {
-        (cpu_weight(limits.cpu_request), "cpu.weight", "cpu.max")
-    } else {
-        (
-            cpu_shares(limits.cpu_request),
-            "cpu.shares",
-            "cpu.cfs_quota_us",
-        )
+    let (share, file) = match v2 {
+        true => (cpu_weight(limits.cpu_request), "cpu.weight"),
+        false => (cpu_shares(limits.cpu_request), "cpu.shares"),
     };
     controller
         .set_shares(share)
-        .map_err(|e| write_error(&dir.join(share_file), &share, &e))?;
+        .map_err(|e| write_error(&dir.join(file), &share, &e))?;
+    quota(dir, cgroup, limits)
+}
+
+fn quota(dir: &Path, cgroup: &Cgroup, limits: &Limits) -> Result<(), CgroupError> {
+    let v2 = cgroup.hierarchy.is_v2();
+    let file = if v2 { "cpu.max" } else { "cpu.cfs_quota_us" };
     let quota = cpu_quota_us(limits.cpu_limit);
-    controller
+    CpuController::new(dir.to_owned(), PathBuf::new(), v2)
         .set_cfs_quota(quota)
-        .map_err(|e| write_error(&dir.join(quota_file), &quota, &e))
+        .map_err(|e| write_error(&dir.join(file), &quota, &e))
 }
 
 /// Memory, and swap so that none can be used: on v2 swap has a limit of its own, on v1 the limit
@@ -130,4 +156,40 @@ fn raises(file: &Path, limit: i64) -> Result<bool, CgroupError> {
     let text = fs::read_to_string(file).map_err(|e| CgroupError::read(file, e))?;
     let current: u64 = text.trim().parse().unwrap_or(u64::MAX);
     Ok(u64::try_from(limit).map_or(true, |limit| limit > current))
+}
+
+/// Whether a bound is higher than the one in a file; −1 is none.
+fn is_above(file: &Path, bound: i64) -> Result<bool, CgroupError> {
+    let text = fs::read_to_string(file).map_err(|e| CgroupError::read(file, e))?;
+    Ok(exceeds(bound, &text))
+}
+
+/// Of `cpu.max` the first word counts; what is no number is no bound.
+fn exceeds(bound: i64, in_force: &str) -> bool {
+    let first = in_force.split_whitespace().next();
+    let in_force: Option<i64> = first.and_then(|word| word.parse().ok());
+    let in_force = in_force.filter(|number| *number >= 0);
+    in_force.is_some_and(|in_force| bound < 0 || bound > in_force)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exceeds;
+
+    #[test]
+    fn bounds_are_compared_as_both_versions_write_them() {
+        for (bound, in_force, above) in [
+            (-1, "100\n", true),
+            (-1, "-1\n", false),
+            (-1, "max 100000\n", false),
+            (200, "100 100000\n", true),
+            (100, "100 100000\n", false),
+            (50, "100\n", false),
+            (50, "max\n", false),
+            (50, "-1\n", false),
+            (50, "9223372036854771712\n", false),
+        ] {
+            assert_eq!(exceeds(bound, in_force), above, "{bound} over {in_force:?}");
+        }
+    }
 }

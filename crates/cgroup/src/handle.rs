@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use burstlet_model::{BootTime, Bytes};
+
 use crate::cgroups::{make_directory, subdirectories};
 use crate::{Capabilities, CgroupError, Hierarchy, Limits};
 
@@ -51,6 +53,35 @@ impl Cgroup {
     /// limit allows and it cannot be reclaimed. The limits before it are in force then.
     pub fn set_limits(&self, limits: &Limits) -> Result<(), CgroupError> {
         crate::apply::limits(self, limits)
+    }
+
+    /// Writes the processors and the memory of `limits` anew, and nothing else: a list of devices that
+    /// is written anew leaves running processes without any for a moment.
+    ///
+    /// # Errors
+    /// As [`Self::set_limits`].
+    pub fn resize(&self, limits: &Limits) -> Result<(), CgroupError> {
+        crate::apply::amounts(self, limits)
+    }
+
+    /// Writes those of the bounds of processors and memory that are above what is in force.
+    ///
+    /// # Errors
+    /// A control file cannot be read or written.
+    pub fn raise(&self, limits: &Limits) -> Result<(), CgroupError> {
+        crate::apply::raise(self, limits)
+    }
+
+    /// The memory in use that cannot simply be given back, if that is more than `limits` allow.
+    ///
+    /// # Errors
+    /// As [`Self::usage`].
+    pub fn memory_beyond(&self, limits: &Limits) -> Result<Option<Bytes>, CgroupError> {
+        let Some(limit) = limits.memory_limit else {
+            return Ok(None);
+        };
+        let used = self.usage(BootTime::default())?.memory_working_set;
+        Ok((used > limit).then_some(used))
     }
 
     /// The processes in it and below it, as this process' pid namespace numbers them; those that

@@ -37,6 +37,14 @@ impl Host {
             .unwrap()
     }
 
+    /// A control file, wherever it is.
+    fn file(&self, cgroup: &Cgroup, name: &str) -> Option<String> {
+        let mounts = self.cgroups.hierarchy().mount_points();
+        let mut files = mounts.map(|mount| mount.join(cgroup.path()).join(name));
+        let found = files.find_map(|file| fs::read_to_string(file).ok());
+        found.map(|text| text.trim().to_owned())
+    }
+
     fn directories(&self) -> Vec<PathBuf> {
         let root = self.cgroups.group(&self.uid);
         let points = self.cgroups.hierarchy().mount_points();
@@ -117,15 +125,7 @@ fn privileged_limits_are_in_force_and_can_be_changed() {
     let again = host.cgroups.create_group(&host.uid, &limits()).unwrap_err();
     assert_eq!(again.kind(), ErrorKind::AlreadyExists);
 
-    let file = |name: &str| {
-        let mut dirs = host
-            .cgroups
-            .hierarchy()
-            .mount_points()
-            .map(|m| m.join(leaf.path()));
-        let found = dirs.find_map(|dir| fs::read_to_string(dir.join(name)).ok());
-        found.map(|text| text.trim().to_owned())
-    };
+    let file = |name: &str| host.file(&leaf, name);
     let (share, most) = match host.cgroups.capabilities().v2 {
         true => (("cpu.weight", "59"), ("cpu.max", "200000 100000")),
         false => (("cpu.shares", "512"), ("cpu.cfs_quota_us", "200000")),
@@ -153,6 +153,58 @@ fn privileged_limits_are_in_force_and_can_be_changed() {
     };
     group.set_limits(&unlimited).unwrap();
     leaf.set_limits(&unlimited).unwrap();
+}
+
+/// On v1 neither may a child have more than its parent, nor a parent less than its child.
+#[test]
+fn privileged_what_runs_has_more_and_less() {
+    let host = Host::new("resize");
+    let group = host.cgroups.create_group(&host.uid, &limits()).unwrap();
+    let leaf = host.container("a", &limits());
+    let mut child = shell(
+        &leaf,
+        "x=$(head -c 16777216 /dev/zero | tr '\\0' x); sleep 1000",
+    );
+    let sized = |milli: u64, mebi: u64| Limits {
+        cpu_limit: Some(MilliCpu(milli)),
+        memory_limit: Some(Bytes(mebi << 20)),
+        pids_limit: 7,
+        ..limits()
+    };
+    for (milli, mebi) in [(4000, 512), (1000, 128), (2000, 64)] {
+        let to = sized(milli, mebi);
+        group.raise(&to).unwrap();
+        leaf.resize(&to).unwrap();
+        group.resize(&to).unwrap();
+        for cgroup in [&group, &leaf] {
+            assert_eq!(bounds(&host, cgroup), [milli * 100, mebi << 20]);
+        }
+    }
+    let pids = host.file(&leaf, "pids.max");
+    assert_eq!(pids.as_deref(), Some("200"), "not asked for");
+    wait_for("the memory is in use", || {
+        leaf.memory_beyond(&sized(1, 8)).unwrap().is_some()
+    });
+    assert_eq!(leaf.memory_beyond(&sized(1, 64)).unwrap(), None);
+    let unbounded = Limits {
+        memory_limit: None,
+        ..limits()
+    };
+    assert_eq!(leaf.memory_beyond(&unbounded).unwrap(), None);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Microseconds of processor time in each period, and bytes of memory.
+fn bounds(host: &Host, cgroup: &Cgroup) -> [u64; 2] {
+    let names = match host.cgroups.capabilities().v2 {
+        true => ["cpu.max", "memory.max"],
+        false => ["cpu.cfs_quota_us", "memory.limit_in_bytes"],
+    };
+    names.map(|name| {
+        let text = host.file(cgroup, name).unwrap();
+        text.split_whitespace().next().unwrap().parse().unwrap()
+    })
 }
 
 #[test]

@@ -131,6 +131,38 @@ fn limits_reach_the_files() {
 }
 
 #[test]
+fn only_what_is_higher_is_raised_and_only_amounts_are_resized() {
+    let fake = fake();
+    let group = fake.cgroups.group(&fake.uid);
+    let dir = fake.mount.path().join("root/g1");
+    fs::create_dir(&dir).unwrap();
+    fill(&dir);
+    group.set_limits(&limits()).unwrap();
+    let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
+    let to = Limits {
+        cpu_limit: Some(MilliCpu(1000)),
+        memory_limit: Some(Bytes(128 << 20)),
+        pids_limit: 7,
+        ..limits()
+    };
+    group.raise(&to).unwrap();
+    assert_eq!(read("memory.max"), (128 << 20).to_string());
+    assert_eq!(read("cpu.max"), "150000 100000");
+    group.resize(&to).unwrap();
+    assert_eq!(read("cpu.max"), "100000 100000");
+    assert_eq!(read("pids.max"), "100");
+    let beyond = |bytes| {
+        let memory_limit = Some(Bytes(bytes));
+        group.memory_beyond(&Limits {
+            memory_limit,
+            ..limits()
+        })
+    };
+    assert_eq!(beyond(5000).unwrap(), Some(Bytes(6000)));
+    assert_eq!(beyond(6000).unwrap(), None);
+}
+
+#[test]
 fn a_failed_make_leaves_nothing_and_an_old_one_is_refused() {
     let fake = fake();
     // No `cpu.max` in a new plain directory: the limits cannot be written. What was written so

@@ -102,9 +102,15 @@ pub(crate) fn status_patch(
 
 /// What the control plane may count on, sorted.
 fn declared_features(facts: &NodeFacts) -> &'static [&'static str] {
+    const ALL: &[&str] = &[
+        "ExtendWebSocketsToKubelet",
+        "InPlacePodLevelResourcesVerticalScaling",
+        "InPlacePodVerticalScalingInitContainers",
+    ];
     match facts.kubelet_port {
-        Some(_) => &["ExtendWebSocketsToKubelet"],
-        None => &[],
+        Some(_) => ALL,
+        // The first is of the port.
+        None => ALL.split_first().map_or(ALL, |(_, others)| others),
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) mod of_file;
 pub(crate) mod patch;
 pub(crate) mod patience;
 pub(crate) mod renewed;
+pub(crate) mod resources;
 pub(crate) mod seen;
 pub(crate) mod services;
 pub(crate) mod status;

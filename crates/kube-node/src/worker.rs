@@ -8,6 +8,7 @@ mod create;
 mod ephemeral;
 mod hindrance;
 mod renew;
+mod resize;
 mod tell;
 
 use std::sync::Arc;
@@ -96,6 +97,8 @@ pub(crate) struct Worker<H> {
     teller: Teller,
     renewal: Renewal,
     retry: Retry,
+    /// Changes when a group that waits for more resources may ask for them again.
+    freed: watch::Receiver<u64>,
 }
 
 /// When what did not work is tried again.
@@ -135,6 +138,7 @@ impl<H: Host> Worker<H> {
         Self {
             teller: Teller::new(shared.began),
             renewal,
+            freed: shared.groups.freed(),
             shared,
             uid,
             said,
@@ -254,10 +258,13 @@ impl<H: Host> Worker<H> {
         let due = [retry, self.teller.due(), renewal].into_iter().flatten();
         let due = due.min().unwrap_or(now + IDLE);
         let wake = Arc::clone(&self.renewal.wake);
+        let is_deferred = runs && self.renewal.is_deferred();
         let Self {
             shared,
             said,
             local,
+            renewal,
+            freed,
             ..
         } = self;
         let changed = async {
@@ -271,6 +278,10 @@ impl<H: Host> Worker<H> {
             () = shared.shutdown.cancelled() => false,
             heard = said.changed() => heard.is_ok(),
             () = wake.notified() => true,
+            Ok(()) = freed.changed(), if is_deferred => {
+                renewal.hasten();
+                true
+            }
             () = sleep_until(due) => true,
             alive = changed => {
                 if !alive && !shared.shutdown.is_cancelled() {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::spec::ResourceList;
 use crate::status::ImagePull;
-use crate::{ContainerName, Stamp};
+use crate::{Bytes, ContainerName, MilliCpu, Stamp};
 
 /// Where a group is in its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,6 +115,24 @@ pub enum GapReason {
     HostRestarted,
 }
 
+/// What is set aside for a group and may become another while it runs. Zero is "none".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allocated {
+    /// Processor time per time.
+    pub cpu: MilliCpu,
+    /// Memory.
+    pub memory: Bytes,
+}
+
+impl From<ResourceList> for Allocated {
+    fn from(requested: ResourceList) -> Self {
+        Self {
+            cpu: requested.cpu.unwrap_or_default(),
+            memory: requested.memory.unwrap_or_default(),
+        }
+    }
+}
+
 /// Something that happened in a session of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
@@ -132,6 +151,8 @@ pub enum Event {
     Opened,
     /// It came into a state.
     Entered(State),
+    /// From then on this was set aside for it.
+    Resized(Allocated),
     /// An image was pulled, the session's pull of this number, from 1.
     Pulled(u32, ImagePull),
     /// A container was started again, for the time of this number, from 1.
@@ -153,6 +174,8 @@ pub struct Known {
     pub state: Option<(State, Stamp)>,
     /// When it was closed.
     pub closed: Option<Stamp>,
+    /// What is set aside for it, if that was told.
+    pub allocated: Option<Allocated>,
     /// Images that were pulled for it.
     pub pulls: u32,
     /// How often each container was started again.
@@ -171,6 +194,7 @@ impl Known {
             session,
             state: None,
             closed: None,
+            allocated: None,
             pulls: 0,
             restarts: BTreeMap::new(),
             proof: None,
@@ -179,6 +203,7 @@ impl Known {
             match &mark.what {
                 Event::Opened => known.state = Some((State::Queued, mark.at)),
                 Event::Entered(state) => known.state = Some((*state, mark.at)),
+                Event::Resized(allocated) => known.allocated = Some(*allocated),
                 Event::Pulled(number, _) => known.pulls = *number,
                 Event::Restarted(container, number) => {
                     known.restarts.insert(container.clone(), *number);

@@ -22,7 +22,7 @@ pub use container::{
 pub use lifecycle::{Backoff, Hook, HookAction, Lifecycle, RestartPolicy, Signal};
 pub use network::{DnsPolicy, DnsSpec, HostAlias, NetworkSpec, Port, Protocol, Reach};
 pub use probe::{HttpGet, HttpScheme, Probe, ProbeAction};
-pub use resources::{ResourceList, Resources};
+pub use resources::{ResizePolicy, ResourceList, Resources};
 pub use security::{
     Capabilities, ContainerSecurity, FsGroupChangePolicy, GroupSecurity, SeccompProfile,
     SupplementalGroupsPolicy, Sysctl,
@@ -112,10 +112,21 @@ impl GroupSpec {
     /// it, per resource; a group-level request decides over both. (Kubernetes' rule for pods.)
     #[must_use]
     pub fn requested(&self) -> ResourceList {
+        self.requested_with(self.resources, |_, container| container.resources)
+    }
+
+    /// The same for a group that has other resources than these: `group` as a whole, and what `of`
+    /// says of a container at its place in [`Self::all_containers`].
+    #[must_use]
+    pub fn requested_with(
+        &self,
+        group: Option<Resources>,
+        of: impl Fn(usize, &ContainerSpec) -> Resources,
+    ) -> ResourceList {
         let mut sidecars = ResourceList::default();
         let mut init_peak = ResourceList::default();
-        for container in &self.init_containers {
-            let wants = container.resources.requests;
+        for (index, container) in self.init_containers.iter().enumerate() {
+            let wants = of(index, container).requests;
             if container.init_kind() == ContainerKind::Sidecar {
                 sidecars = sidecars.plus(wants);
                 init_peak = init_peak.max(sidecars);
@@ -123,13 +134,12 @@ impl GroupSpec {
                 init_peak = init_peak.max(sidecars.plus(wants));
             }
         }
-        let steady = self
-            .containers
-            .iter()
-            .fold(sidecars, |sum, c| sum.plus(c.resources.requests));
+        let mains = (self.init_containers.len()..).zip(&self.containers);
+        let steady = mains.fold(sidecars, |sum, (index, container)| {
+            sum.plus(of(index, container).requests)
+        });
         let computed = steady.max(init_peak);
-        self.resources
-            .map_or(computed, |group| group.requests.or(computed))
+        group.map_or(computed, |group| group.requests.or(computed))
     }
 }
 

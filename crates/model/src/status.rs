@@ -17,6 +17,7 @@ pub use container::{ContainerState, ContainerStatus, ExitStatus};
 pub use event::{Event, Severity};
 pub use timeline::{ImagePull, LaunchTimeline, Session};
 
+use crate::spec::Resources;
 use crate::{Stamp, WallTime};
 
 /// What the client last asked for.
@@ -126,6 +127,19 @@ pub struct GroupStatus {
     pub timeline: LaunchTimeline,
     /// The spans in which it counted as running, oldest first; the last may be open.
     pub sessions: Vec<Session>,
+    /// What it has as a whole, or will: other than the specification's while that is being given.
+    pub resources: Option<Resources>,
+    /// Somebody asked for other resources, and it does not have them yet.
+    pub resize: Option<Resize>,
+}
+
+/// How it stands with resources that a group is being given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resize {
+    /// It is being done.
+    InProgress,
+    /// It could not be done, and is tried again: why, for people.
+    Failed(String),
 }
 
 impl GroupStatus {

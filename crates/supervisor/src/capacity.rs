@@ -6,7 +6,11 @@
 //! group are exempt, because they can neither delay nor be delayed: those that ask for nothing,
 //! and those that this machine could not hold even when empty.
 
+mod growth;
+
 use std::collections::{BTreeMap, HashMap};
+
+pub use growth::TooLittle;
 
 use burstlet_model::spec::ResourceList;
 use burstlet_model::{Bytes, GroupUid, MilliCpu};
@@ -128,6 +132,8 @@ pub struct Queue {
     room: ResourceList,
     admitted: HashMap<GroupUid, ResourceList>,
     waiting: BTreeMap<Turn, Ask>,
+    /// Groups with room that asked for more than was free: that is theirs once it is.
+    growing: BTreeMap<Turn, Ask>,
     next_age: u64,
 }
 
@@ -153,6 +159,7 @@ impl Queue {
             capacity,
             admitted: HashMap::new(),
             waiting: BTreeMap::new(),
+            growing: BTreeMap::new(),
             next_age: 0,
         }
     }
@@ -193,6 +200,7 @@ impl Queue {
     pub fn leave(&mut self, uid: &GroupUid) {
         self.admitted.remove(uid);
         self.waiting.retain(|_, ask| ask.uid != *uid);
+        self.withdraw(uid);
         self.admit();
     }
 
@@ -240,11 +248,7 @@ impl Queue {
 
     fn push(&mut self, uid: &GroupUid, priority: i32, requested: ResourceList) -> Turn {
         self.leave(uid);
-        let turn = Turn {
-            priority: std::cmp::Reverse(priority),
-            age: self.next_age,
-        };
-        self.next_age += 1;
+        let turn = self.turn(priority);
         let wants = requested.or(self.capacity.default_request);
         let uid = uid.clone();
         self.waiting.insert(turn, Ask { uid, wants });
@@ -252,8 +256,17 @@ impl Queue {
         turn
     }
 
+    fn turn(&mut self, priority: i32) -> Turn {
+        let age = self.next_age;
+        self.next_age += 1;
+        Turn {
+            priority: std::cmp::Reverse(priority),
+            age,
+        }
+    }
+
     fn admit(&mut self) {
-        let mut free = self.free();
+        let mut free = self.free_after(None);
         let mut blocked = false;
         let mut entering = Vec::new();
         for (turn, ask) in &self.waiting {

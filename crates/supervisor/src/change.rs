@@ -1,7 +1,9 @@
 //! What may change of a group that stands, and what follows from it: a pure function of the old
 //! specification and the new one.
 
-use burstlet_model::spec::{ContainerSpec, EphemeralContainer, GroupSpec, Volume, VolumeSource};
+use burstlet_model::spec::{
+    ContainerSpec, EphemeralContainer, GroupSpec, ResourceList, Resources, Volume, VolumeSource,
+};
 
 /// What a new specification asks for, beside being the one that counts from now on.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -10,6 +12,8 @@ pub(crate) struct Change {
     pub(crate) images: Vec<usize>,
     /// How many ephemeral containers come at the end.
     pub(crate) added: usize,
+    /// The group, or a container of it, has other processors or memory.
+    pub(crate) resized: bool,
 }
 
 /// Of a client's group: labels, annotations and tags may change; nothing else does. `None` if
@@ -25,8 +29,8 @@ pub(crate) fn of_direct(old: &GroupSpec, new: &GroupSpec) -> Option<Change> {
 }
 
 /// Of a pod, as a kubelet has it: beside labels also images, the deadline, credentials, what
-/// volumes of configuration hold, and variables, which count from a container's next start on; and
-/// ephemeral containers may be added. `None` if something else differs.
+/// volumes of configuration hold, and variables, which count from a container's next start on;
+/// processors and memory; and ephemeral containers may be added. `None` if something else differs.
 pub(crate) fn of_pod(old: &GroupSpec, new: &GroupSpec) -> Option<Change> {
     let like_old = GroupSpec {
         labels: old.labels.clone(),
@@ -38,8 +42,12 @@ pub(crate) fn of_pod(old: &GroupSpec, new: &GroupSpec) -> Option<Change> {
         containers: containers(&old.containers, &new.containers),
         ephemeral_containers: known(&old.ephemeral_containers, &new.ephemeral_containers),
         volumes: volumes(&old.volumes, &new.volumes),
+        resources: sized(new.resources, old.resources),
         ..new.clone()
     };
+    let resized = old.resources != new.resources
+        || sizes(&old.init_containers) != sizes(&new.init_containers)
+        || sizes(&old.containers) != sizes(&new.containers);
     let both = old.all_containers().zip(new.all_containers());
     let other_image = both
         .enumerate()
@@ -47,7 +55,11 @@ pub(crate) fn of_pod(old: &GroupSpec, new: &GroupSpec) -> Option<Change> {
     let images = other_image.map(|(index, _)| index).collect();
     let (before, now) = (&old.ephemeral_containers, &new.ephemeral_containers);
     let added = now.len().checked_sub(before.len())?;
-    (like_old == *old).then_some(Change { images, added })
+    (like_old == *old).then_some(Change {
+        images,
+        added,
+        resized,
+    })
 }
 
 /// The new ones with what may change as it was.
@@ -56,8 +68,29 @@ fn containers(old: &[ContainerSpec], new: &[ContainerSpec]) -> Vec<ContainerSpec
     for (new, old) in like_old.iter_mut().zip(old) {
         new.image = old.image.clone();
         new.env = old.env.clone();
+        new.resources = sized(Some(new.resources), Some(old.resources)).unwrap_or_default();
     }
     like_old
+}
+
+fn sizes(containers: &[ContainerSpec]) -> Vec<Resources> {
+    containers.iter().map(|own| own.resources).collect()
+}
+
+/// The new ones with the processors and memory that were there; the rest does not change.
+fn sized(new: Option<Resources>, old: Option<Resources>) -> Option<Resources> {
+    let (Some(new), Some(old)) = (new, old) else {
+        return old;
+    };
+    let like_old = |new: ResourceList, old: ResourceList| ResourceList {
+        cpu: old.cpu,
+        memory: old.memory,
+        ..new
+    };
+    Some(Resources {
+        requests: like_old(new.requests, old.requests),
+        limits: like_old(new.limits, old.limits),
+    })
 }
 
 /// The new ones that are not new, with what may change as it was.
@@ -88,8 +121,8 @@ fn volumes(old: &[Volume], new: &[Volume]) -> Vec<Volume> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use burstlet_model::Secret;
     use burstlet_model::spec::{DataFile, EnvSource, EnvVar, Medium};
+    use burstlet_model::{Bytes, MilliCpu, Secret};
     use burstlet_testkit::spec::{container, ephemeral, group};
 
     use super::*;
@@ -153,9 +186,53 @@ mod tests {
         let other = |spec: &mut GroupSpec| spec.containers[1].image = "other".parse().unwrap();
         let change = Change {
             images: vec![2],
-            added: 0,
+            ..Change::default()
         };
         assert_eq!(changed(other), (None, Some(change)));
+    }
+
+    #[test]
+    fn processors_and_memory_change_for_pods() {
+        let resized = || {
+            Some(Change {
+                resized: true,
+                ..Change::default()
+            })
+        };
+        let cpu = |spec: &mut GroupSpec| {
+            spec.init_containers[0].resources.limits.cpu = Some(MilliCpu(100));
+        };
+        assert_eq!(changed(cpu), (None, resized()));
+        let memory = |spec: &mut GroupSpec| {
+            spec.containers[1].resources.requests.memory = Some(Bytes(7));
+        };
+        assert_eq!(changed(memory), (None, resized()));
+        let disk = |spec: &mut GroupSpec| {
+            spec.containers[1].resources.limits.ephemeral_storage = Some(Bytes(7));
+        };
+        assert_eq!(changed(disk), (None, None));
+        let whole = |spec: &mut GroupSpec| spec.resources = Some(Resources::default());
+        assert_eq!(changed(whole), (None, resized()));
+        let policy = |spec: &mut GroupSpec| {
+            spec.containers[0].resize_policy.cpu_restarts = true;
+        };
+        assert_eq!(changed(policy), (None, None));
+    }
+
+    #[test]
+    fn resources_of_the_whole_change_where_there_are_any() {
+        let with = |milli| GroupSpec {
+            resources: Some(Resources {
+                limits: ResourceList {
+                    cpu: Some(MilliCpu(milli)),
+                    ..ResourceList::default()
+                },
+                ..Resources::default()
+            }),
+            ..pod()
+        };
+        let change = of_pod(&with(100), &with(200));
+        assert!(change.is_some_and(|change| change.resized));
     }
 
     #[test]

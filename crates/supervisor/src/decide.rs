@@ -43,6 +43,8 @@ pub(crate) enum Action {
     CreateSandbox,
     /// Make the volumes' files what they should be now.
     Renew,
+    /// Make the cgroups what they should be now.
+    Resize,
     Start {
         container: usize,
         attempt: u32,

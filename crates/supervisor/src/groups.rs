@@ -217,6 +217,17 @@ impl<H: Host> Groups<H> {
         self.shared.room.usage()
     }
 
+    /// Changes when a group that waits for more resources may ask for them again.
+    #[must_use]
+    pub fn freed(&self) -> watch::Receiver<u64> {
+        self.shared.room.freed()
+    }
+
+    /// A group that was refused more resources for now does not wait for them any longer.
+    pub fn stay(&self, uid: &GroupUid) {
+        self.shared.room.stay(uid);
+    }
+
     /// The machine, for what needs no loop (images, node facts).
     #[must_use]
     pub fn host(&self) -> &Arc<H> {

@@ -95,6 +95,17 @@ pub trait Host: Send + Sync + 'static {
     /// also for containers that run. Idempotent.
     fn renew(&self, group: GroupRef<'_>) -> impl Future<Output = Result<(), HostError>> + Send;
 
+    /// Makes the processors and memory of the group's cgroup, and of those of `containers`, which
+    /// run, what the specification says now. Gives when they were. Idempotent.
+    ///
+    /// # Errors
+    /// Kind `FailedPrecondition` if more memory is used than is to be had; what was stays then.
+    fn resize(
+        &self,
+        group: GroupRef<'_>,
+        containers: &[ContainerName],
+    ) -> impl Future<Output = Result<Stamp, HostError>> + Send;
+
     /// Sends a signal to a container's first process. A container that has ended is not an error.
     fn signal(
         &self,

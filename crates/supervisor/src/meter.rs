@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use burstlet_model::metering::{Close, Event, Known, Mark, State};
+use burstlet_model::metering::{Allocated, Close, Event, Known, Mark, State};
 use burstlet_model::spec::ContainerKind;
 use burstlet_model::status::Session;
 use burstlet_model::{ContainerName, Stamp};
@@ -32,6 +32,7 @@ pub(crate) struct Told {
 struct Open {
     state: State,
     since: Stamp,
+    allocated: Allocated,
     pulls: u32,
     restarts: BTreeMap<ContainerName, u32>,
     /// The run of each container, in the order of [`Seen::containers`], that was taken note of.
@@ -74,6 +75,7 @@ impl Told {
             open: known.state.map(|(state, since)| Open {
                 state,
                 since,
+                allocated: known.allocated.unwrap_or(seen.sizing.allocated),
                 pulls: known.pulls,
                 restarts: known.restarts,
                 runs: runs.collect(),
@@ -125,6 +127,7 @@ impl Told {
         if is_last {
             open.count(seen, now, &mut note);
             open.pass(seen, &mut note);
+            open.resize(seen, now, &mut note);
         }
         // A session that the record has lost is over as far as anybody knows.
         let closed = session.map_or(Some(open.since), |session| session.closed);
@@ -160,6 +163,7 @@ impl Told {
         self.open = Some(Open {
             state: State::Pulling,
             since: session.opened,
+            allocated: seen.sizing.allocated,
             pulls: 0,
             restarts: BTreeMap::new(),
             runs: vec![None; seen.containers.len()],
@@ -207,6 +211,16 @@ impl Open {
                 (self.state, self.since) = (state, at);
                 note(at, Event::Entered(state));
             }
+        }
+    }
+
+    /// Other resources count from when the cgroups had them.
+    fn resize(&mut self, seen: &Seen, now: Stamp, note: &mut impl FnMut(Stamp, Event)) {
+        let sizing = &seen.sizing;
+        if sizing.allocated != self.allocated {
+            self.allocated = sizing.allocated;
+            let at = sizing.since.clamp(self.since, now.max(self.since));
+            note(at, Event::Resized(self.allocated));
         }
     }
 

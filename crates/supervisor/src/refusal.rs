@@ -3,6 +3,7 @@ use std::time::Duration;
 use burstlet_model::status::Phase;
 use burstlet_model::{ContainerName, ErrorKind, GroupName, GroupUid, Namespace};
 
+use crate::capacity::TooLittle;
 use crate::host::HostError;
 use crate::verb::Verb;
 
@@ -49,6 +50,18 @@ pub enum Refusal {
     QueueFull {
         /// The bound.
         waiting_max: usize,
+    },
+    /// There is not enough for the group to have more than it has.
+    #[error(
+        "container group {group} cannot have {} {} in all: others have {} of {}; ask for less, or \
+         again when there is more",
+        short.requested, short.resource, short.used, short.capacity
+    )]
+    TooLittleRoom {
+        /// The group.
+        group: GroupName,
+        /// Of what.
+        short: TooLittle,
     },
     /// As many groups exist as may.
     #[error("{groups_max} container groups exist, which is the most; delete some")]
@@ -183,6 +196,7 @@ impl Refusal {
                 ErrorKind::AlreadyExists
             }
             Self::QueueFull { .. }
+            | Self::TooLittleRoom { .. }
             | Self::TooManyGroups { .. }
             | Self::QuotaExceeded { .. }
             | Self::Busy(_) => ErrorKind::ResourceExhausted,
@@ -210,6 +224,7 @@ impl Refusal {
             Self::UidTaken(_) => "UidTaken",
             Self::RequestIdReused { .. } => "RequestIdReused",
             Self::QueueFull { .. } => "QueueFull",
+            Self::TooLittleRoom { .. } => "TooLittleRoom",
             Self::TooManyGroups { .. } => "TooManyGroups",
             Self::QuotaExceeded { .. } => "QuotaExceeded",
             Self::QuotaNeedsRequests { .. } => "QuotaNeedsRequests",

@@ -8,7 +8,7 @@ use burstlet_model::GroupUid;
 use burstlet_model::spec::{GroupSpec, ResourceList};
 use tokio::sync::watch;
 
-use crate::capacity::{Capacity, Place, Queue, QueueFull, RoomUse};
+use crate::capacity::{Capacity, Place, Queue, QueueFull, RoomUse, TooLittle};
 
 /// Tells a group where it stands. Ends with [`Place::Admitted`].
 pub(crate) type Seat = watch::Receiver<Place>;
@@ -23,6 +23,8 @@ struct Inner {
     queue: Queue,
     /// Only groups that wait have one.
     seats: HashMap<GroupUid, watch::Sender<Place>>,
+    /// Counts when somebody who waits for more may ask again.
+    freed: watch::Sender<u64>,
 }
 
 impl Room {
@@ -30,6 +32,7 @@ impl Room {
         let inner = Inner {
             queue: Queue::new(capacity),
             seats: HashMap::new(),
+            freed: watch::Sender::new(0),
         };
         Self {
             inner: Mutex::new(inner),
@@ -57,12 +60,37 @@ impl Room {
         inner.tell();
     }
 
+    /// Gives a group what it asks for by now; see [`Queue::resize`].
+    pub(crate) fn resize(&self, uid: &GroupUid, spec: &GroupSpec) -> Result<(), TooLittle> {
+        let mut inner = self.lock();
+        let resized = inner.queue.resize(uid, spec.priority, spec.requested());
+        if resized.is_ok() {
+            inner.tell();
+            inner.tell_growing();
+        }
+        resized
+    }
+
+    /// A group that asked for more does not any longer.
+    pub(crate) fn stay(&self, uid: &GroupUid) {
+        let mut inner = self.lock();
+        inner.queue.stay(uid);
+        inner.tell();
+        inner.tell_growing();
+    }
+
+    /// Changes when somebody who waits for more may ask again.
+    pub(crate) fn freed(&self) -> watch::Receiver<u64> {
+        self.lock().freed.subscribe()
+    }
+
     /// Gives a group's room or place back.
     pub(crate) fn leave(&self, uid: &GroupUid) {
         let mut inner = self.lock();
         inner.queue.leave(uid);
         inner.seats.remove(uid);
         inner.tell();
+        inner.tell_growing();
     }
 
     pub(crate) fn usage(&self) -> RoomUse {
@@ -81,6 +109,12 @@ impl Inner {
         self.seats.insert(uid.clone(), sender);
         self.tell();
         seat
+    }
+
+    fn tell_growing(&self) {
+        if self.queue.is_anybody_growing() {
+            self.freed.send_modify(|times| *times += 1);
+        }
     }
 
     /// Tells everybody who waits, or waited until now, where he stands.

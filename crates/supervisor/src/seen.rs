@@ -17,6 +17,7 @@ mod change;
 mod container;
 mod publish;
 mod runs;
+mod sizing;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -29,6 +30,7 @@ use burstlet_model::{BootTime, ContainerName, Digest, Stamp, WallTime};
 pub(crate) use container::{
     ContainerSeen, ProbeKind, ProbeSeen, Run, Running, Step, StopCause, Stopping, container_spec,
 };
+pub(crate) use sizing::Sizing;
 
 use crate::backoff::{Retry, Trouble};
 use crate::capacity::Place;
@@ -54,6 +56,7 @@ pub(crate) struct Seen {
     pub(crate) images: Vec<ImageSeen>,
     pub(crate) sandbox: SandboxSeen,
     pub(crate) renewal: Renewal,
+    pub(crate) sizing: Sizing,
     /// In the order of [`GroupSpec::all_containers`].
     pub(crate) containers: Vec<ContainerSeen>,
     /// Set once something decides that all processes must end; only [`Seen::begin`] clears it.
@@ -219,6 +222,8 @@ pub(crate) enum Outcome {
     },
     Sandbox(Result<Sandbox, HostError>),
     Renewed(Result<(), HostError>),
+    /// The cgroups are what they should be, and since when.
+    Resized(Result<Stamp, HostError>),
     Started {
         container: usize,
         attempt: u32,
@@ -281,6 +286,7 @@ impl Seen {
                 hopeless: None,
             },
             renewal: Renewal::default(),
+            sizing: Sizing::new(spec, now),
             containers: Vec::new(),
             ending: None,
             evicted: None,

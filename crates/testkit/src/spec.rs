@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use burstlet_model::spec::{
     Backoff, ContainerSecurity, ContainerSpec, DnsSpec, EphemeralContainer, GroupSecurity,
-    GroupSpec, Lifecycle, NetworkSpec, Probe, ProbeAction, PullPolicy, Resources, RestartPolicy,
-    TerminationMessagePolicy,
+    GroupSpec, Lifecycle, NetworkSpec, Probe, ProbeAction, PullPolicy, ResizePolicy, Resources,
+    RestartPolicy, TerminationMessagePolicy,
 };
 use burstlet_model::{ContainerName, GroupName, ImageRef, Name, Namespace};
 use burstlet_supervisor::record::{Definition, Origin};
@@ -64,6 +64,7 @@ pub fn container(name: &str) -> ContainerSpec {
         env: Vec::new(),
         ports: Vec::new(),
         resources: Resources::default(),
+        resize_policy: ResizePolicy::default(),
         restart_always: false,
         startup_probe: None,
         liveness_probe: None,

@@ -7,13 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use burstlet_cgroup::{Devices, Limits};
 use burstlet_failpoint::{Point, reach};
 use burstlet_image::remove_tree;
 use burstlet_image::snapshot::{ContainerUser, IdBase, ImageTree, Snapshot, resolve_user};
 use burstlet_image::store::Image;
+use burstlet_model::ErrorKind;
 use burstlet_model::spec::{ContainerSpec, TerminationMessagePolicy};
-use burstlet_model::{ErrorKind, MilliCpu};
 use burstlet_sandbox::client::ClientError;
 use burstlet_sandbox::logs::CURRENT_FILE;
 use burstlet_sandbox::plan::ContainerPlan;
@@ -27,8 +26,8 @@ use super::layout::Run;
 use super::log_links::{LogLinks, Logged};
 use super::plan::{self, Composed, Ingredients};
 use super::run_file::{About, RunFile, Termination};
-use super::sandbox::{any_privileged, disk};
-use super::{Parts, RealHost, image_volumes, storage};
+use super::sandbox::disk;
+use super::{Parts, RealHost, image_volumes, limits, storage};
 
 /// How long what is left of the run before may take to go.
 const LEFTOVER_PATIENCE: Duration = Duration::from_secs(10);
@@ -257,20 +256,7 @@ impl Preparation<'_> {
     }
 
     fn cgroup(&self, spec: &ContainerSpec) -> Result<burstlet_cgroup::Cgroup, HostError> {
-        let (requests, limits) = (spec.resources.requests, spec.resources.limits);
-        let pids = limits.pids.and_then(|pids| u32::try_from(pids).ok());
-        let limits = Limits {
-            cpu_request: requests.cpu.unwrap_or(MilliCpu(0)),
-            cpu_limit: limits.cpu,
-            memory_limit: limits.memory,
-            pids_limit: pids.unwrap_or(self.parts.policy.container_pids),
-            oom_group: true,
-            devices: if spec.security.privileged || !any_privileged(&self.standing.spec) {
-                Devices::Inherit
-            } else {
-                Devices::Default
-            },
-        };
+        let limits = limits::of_container(&self.parts, &self.standing.spec, spec);
         let made =
             self.parts
                 .cgroups

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use burstlet_bundle::{HostIds, group_sysctls};
-use burstlet_cgroup::{Devices, JoinPaths, Limits};
+use burstlet_cgroup::JoinPaths;
 use burstlet_failpoint::{Point, reach};
 use burstlet_image::remove_tree;
 use burstlet_model::spec::{GroupSpec, Protocol, Reach};
-use burstlet_model::{ErrorKind, GroupUid, MilliCpu};
+use burstlet_model::{ErrorKind, GroupUid};
 use burstlet_network::{Attached, HostPort, Isolation, LeaseRequest, PublishedPort};
 use burstlet_sandbox::client::Connected;
 use burstlet_sandbox::plan::{CgroupEntry, GroupPlan, IdRange, NetworkNamespace, Outside};
@@ -21,7 +21,7 @@ use super::failure::{SANDBOX, fail, pass};
 use super::group::{Group, Standing};
 use super::log_links::LogLinks;
 use super::volumes::{self, Owner};
-use super::{Parts, RealHost, complete, files, image_volumes, persistent};
+use super::{Parts, RealHost, complete, files, image_volumes, limits, persistent};
 use crate::config::IDS_PER_GROUP;
 use crate::id_ranges::IdRanges;
 use crate::machine;
@@ -320,39 +320,10 @@ fn prepare(parts: &Parts, group: &Group, spec: &GroupSpec) -> Result<u32, HostEr
     pass(Point::CgroupBegun)?;
     let made = parts
         .cgroups
-        .create_group(&group.uid, &group_limits(parts, spec));
+        .create_group(&group.uid, &limits::of_group(parts, spec));
     made.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
     reach(Point::CgroupMade);
     Ok(id_base)
-}
-
-fn group_limits(parts: &Parts, spec: &GroupSpec) -> Limits {
-    let limits = spec
-        .resources
-        .map(|resources| resources.limits)
-        .unwrap_or_default();
-    let pids = limits
-        .pids
-        .and_then(|pids| u32::try_from(pids).ok())
-        .unwrap_or(parts.policy.group_pids);
-    Limits {
-        cpu_request: spec.requested().cpu.unwrap_or(MilliCpu(0)),
-        cpu_limit: limits.cpu,
-        memory_limit: limits.memory,
-        pids_limit: pids,
-        oom_group: false,
-        devices: if any_privileged(spec) {
-            Devices::Inherit
-        } else {
-            Devices::Default
-        },
-    }
-}
-
-/// Whether a container may use any device. If none may, the group's cgroup says so for all.
-pub(super) fn any_privileged(spec: &GroupSpec) -> bool {
-    spec.all_containers()
-        .any(|(_, container)| container.security.privileged)
 }
 
 /// Takes the names of a group's logs from collectors. A name that stays leads nowhere, and must not

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use burstlet_metering::ledger::AppendError;
 use burstlet_metering::record::{
-    Close, Entry, Fact, Gap, Moment, Opened, Pull, Restart, SessionFact, SessionId,
+    Allocation, Close, Entry, Fact, Gap, Moment, Opened, Pull, Restart, SessionFact, SessionId,
 };
 use burstlet_model::GroupUid;
-use burstlet_model::metering::{Event, Known, Mark};
+use burstlet_model::metering::{Allocated, Event, Known, Mark};
 use burstlet_supervisor::host::GroupRef;
 
 use super::Metering;
@@ -35,6 +35,10 @@ impl Metering {
                 session: session.id().start,
                 state: lasts.then(|| (session.state(), session.changed_at())),
                 closed: session.closed().map(|closed| closed.at),
+                allocated: Some(Allocated {
+                    cpu: session.allocation().cpu,
+                    memory: session.allocation().memory,
+                }),
                 pulls: session.pulls().last().map_or(0, |pull| pull.number),
                 restarts: session.restarts_by_container().clone(),
                 proof: proof.map(|mark| mark.at.stamp),
@@ -85,6 +89,11 @@ impl Metering {
                 SessionFact::Opened(Box::new(Opened::of(group.spec, &arch)))
             }
             Event::Entered(state) => SessionFact::Entered(*state),
+            Event::Resized(allocated) => SessionFact::Resized(Allocation {
+                cpu: allocated.cpu,
+                memory: allocated.memory,
+                ..Allocation::of(group.spec)
+            }),
             Event::Pulled(number, pull) => SessionFact::Pulled(Pull {
                 number: *number,
                 image: pull.image.clone(),

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use burstlet_model::spec::{ResourceList, Resources};
 use burstlet_model::status::{
     ContainerState, ContainerStatus, Desired, Event, ExitStatus, GroupStatus, ImagePull,
     LaunchTimeline, Phase, Session, Severity,
@@ -41,6 +42,20 @@ fn container(name: &str, state: ContainerState) -> ContainerStatus {
         started: true,
         ready: true,
         user: Some((1, 2, vec![3])),
+        resources: Some(resources()),
+    }
+}
+
+fn resources() -> Resources {
+    let list = ResourceList {
+        cpu: Some(MilliCpu(100)),
+        memory: Some(Bytes(1 << 20)),
+        ephemeral_storage: None,
+        pids: Some(10),
+    };
+    Resources {
+        requests: list,
+        limits: ResourceList::default(),
     }
 }
 
@@ -108,6 +123,8 @@ fn record(uid: &str) -> GroupRecord {
             opened: stamp(1),
             closed: None,
         }],
+        resources: Some(resources()),
+        resize: None,
     };
     let event = Event {
         at: WallTime(1),

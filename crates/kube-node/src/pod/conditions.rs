@@ -1,19 +1,22 @@
 //! A pod's conditions: those that a kubelet owns, in its words and order, and our own.
 
 use burstlet_model::spec::ContainerKind;
-use burstlet_model::status::{ContainerState, ContainerStatus, Phase};
+use burstlet_model::status::{ContainerState, ContainerStatus, Phase, Resize};
 use burstlet_model::{ContainerName, WallTime};
 use serde_json::{Map, Value, json};
 
 use super::containers::{Told, is_ready};
 use super::needs::{items, text};
+use super::patch::without;
 use crate::time;
 
 /// Ours: the pod waits for room on the machine.
 pub(crate) const QUEUED: &str = "burstlet.dev/Queued";
 
-/// A kubelet's: the pod does not have (yet) what it was resized to.
-const RESIZE: &str = "PodResizePending";
+/// A kubelet's: the pod was resized, and there is no room for that, or not yet.
+const PENDING: &str = "PodResizePending";
+/// A kubelet's: the pod is being given what it was resized to.
+const IN_PROGRESS: &str = "PodResizeInProgress";
 
 /// A condition without its times.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +64,8 @@ pub(crate) fn of_group(
         Condition::new("PodScheduled", Ok("")),
     ];
     conditions.extend(queued(told, previous));
-    conditions.extend(resize(told, previous));
+    conditions.extend(pending(told));
+    conditions.extend(in_progress(told));
     conditions
 }
 
@@ -122,7 +126,12 @@ pub(crate) fn written(
             "lastTransitionTime": since,
         })
     });
-    written.collect()
+    // Those of a resize are there while they hold.
+    let gone = [PENDING, IN_PROGRESS]
+        .into_iter()
+        .filter(|kind| conditions.iter().all(|condition| condition.kind != *kind));
+    let gone = gone.filter(|kind| items(Some(previous)).any(|c| c["type"] == **kind));
+    written.chain(gone.map(without)).collect()
 }
 
 fn borrowed<'w>(
@@ -229,18 +238,29 @@ fn queued(told: &Told<'_>, previous: &Value) -> Option<Condition> {
     was_said.then(|| Condition::new(QUEUED, Err(("Admitted", String::new()))))
 }
 
-/// Said while the pod asks for other resources than it has, and taken back when it has been said.
-fn resize(told: &Told<'_>, previous: &Value) -> Option<Condition> {
-    if let Some(why) = told.infeasible {
-        return Some(Condition {
-            kind: RESIZE,
-            is_so: true,
-            reason: "Infeasible".to_owned(),
-            message: why.to_owned(),
-        });
-    }
-    let was_said = items(Some(previous)).any(|c| c["type"] == RESIZE && c["status"] == "True");
-    was_said.then(|| Condition::new(RESIZE, Err(Default::default())))
+/// Said while the pod asks for other resources than were given to it.
+fn pending(told: &Told<'_>) -> Option<Condition> {
+    let why = told.pending?;
+    Some(Condition {
+        kind: PENDING,
+        is_so: true,
+        reason: why.reason().to_owned(),
+        message: why.message.clone(),
+    })
+}
+
+/// Said until its containers have what was given to it.
+fn in_progress(told: &Told<'_>) -> Option<Condition> {
+    let (reason, message) = match told.status.resize.as_ref().filter(|_| !told.gone)? {
+        Resize::InProgress => ("", String::new()),
+        Resize::Failed(why) => ("Error", why.clone()),
+    };
+    Some(Condition {
+        kind: IN_PROGRESS,
+        is_so: true,
+        reason: reason.to_owned(),
+        message,
+    })
 }
 
 fn joined<'n>(names: impl Iterator<Item = &'n ContainerName>) -> String {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::ephemeral::{LIST as EPHEMERAL, Withheld};
 use super::inline::Missing;
 use super::needs::{items, text};
+use super::resources::{Pending, written};
 use crate::time;
 
 /// Kubernetes' word for an end that nobody saw, and its exit code.
@@ -21,8 +22,10 @@ pub(crate) struct Told<'a> {
     pub(crate) status: &'a GroupStatus,
     /// Nothing of it is left.
     pub(crate) gone: bool,
+    /// How many changes of the pod it follows.
+    pub(crate) generation: Option<i64>,
     /// Why it does not have the resources that its pod asks for by now.
-    pub(crate) infeasible: Option<&'a str>,
+    pub(crate) pending: Option<&'a Pending>,
     /// Why it does not have some of the ephemeral containers that its pod asks for.
     pub(crate) withheld: &'a Withheld,
     pub(crate) now: WallTime,
@@ -30,23 +33,50 @@ pub(crate) struct Told<'a> {
 
 impl Told<'_> {
     /// `initContainerStatuses`, in the order of the specification.
-    pub(crate) fn init_containers(&self) -> Vec<Value> {
+    pub(crate) fn init_containers(&self, spec: &Map<String, Value>) -> Vec<Value> {
+        let asked = spec.get("initContainers");
         let kinds = self.spec.init_containers.iter().map(|c| c.init_kind());
         let statuses = self.status.init_containers.iter();
         statuses
             .zip(kinds)
-            .map(|(status, kind)| self.container(status, kind))
+            .map(|(status, kind)| self.sized(status, kind, asked))
             .collect()
     }
 
     /// `containerStatuses`, by name.
-    pub(crate) fn containers(&self) -> Vec<Value> {
+    pub(crate) fn containers(&self, spec: &Map<String, Value>) -> Vec<Value> {
+        let asked = spec.get("containers");
         let mut statuses: Vec<&ContainerStatus> = self.status.containers.iter().collect();
         statuses.sort_by(|a, b| a.name.cmp(&b.name));
         let statuses = statuses.into_iter();
         statuses
-            .map(|status| self.container(status, ContainerKind::Main))
+            .map(|status| self.sized(status, ContainerKind::Main, asked))
             .collect()
+    }
+
+    /// `resources` and `allocatedResources` of the whole, if anything is set aside for the whole.
+    pub(crate) fn whole(&self, spec: &Map<String, Value>) -> Option<(Value, Value)> {
+        let allocated = self.spec.resources?;
+        let asked = spec.get("resources").unwrap_or(&Value::Null);
+        let has = self.status.resources.unwrap_or(allocated);
+        let requests = written(asked, &allocated)["requests"].take();
+        Some((written(asked, &has), requests))
+    }
+
+    /// A container with what it has and what was set aside for it.
+    fn sized(&self, status: &ContainerStatus, kind: ContainerKind, asked: Option<&Value>) -> Value {
+        let mut told = self.container(status, kind);
+        let own = |c: &&Value| c["name"] == status.name.as_str();
+        let asked = items(asked)
+            .find(own)
+            .map_or(&Value::Null, |c| &c["resources"]);
+        let mut all = self.spec.all_containers();
+        let allocated = all.find(|(_, c)| c.name == status.name);
+        let allocated = allocated.map(|(_, c)| c.resources).unwrap_or_default();
+        let has = status.resources.unwrap_or(allocated);
+        told["resources"] = written(asked, &has);
+        told["allocatedResources"] = written(asked, &allocated)["requests"].take();
+        told
     }
 
     /// `ephemeralContainerStatuses` of those that the pod's specification asks for, by name.

@@ -70,6 +70,7 @@ pub(crate) fn objection(group: &Value, refused: &Refused) -> Option<String> {
 /// What the API server fills in, or has seen to that it says nothing.
 pub(crate) fn without_defaults(container: &mut Map<String, Value>) {
     container.remove("resources");
+    container.remove("resizePolicy");
 }
 
 fn added(

@@ -152,8 +152,6 @@ fn inline_container(
     if !cluster.selinux {
         forget_labels(container);
     }
-    // Every pod has it with its default, and a group's resources do not change.
-    container.remove("resizePolicy");
     env::inline(container, with)
 }
 

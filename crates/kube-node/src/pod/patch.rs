@@ -27,10 +27,23 @@ fn differs(before: &Value, now: &Value) -> bool {
     before != now && !(says_nothing(before) && says_nothing(now))
 }
 
-/// Only those that say something new.
+/// Where a condition is to be no more: the strategic patch's own word.
+const DIRECTIVE: &str = "$patch";
+
+/// A condition of this kind is to be no more.
+pub(crate) fn without(kind: &str) -> Value {
+    json!({DIRECTIVE: "delete", "type": kind})
+}
+
+/// Only those that say something new, and of those that are to go the ones that are there.
 fn conditions(before: &Value, wanted: &Value) -> Option<Value> {
+    let is_there = |known: &&Value| known.get(DIRECTIVE).is_none();
     let is_new = |condition: &&Value| {
-        let known = items(Some(before)).find(|known| known["type"] == condition["type"]);
+        let mut known = items(Some(before)).filter(is_there);
+        let known = known.find(|known| known["type"] == condition["type"]);
+        if condition.get(DIRECTIVE).is_some() {
+            return known.is_some();
+        }
         let said = ["status", "reason", "message", "observedGeneration"];
         known.is_none_or(|known| {
             said.iter()
@@ -114,6 +127,16 @@ mod tests {
             "conditions": [{"type": "Ready", "status": "True", "reason": null}],
         });
         check(&has, &wanted, Some(expected));
+    }
+
+    #[test]
+    fn conditions_go_once() {
+        let has = json!({"conditions": [{"type": "Ready", "status": "True"}, {"type": "Old", "status": "True"}]});
+        let wanted = json!({"conditions": [{"type": "Ready", "status": "True"}, without("Old"), without("Other")]});
+        check(&has, &wanted, Some(json!({"conditions": [without("Old")]})));
+        check(&wanted, &wanted, None);
+        let again = json!({"conditions": [{"type": "Old", "status": "True"}]});
+        check(&wanted, &again, Some(again.clone()));
     }
 
     #[test]

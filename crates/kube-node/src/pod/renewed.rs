@@ -1,7 +1,6 @@
 //! What of a group's manifest follows its pod while it runs. The rest stays as it was when the group
 //! was made, whatever has become of the node's configuration since.
 
-use burstlet_model::spec::GroupSpec;
 use serde_json::{Map, Value};
 
 use super::needs::items;
@@ -10,10 +9,12 @@ use super::needs::items;
 const OF_CONTAINER: [&str; 2] = ["env", "image"];
 /// Fields of the specification that follow.
 const OF_SPEC: [&str; 2] = ["activeDeadlineSeconds", "registryCredentials"];
+/// What follows where there is room for it, of containers and of the whole.
+const RESOURCES: &str = "resources";
 /// Volumes whose contents follow.
 const VOLUMES: [&str; 4] = ["configMap", "downwardAPI", "projected", "secret"];
 
-/// The group's manifest `old` with what follows its pod, of which `new` was made.
+/// The group's manifest `old` with what follows its pod, of which `new` was made, but for resources.
 pub(crate) fn renewed(old: &Value, new: &Value) -> Value {
     let mut renewed = old.clone();
     for field in ["labels", "annotations"] {
@@ -37,14 +38,16 @@ pub(crate) fn renewed(old: &Value, new: &Value) -> Value {
     renewed
 }
 
-/// What has other resources by now than it runs with.
-pub(crate) fn resized(runs: &GroupSpec, wanted: &GroupSpec) -> Vec<String> {
-    let both = runs.all_containers().zip(wanted.all_containers());
-    let containers = both
-        .filter(|((_, runs), (_, wanted))| runs.resources != wanted.resources)
-        .map(|((_, container), _)| format!("container {}", container.name));
-    let pod = (runs.resources != wanted.resources).then(|| "the pod".to_owned());
-    containers.chain(pod).collect()
+/// The group's manifest `old` with the resources of `new`.
+pub(crate) fn resized(old: &Value, new: &Value) -> Value {
+    let mut resized = old.clone();
+    follow(&mut resized["spec"], &new["spec"], RESOURCES);
+    for list in ["initContainers", "containers"] {
+        each(&mut resized, new, list, |container, new| {
+            follow(container, new, RESOURCES);
+        });
+    }
+    resized
 }
 
 /// Every item of a list of the specification with the new one of its name.
@@ -70,9 +73,6 @@ fn follow(old: &mut Value, new: &Value, field: &str) {
 
 #[cfg(test)]
 mod tests {
-    use burstlet_model::MilliCpu;
-    use burstlet_model::spec::Resources;
-    use burstlet_testkit::spec::{container, group};
     use serde_json::json;
 
     use super::*;
@@ -126,14 +126,30 @@ mod tests {
     }
 
     #[test]
-    fn other_resources_are_noticed() {
-        let runs = group("g", vec![container("a"), container("b")]);
-        assert!(resized(&runs, &runs).is_empty());
-        let mut wanted = runs.clone();
-        wanted.resources = Some(Resources::default());
-        for own in &mut wanted.containers[1..] {
-            own.resources.limits.cpu = Some(MilliCpu(2000));
-        }
-        assert_eq!(resized(&runs, &wanted), ["container b", "the pod"]);
+    fn resources_follow_by_themselves() {
+        let old = json!({"spec": {
+            "resources": {"limits": {"cpu": "1"}},
+            "initContainers": [{"name": "first", "resources": {"limits": {"cpu": "1"}}}],
+            "containers": [{"name": "web", "image": "one"}, {"name": "log"}],
+        }});
+        let new = json!({"spec": {
+            "initContainers": [{"name": "first", "resources": {"limits": {"cpu": "2"}}}],
+            "containers": [
+                {"name": "log"},
+                {"name": "web", "image": "two", "resources": {"requests": {"memory": "1Mi"}}},
+            ],
+        }});
+        let expected = json!({"spec": {
+            "initContainers": [{"name": "first", "resources": {"limits": {"cpu": "2"}}}],
+            "containers": [
+                {"name": "web", "image": "one", "resources": {"requests": {"memory": "1Mi"}}},
+                {"name": "log"},
+            ],
+        }});
+        assert_eq!(resized(&old, &new), expected);
+        assert_eq!(
+            renewed(&old, &new)["spec"]["resources"],
+            old["spec"]["resources"]
+        );
     }
 }

@@ -26,17 +26,25 @@ pub(crate) fn of_group(pod: &Pod, told: &Told<'_>, addresses: &[IpAddr]) -> Stat
     let previous = &pod.status["conditions"];
     let phase = phase(pod, told);
     let conditions = conditions::of_group(told, phase, &gates, previous);
-    let mut status = begun(pod, phase, told.status.created_at, addresses);
-    let conditions = conditions::written(&conditions, previous, pod.generation, told.now);
+    let generation = told.generation;
+    let mut status = begun((pod, generation), phase, told.status.created_at, addresses);
+    let conditions = conditions::written(&conditions, previous, generation, told.now);
     status.insert("conditions".to_owned(), conditions.into());
     let (reason, message) = why(pod, told, phase);
     status.insert("reason".to_owned(), reason);
     status.insert("message".to_owned(), message);
     status.insert(
         "initContainerStatuses".to_owned(),
-        told.init_containers().into(),
+        told.init_containers(&spec).into(),
     );
-    status.insert("containerStatuses".to_owned(), told.containers().into());
+    status.insert(
+        "containerStatuses".to_owned(),
+        told.containers(&spec).into(),
+    );
+    if let Some((resources, allocated)) = told.whole(&spec) {
+        status.insert("resources".to_owned(), resources);
+        status.insert("allocatedResources".to_owned(), allocated);
+    }
     status.insert(
         "ephemeralContainerStatuses".to_owned(),
         told.ephemeral_containers(&spec).into(),
@@ -56,7 +64,7 @@ pub(crate) fn of_group(pod: &Pod, told: &Told<'_>, addresses: &[IpAddr]) -> Stat
 pub(crate) fn of_waiting(pod: &Pod, why: &Missing, addresses: &[IpAddr], now: WallTime) -> Status {
     let spec = pod.spec();
     let previous = &pod.status["conditions"];
-    let mut status = begun(pod, "Pending", now, addresses);
+    let mut status = begun((pod, pod.generation), "Pending", now, addresses);
     let conditions = conditions::of_none(&spec);
     let conditions = conditions::written(&conditions, previous, pod.generation, now);
     status.insert("conditions".to_owned(), conditions.into());
@@ -72,18 +80,23 @@ pub(crate) fn of_waiting(pod: &Pod, why: &Missing, addresses: &[IpAddr], now: Wa
 
 /// A pod that this node will not run, or can say nothing more of.
 pub(crate) fn of_failed(pod: &Pod, reason: &str, message: &str, now: WallTime) -> Status {
-    let mut status = begun(pod, "Failed", now, &[]);
+    let mut status = begun((pod, pod.generation), "Failed", now, &[]);
     status.insert("reason".to_owned(), reason.into());
     status.insert("message".to_owned(), message.into());
     status
 }
 
-fn begun(pod: &Pod, phase: &str, now: WallTime, addresses: &[IpAddr]) -> Status {
+fn begun(
+    (pod, generation): (&Pod, Option<i64>),
+    phase: &str,
+    now: WallTime,
+    addresses: &[IpAddr],
+) -> Status {
     let start = text(&pod.status, "startTime").map_or_else(|| time::seconds(now), str::to_owned);
     let mut status = Map::new();
     status.insert("phase".to_owned(), phase.into());
     status.insert("startTime".to_owned(), start.into());
-    if let Some(generation) = pod.generation {
+    if let Some(generation) = generation {
         status.insert("observedGeneration".to_owned(), generation.into());
     }
     if let Some(first) = addresses.first() {

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use burstlet_model::GroupUid;
-use burstlet_supervisor::Refusal;
 use burstlet_supervisor::host::Host;
-use burstlet_supervisor::record::{Definition, Origin};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -18,7 +16,8 @@ use super::{Local, Retry, Worker};
 use crate::fetch::{Asker, Tokens, fetch};
 use crate::pod::ephemeral::{Asked, Withheld};
 use crate::pod::needs::{Fetched, Needs, needs};
-use crate::pod::renewed::{renewed, resized};
+use crate::pod::renewed::renewed;
+use crate::pod::resources::Pending;
 use crate::pod::seen::Pod;
 use crate::pod::{claims, inline};
 use crate::watching::{Following, Versions, Watching};
@@ -35,8 +34,10 @@ pub(super) struct Renewal {
     tokens: Tokens,
     basis: Option<Basis>,
     due: Option<Instant>,
+    /// How many changes of the pod the group follows.
+    observed: Option<i64>,
     /// Why the pod does not have the resources that it asks for by now.
-    infeasible: Option<String>,
+    pub(super) pending: Option<Pending>,
     /// The ephemeral containers that it asks for and does not have.
     pub(super) withheld: Withheld,
 }
@@ -56,6 +57,7 @@ pub(super) struct Rendered {
     /// They come once the group stands.
     ephemeral: Vec<Asked>,
     mark: u64,
+    generation: Option<i64>,
     fetched: Versions,
     known: Versions,
 }
@@ -68,7 +70,8 @@ impl Renewal {
             tokens: Tokens::new(),
             basis: None,
             due: None,
-            infeasible: None,
+            observed: None,
+            pending: None,
             withheld: Withheld::new(),
         }
     }
@@ -94,9 +97,28 @@ impl Renewal {
         self.basis.is_none() && self.due.is_some()
     }
 
-    /// Why the pod does not have the resources that it asks for by now; `None` if it has.
-    pub(super) fn infeasible(&self) -> Option<&str> {
-        self.infeasible.as_deref()
+    /// How many changes of the pod its group follows: all, but for those that it is about to.
+    pub(super) fn observed(&self, pod: &Pod) -> Option<i64> {
+        match &self.basis {
+            Some(_) => self.observed.or(pod.generation),
+            None if self.due.is_some() => {
+                let told = pod.status["observedGeneration"].as_i64();
+                told.or(pod.generation)
+            }
+            None => pod.generation,
+        }
+    }
+
+    /// Whether the pod may have the resources that it asks for when others have less.
+    pub(super) fn is_deferred(&self) -> bool {
+        self.pending
+            .as_ref()
+            .is_some_and(|pending| !pending.for_good)
+    }
+
+    /// The pod's group is looked at now.
+    pub(super) fn hasten(&mut self) {
+        self.due = Some(Instant::now());
     }
 
     /// Whether the group may not be any more what the pod is.
@@ -112,7 +134,7 @@ impl Renewal {
         let more = !rendered.ephemeral.is_empty();
         self.keep(watching, rendered);
         if more {
-            self.due = Some(Instant::now());
+            self.hasten();
         }
     }
 
@@ -122,8 +144,10 @@ impl Renewal {
             mark,
             fetched,
             known,
+            generation,
             ..
         } = rendered;
+        self.observed = generation;
         let following = watching.follow(fetched.keys(), &self.wake);
         let look = (!following.complete).then(|| Instant::now() + LOOK_PERIOD);
         let tokens = self.tokens.values().map(|issued| issued.used_until);
@@ -176,6 +200,7 @@ impl<H: Host> Worker<H> {
             group,
             ephemeral: inline::ephemeral(pod, with, &self.shared.config.cluster),
             mark: pod.mark(),
+            generation: pod.generation,
             fetched: fetched.versions(needs.objects(&pod.namespace)),
             known,
         })
@@ -200,28 +225,11 @@ impl<H: Host> Worker<H> {
             Err(hindrance) => {
                 self.tell_hindrance(pod, &hindrance);
                 if !hindrance.is_final() {
-                    self.renewal.due = Some(Instant::now());
+                    self.renewal.hasten();
                     self.retry.failed();
                 }
             }
         }
-    }
-
-    /// A group's resources are what it is billed for, and stay.
-    fn note_resize(&mut self, pod: &Pod, resized: &[String]) {
-        let message = (!resized.is_empty()).then(|| {
-            let names = resized.join(", ");
-            format!(
-                "this node does not change the resources of what runs ({names}): create a new pod"
-            )
-        });
-        if let Some(message) = message
-            .clone()
-            .filter(|_| self.renewal.infeasible != message)
-        {
-            self.warn(pod, "ResizeInfeasible", message, None);
-        }
-        self.renewal.infeasible = message;
     }
 
     async fn try_to_renew(&mut self, pod: &Pod) -> Result<(), Hindrance> {
@@ -229,34 +237,15 @@ impl<H: Host> Worker<H> {
             return Ok(());
         };
         let handle = handle.clone();
-        let definition = handle.snapshot().definition.clone();
-        let old: Value = serde_json::from_str(&definition.source)
+        let source = Arc::clone(&handle.snapshot().definition.source);
+        let old: Value = serde_json::from_str(&source)
             .map_err(|error| Hindrance::later(format!("read the group's manifest: {error}")))?;
-        let rendered = self.render(pod, Some(&old)).await?;
+        let mut rendered = self.render(pod, Some(&old)).await?;
         let mut group = renewed(&old, &rendered.group);
         self.add_ephemeral(pod, &mut group, &rendered.ephemeral);
-        let wanted = self.translate_again(&rendered.group);
+        let asked = std::mem::take(&mut rendered.group);
         // Whatever comes of it: it is not tried again until something changes.
         self.renewal.keep(&self.shared.watching, rendered);
-        self.note_resize(pod, &resized(&definition.spec, &wanted?.spec));
-        let translation = self.translate_again(&group)?;
-        let source: Arc<str> = translation.source.to_string().into();
-        if source == definition.source {
-            return Ok(());
-        }
-        let definition = Definition {
-            spec: Arc::new(translation.spec),
-            source,
-            origin: Origin::Kubernetes,
-        };
-        match handle.update(definition, None).await {
-            // Gone: its snapshots say so.
-            Ok(_) | Err(Refusal::NoGroup(_) | Refusal::WrongPhase { .. }) => Ok(()),
-            Err(refusal @ Refusal::Immutable(_)) => Err(Hindrance::Refused {
-                reason: "ChangeNotSupported",
-                message: format!("the pod was changed in a way that needs a new one: {refusal}"),
-            }),
-            Err(refusal) => Err(Hindrance::later(refusal.to_string())),
-        }
+        self.give(pod, &handle, (&group, &asked)).await
     }
 }

@@ -209,7 +209,8 @@ impl<H: Host> Worker<H> {
     fn status(&mut self, pod: &Pod) -> Option<Status> {
         let now = self.shared.now();
         let addresses = &self.shared.config.node.addresses;
-        let infeasible = self.renewal.infeasible();
+        let generation = self.renewal.observed(pod);
+        let pending = self.renewal.pending.as_ref();
         let withheld = &self.renewal.withheld;
         let of = |snapshot: &Snapshot, gone| {
             let told = Told {
@@ -217,7 +218,8 @@ impl<H: Host> Worker<H> {
                 spec: &snapshot.definition.spec,
                 status: &snapshot.status,
                 gone,
-                infeasible,
+                generation,
+                pending,
                 withheld,
                 now,
             };

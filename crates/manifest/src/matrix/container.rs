@@ -110,9 +110,11 @@ const RESOURCES: Field = done(
     Object(CONTAINER_RESOURCES),
     "Requests and limits.",
 );
-pub(super) const RESIZE: Field = warned(
+const RESIZE: Field = done(
     "resizePolicy",
-    "Resources of a running group do not change.",
+    List(RESIZE_POLICY),
+    "What of a pod's processors and memory changes only by starting the container again. Those of \
+     other groups do not change.",
 );
 pub(super) const RULES: Field = refused(
     "restartPolicyRules",
@@ -241,6 +243,15 @@ const PORT: &[Field] = &[
         "hostIP",
         Text,
         "The address of the host that is published on; all by default.",
+    ),
+];
+
+const RESIZE_POLICY: &[Field] = &[
+    done("resourceName", Text, "`cpu` or `memory`."),
+    done(
+        "restartPolicy",
+        Text,
+        "`RestartContainer`; `NotRequired` changes it while the container runs.",
     ),
 ];
 

@@ -2,8 +2,8 @@
 
 use super::container::{
     ARGS, COMMAND, DEVICES, ENV, ENV_FROM, IMAGE, MESSAGE_PATH, MESSAGE_POLICY, MOUNT_NAME,
-    MOUNT_PATH, NAME, PROPAGATION, PULL, READ_ONLY, RECURSIVE, RESIZE, RULES, SECURITY, STDIN,
-    STDIN_ONCE, TTY, WORKING_DIR,
+    MOUNT_PATH, NAME, PROPAGATION, PULL, READ_ONLY, RECURSIVE, RULES, SECURITY, STDIN, STDIN_ONCE,
+    TTY, WORKING_DIR,
 };
 use crate::schema::Shape::{List, Text};
 use crate::schema::{Field, done, refused};
@@ -44,7 +44,11 @@ pub(super) const CONTAINER: &[Field] = &[
         "An ephemeral container takes from what the group has.",
         "leave it out",
     ),
-    RESIZE,
+    refused(
+        "resizePolicy",
+        "An ephemeral container takes from what the group has.",
+        "leave it out",
+    ),
     refused(
         "restartPolicy",
         "An ephemeral container runs once.",

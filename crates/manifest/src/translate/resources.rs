@@ -1,6 +1,6 @@
 //! Requests and limits.
 
-use burstlet_model::spec::{ResourceList, Resources};
+use burstlet_model::spec::{ResizePolicy, ResourceList, Resources};
 use burstlet_model::{Bytes, MilliCpu, Quantity};
 
 use super::Cx;
@@ -46,6 +46,25 @@ impl Cx<'_> {
             requests: requests.or(fallback),
             limits,
         })
+    }
+
+    /// What of a container's resources changes only by starting it again.
+    pub(super) fn resize_policy(&mut self, node: &Node<'_>) -> ResizePolicy {
+        let words = [("NotRequired", false), ("RestartContainer", true)];
+        let mut policy = ResizePolicy::default();
+        for item in node.items("resizePolicy") {
+            let restarts = self.word(&item, "restartPolicy", &words);
+            match (self.required(&item, "resourceName"), restarts) {
+                (Some("cpu"), Some(restarts)) => policy.cpu_restarts = restarts,
+                (Some("memory"), Some(restarts)) => policy.memory_restarts = restarts,
+                (Some("cpu" | "memory"), None) | (None, _) => {}
+                (Some(name), _) => {
+                    let message = format!("{} is none of cpu, memory", quote(name));
+                    self.report.invalid(item.at("resourceName"), message);
+                }
+            }
+        }
+        policy
     }
 
     fn resource_list(&mut self, node: &Node<'_>) -> ResourceList {

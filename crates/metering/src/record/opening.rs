@@ -33,7 +33,26 @@ impl Opened {
             arch: arch.to_owned(),
             scheduling: Scheduling::OnDemand,
             isolation: ISOLATION.to_owned(),
-            allocation: allocation(spec),
+            allocation: Allocation::of(spec),
+        }
+    }
+}
+
+impl Allocation {
+    /// What is set aside for a group that has what its specification says.
+    #[must_use]
+    pub fn of(spec: &GroupSpec) -> Self {
+        let requested = spec.requested();
+        let ports = spec
+            .all_containers()
+            .flat_map(|(_, container)| &container.ports)
+            .filter(|port| port.host_port.is_some());
+        Self {
+            cpu: requested.cpu.unwrap_or_default(),
+            memory: requested.memory.unwrap_or_default(),
+            ephemeral: requested.ephemeral_storage.unwrap_or_default(),
+            ports: u32::try_from(ports.count()).unwrap_or(u32::MAX),
+            ..Self::default()
         }
     }
 }
@@ -46,21 +65,6 @@ fn owner(tags: &BTreeMap<String, String>) -> String {
         found.map(|(_, value)| value.clone())
     };
     OWNER_TAGS.into_iter().find_map(value).unwrap_or_default()
-}
-
-fn allocation(spec: &GroupSpec) -> Allocation {
-    let requested = spec.requested();
-    let ports = spec
-        .all_containers()
-        .flat_map(|(_, container)| &container.ports)
-        .filter(|port| port.host_port.is_some());
-    Allocation {
-        cpu: requested.cpu.unwrap_or_default(),
-        memory: requested.memory.unwrap_or_default(),
-        ephemeral: requested.ephemeral_storage.unwrap_or_default(),
-        ports: u32::try_from(ports.count()).unwrap_or(u32::MAX),
-        ..Allocation::default()
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use super::{ContainerSecurity, Lifecycle, Port, Probe, Resources};
+use super::{ContainerSecurity, Lifecycle, Port, Probe, ResizePolicy, Resources};
 use crate::{ContainerName, ImageRef, Secret};
 
 /// One container of a group.
@@ -23,6 +23,8 @@ pub struct ContainerSpec {
     pub ports: Vec<Port>,
     /// Requests and limits.
     pub resources: Resources,
+    /// What changes of them need a new start.
+    pub resize_policy: ResizePolicy,
     /// For an init container: `true` makes it a sidecar.
     pub restart_always: bool,
     /// Gates the other probes until it succeeds.

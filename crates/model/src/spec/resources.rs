@@ -64,3 +64,23 @@ pub struct Resources {
     /// The most it may use.
     pub limits: ResourceList,
 }
+
+/// What of a container's resources changes only by starting it again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResizePolicy {
+    /// Requests and limits of processors.
+    pub cpu_restarts: bool,
+    /// Requests and limits of memory.
+    pub memory_restarts: bool,
+}
+
+impl ResizePolicy {
+    /// Whether what runs with `from` has to be started again to have `to`.
+    #[must_use]
+    pub fn restarts(self, from: &Resources, to: &Resources) -> bool {
+        let cpu = |r: &Resources| (r.requests.cpu, r.limits.cpu);
+        let memory = |r: &Resources| (r.requests.memory, r.limits.memory);
+        (self.cpu_restarts && cpu(from) != cpu(to))
+            || (self.memory_restarts && memory(from) != memory(to))
+    }
+}

@@ -1,3 +1,4 @@
+use crate::spec::Resources;
 use crate::{ContainerName, Digest, Stamp};
 
 /// A container as observed.
@@ -21,6 +22,9 @@ pub struct ContainerStatus {
     pub ready: bool,
     /// The identity it runs with: uid, gid, supplementary groups.
     pub user: Option<(u32, u32, Vec<u32>)>,
+    /// What it runs with, or will: others than the specification's while those are being given.
+    /// `None` if that was not written down.
+    pub resources: Option<Resources>,
 }
 
 /// What a container does.

@@ -13,6 +13,7 @@ pub(super) fn go_on(spec: &GroupSpec, seen: &Seen, now: BootTime, decision: &mut
     create_sandbox(seen, now, decision);
     if seen.sandbox.state == SandboxState::Up {
         renew(seen, now, decision);
+        resize(seen, now, decision);
         start(spec, seen, now, decision);
         for (index, container) in seen.containers.iter().enumerate() {
             if let Some(running) = container.running() {
@@ -85,6 +86,32 @@ fn renew(seen: &Seen, now: BootTime, decision: &mut Decision) {
     }
 }
 
+/// Other resources for what runs, once everything has ended that must be started again for them,
+/// and nothing is being started with those of before.
+fn resize(seen: &Seen, now: BootTime, decision: &mut Decision) {
+    let sizing = &seen.sizing;
+    let is_unsettled = |c: &ContainerSeen| match c.run {
+        Run::Starting { .. } => true,
+        Run::Running(_) => c.changed,
+        Run::Waiting | Run::Ended(_) => false,
+    };
+    if !sizing.due || sizing.busy.is_some() || seen.containers.iter().any(is_unsettled) {
+        return;
+    }
+    match sizing.retry.wait(now) {
+        Some(at) => decision.at(at),
+        None => decision.act(Action::Resize),
+    }
+}
+
+/// A container that was ended for other resources begins after the group has them: it may not have
+/// more than the group.
+fn waits_for_resize(seen: &Seen, container: &ContainerSeen, now: BootTime) -> bool {
+    let sizing = &seen.sizing;
+    let is_coming = sizing.due && sizing.retry.wait(now).is_none();
+    container.changed && (is_coming || sizing.busy.is_some())
+}
+
 /// Starts what may start: init containers and sidecars in order, then the main containers in
 /// order. Once a main container has run, init containers are history and sidecars hold nobody up.
 /// Ephemeral containers wait for nobody, and nobody for them.
@@ -151,7 +178,7 @@ fn start_one(
     };
     let image = seen.images.get(container.image);
     let here = image.is_some_and(|image| matches!(image.state, ImageState::Here(_)));
-    let (Some(due), true) = (due, here) else {
+    let (Some(due), true) = (due, here && !waits_for_resize(seen, container, now)) else {
         return;
     };
     let due = container.retry.not_before.map_or(due, |at| at.max(due));

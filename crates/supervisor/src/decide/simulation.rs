@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use burstlet_model::spec::{GroupSpec, Hook, HookAction, RestartPolicy, Signal};
 use burstlet_model::status::{ExitStatus, ImagePull, Phase};
-use burstlet_model::{Digest, ErrorKind, Stamp, WallTime};
+use burstlet_model::{Digest, ErrorKind, MilliCpu, Stamp, WallTime};
 use burstlet_testkit::spec::{container, ephemeral, group, probe};
 use proptest::prelude::*;
 
@@ -191,7 +191,7 @@ impl World {
     fn step(&mut self, dice: &mut Dice) {
         let wake_at = self.judge();
         let commands = match dice.roll(8) {
-            7 => dice.roll(6) + 1,
+            7 => dice.roll(7) + 1,
             _ => 0,
         };
         match commands {
@@ -201,6 +201,7 @@ impl World {
             4 => return self.lose_keeper(),
             5 => return self.change(other_image),
             6 => return self.change(one_more),
+            7 => return self.change(other_size),
             _ => {}
         }
         let ends = usize::from(dice.roll(3) == 2) * self.running.len();
@@ -290,6 +291,7 @@ impl World {
                 Outcome::Sandbox(done().map(|()| sandbox(self.now)))
             }
             Action::Renew => Outcome::Renewed(done()),
+            Action::Resize => Outcome::Resized(done().map(|()| stamp(self.now))),
             Action::Start { container, attempt } => {
                 let lost = !self.sandbox || self.seen.sandbox.state == SandboxState::Lost;
                 self.attempts.insert(container, attempt);
@@ -361,6 +363,14 @@ fn other_image(spec: &mut GroupSpec) {
     container.image = next.unwrap();
 }
 
+/// More or less for all.
+fn other_size(spec: &mut GroupSpec) {
+    for container in spec.init_containers.iter_mut().chain(&mut spec.containers) {
+        let cpu = &mut container.resources.requests.cpu;
+        *cpu = Some(MilliCpu(cpu.map_or(100, |milli| milli.0 * 2 % 700)));
+    }
+}
+
 fn one_more(spec: &mut GroupSpec) {
     let name = format!("look-{}", spec.ephemeral_containers.len());
     spec.ephemeral_containers.push(ephemeral(&name));
@@ -420,6 +430,7 @@ fn some_spec(dice: &mut Dice) -> GroupSpec {
     let all = spec.init_containers.iter_mut().chain(&mut spec.containers);
     for (index, container) in all.enumerate() {
         container.restart_always = index < inits && dice.roll(2) == 1;
+        container.resize_policy.cpu_restarts = dice.roll(2) == 1;
         let hook = || Hook {
             action: HookAction::Sleep { duration_s: 1 },
         };

@@ -146,6 +146,13 @@ impl<H: Host> GroupLoop<H> {
             Origin::Kubernetes => change::of_pod(old, standing),
         };
         let change = change.ok_or_else(|| Refusal::Immutable(snapshot.name().clone()))?;
+        if change.resized {
+            let given = self.shared.room.resize(&self.origin.uid, &new.spec);
+            given.map_err(|short| Refusal::TooLittleRoom {
+                group: snapshot.name().clone(),
+                short,
+            })?;
+        }
         self.origin.definition = new;
         let now = self.shared.host.now();
         self.seen.change(&self.origin.definition.spec, &change, now);

@@ -155,6 +155,7 @@ impl<H: Host> Effects<H> {
             Action::Pull { image } => self.pull(spec, seen, image, needed),
             Action::CreateSandbox => self.create_sandbox(spec, needed),
             Action::Renew => self.renew(spec, needed),
+            Action::Resize => self.resize(spec, seen, needed),
             Action::Start { container, attempt } => {
                 self.start(spec, seen, (container, attempt), needed);
             }
@@ -230,6 +231,19 @@ impl<H: Host> Effects<H> {
                 spec: &spec,
             };
             Outcome::Renewed(shared.host.renew(group).await)
+        });
+    }
+
+    fn resize(&mut self, spec: &Arc<GroupSpec>, seen: &Seen, needed: u64) {
+        let (shared, uid, spec) = self.parts(spec);
+        let running = seen.containers.iter().filter(|c| c.running().is_some());
+        let running: Vec<_> = running.map(|c| c.name.clone()).collect();
+        self.hold(Needed::Written(needed), None, async move {
+            let group = GroupRef {
+                uid: &uid,
+                spec: &spec,
+            };
+            Outcome::Resized(shared.host.resize(group, &running).await)
         });
     }
 

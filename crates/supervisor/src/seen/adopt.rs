@@ -39,6 +39,13 @@ impl Seen {
         for (index, status) in status.all_containers().enumerate() {
             seen.restore_container(spec, index, status, opened);
         }
+        let sizes_known = status.all_containers().any(|c| c.resources.is_some());
+        let group = if sizes_known {
+            status.resources
+        } else {
+            spec.resources
+        };
+        seen.restore_resources(spec, group);
         seen.restore_stage(spec, status, now);
         seen
     }
@@ -92,6 +99,9 @@ impl Seen {
         container.last_exit = status.last_exit.clone();
         container.user = status.user.clone();
         container.digest = status.image_digest.clone();
+        if let Some(resources) = status.resources {
+            container.resources = resources;
+        }
         container.failures = status.restart_count.min(FAILURES_MAX);
         container.restore_run(spec, index, status, opened);
         let never = matches!(container.run, Run::Waiting)

@@ -24,6 +24,7 @@ impl Seen {
             Outcome::Pulled { .. } => {}
             Outcome::Sandbox(result) => self.sandbox(result, now),
             Outcome::Renewed(result) => self.renewed(result, now),
+            Outcome::Resized(result) => self.resized(spec, result, now),
             Outcome::Started {
                 container,
                 attempt,
@@ -68,6 +69,7 @@ impl Seen {
         if self.timeline.ready.is_none() && self.stage == Stage::Live && self.is_ready() {
             self.timeline.ready = Some(now);
         }
+        self.finish_resize(now);
         self.close_session_if_quiet(now);
     }
 

@@ -18,7 +18,10 @@ impl Seen {
     /// Takes note that `action` begins now.
     pub(crate) fn begin(&mut self, spec: &GroupSpec, action: &Action, now: Stamp) {
         match action {
-            Action::Admit => self.admit(now),
+            Action::Admit => {
+                self.admit(now);
+                self.size_anew(spec, now);
+            }
             Action::Adopt => self.sandbox.state = SandboxState::Adopting,
             Action::Pull { image } => self.begin_pull(*image, now),
             Action::CreateSandbox => self.sandbox.state = SandboxState::Creating,
@@ -26,7 +29,11 @@ impl Seen {
                 self.renewal.due = false;
                 self.renewal.busy = true;
             }
-            Action::Start { container, attempt } => self.begin_start(*container, *attempt),
+            Action::Resize => self.begin_resize(spec),
+            Action::Start { container, attempt } => {
+                self.begin_start(*container, *attempt);
+                self.begin_with_resources(spec, *container, now);
+            }
             Action::PostStart { container } => {
                 self.running(*container, |running| running.post_start = Step::Busy);
             }
@@ -49,7 +56,10 @@ impl Seen {
             }),
             Action::End { cause, grace } => self.end(cause.clone(), *grace, now),
             Action::DestroySandbox => self.sandbox.state = SandboxState::Destroying,
-            Action::Settle => self.settle(now),
+            Action::Settle => {
+                self.settle(now);
+                self.size_anew(spec, now);
+            }
             Action::Remove => self.sandbox.state = SandboxState::Removing,
         }
     }

@@ -28,6 +28,9 @@ impl Seen {
         for index in known..self.containers.len() {
             self.tell_if_here(index, now);
         }
+        if change.resized {
+            self.change_resources(spec, now);
+        }
     }
 
     /// Of an image that the group has, nobody else tells: it is not pulled again.

@@ -6,7 +6,7 @@
 //!    └──────────┘ could not be created
 //! ```
 
-use burstlet_model::spec::{ContainerKind, ContainerSpec, GroupSpec, Image, Probe};
+use burstlet_model::spec::{ContainerKind, ContainerSpec, GroupSpec, Image, Probe, Resources};
 use burstlet_model::status::ExitStatus;
 use burstlet_model::{BootTime, ContainerName, Digest};
 
@@ -24,7 +24,8 @@ pub(crate) struct ContainerSeen {
     pub(crate) digest: Option<Digest>,
     /// The image of the latest run; another than the specification's, once that has changed.
     pub(crate) ran_image: Option<Image>,
-    /// It runs with another image than it should, and is started again with its own.
+    /// It runs with another image than it should, or with resources that cannot be changed while it
+    /// does, and is started again with its own.
     pub(crate) changed: bool,
     pub(crate) run: Run,
     /// The latest run begun, over all launches.
@@ -39,6 +40,8 @@ pub(crate) struct ContainerSeen {
     /// Somebody asked for it to be started again, whatever the policy says.
     pub(crate) restart_asked: bool,
     pub(crate) user: Option<(u32, u32, Vec<u32>)>,
+    /// What it runs with, or will.
+    pub(crate) resources: Resources,
 }
 
 #[derive(Clone, Debug)]
@@ -246,6 +249,7 @@ pub(super) fn containers(spec: &GroupSpec, images: &[ImageSeen]) -> Vec<Containe
             retry: Retry::default(),
             restart_asked: false,
             user: None,
+            resources: container.resources,
         }
     };
     spec.all_containers().map(seen).collect()

@@ -45,6 +45,8 @@ impl Seen {
             finished_at: self.finished_at,
             timeline: self.timeline.clone(),
             sessions: self.sessions.clone(),
+            resources: self.group_resources(),
+            resize: self.resize(),
         }
     }
 
@@ -124,6 +126,7 @@ impl Seen {
             started: container.is_started(),
             ready: container.is_ready(),
             user: container.user.clone(),
+            resources: Some(container.resources),
         }
     }
 

@@ -11,5 +11,6 @@ mod launch;
 mod metering;
 mod probes;
 mod queue;
+mod resize;
 mod restart;
 mod stop;

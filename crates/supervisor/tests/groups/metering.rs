@@ -18,6 +18,7 @@ fn told(host: &ScriptedHost) -> Vec<String> {
     let line = |mark: &Mark| {
         let what = match &mark.what {
             Event::Entered(state) => state.as_str().to_owned(),
+            Event::Resized(to) => format!("resized {} {}", to.cpu, to.memory),
             Event::Closed(why) => format!("closed {}", why.as_str()),
             Event::Pulled(number, _) => format!("pulled {number}"),
             Event::Restarted(container, number) => format!("restarted {container} {number}"),

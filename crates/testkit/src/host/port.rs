@@ -126,6 +126,17 @@ impl Host for ScriptedHost {
         self.call(format!("renew {}", group.uid)).await
     }
 
+    async fn resize(
+        &self,
+        group: GroupRef<'_>,
+        containers: &[ContainerName],
+    ) -> Result<Stamp, HostError> {
+        let names: Vec<_> = containers.iter().map(ContainerName::as_str).collect();
+        let call = format!("resize {} [{}]", group.uid, names.join(" "));
+        self.call(call).await?;
+        Ok(self.now())
+    }
+
     async fn signal(
         &self,
         uid: &GroupUid,

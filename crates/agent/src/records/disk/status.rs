@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use burstlet_model::spec::{ResourceList, Resources};
 use burstlet_model::status::{
     ContainerState, ContainerStatus, Desired, ExitStatus, GroupStatus, ImagePull, LaunchTimeline,
     Phase, Session,
 };
-use burstlet_model::{Digest, WallTime};
+use burstlet_model::{Bytes, Digest, MilliCpu, WallTime};
 use serde::{Deserialize, Serialize};
 
 use super::{Moment, container_name};
@@ -31,6 +32,9 @@ pub(super) struct Status {
     #[serde(default)]
     timeline: Timeline,
     sessions: Vec<DiskSession>,
+    /// Unknown to the version before, as are those of containers.
+    #[serde(default)]
+    resources: Option<DiskResources>,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -57,6 +61,22 @@ struct Container {
     started: bool,
     ready: bool,
     user: Option<(u32, u32, Vec<u32>)>,
+    #[serde(default)]
+    resources: Option<DiskResources>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DiskResources {
+    requests: Amounts,
+    limits: Amounts,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Amounts {
+    cpu_milli: Option<u64>,
+    memory: Option<u64>,
+    ephemeral_storage: Option<u64>,
+    pids: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -125,6 +145,7 @@ impl From<&GroupStatus> for Status {
             finished_at: status.finished_at.map(Moment::from),
             timeline: (&status.timeline).into(),
             sessions: status.sessions.iter().map(DiskSession::from).collect(),
+            resources: status.resources.map(DiskResources::from),
         }
     }
 }
@@ -157,6 +178,9 @@ impl Status {
             finished_at: self.finished_at.map(Into::into),
             timeline: self.timeline.into(),
             sessions: self.sessions.into_iter().map(Into::into).collect(),
+            resources: self.resources.map(Into::into),
+            // What differs says so.
+            resize: None,
         })
     }
 }
@@ -201,6 +225,7 @@ impl From<&ContainerStatus> for Container {
             started: status.started,
             ready: status.ready,
             user: status.user.clone(),
+            resources: status.resources.map(DiskResources::from),
         }
     }
 }
@@ -225,7 +250,48 @@ impl Container {
             started: self.started,
             ready: self.ready,
             user: self.user,
+            resources: self.resources.map(Into::into),
         })
+    }
+}
+
+impl From<Resources> for DiskResources {
+    fn from(resources: Resources) -> Self {
+        Self {
+            requests: resources.requests.into(),
+            limits: resources.limits.into(),
+        }
+    }
+}
+
+impl From<DiskResources> for Resources {
+    fn from(resources: DiskResources) -> Self {
+        Self {
+            requests: resources.requests.into(),
+            limits: resources.limits.into(),
+        }
+    }
+}
+
+impl From<ResourceList> for Amounts {
+    fn from(list: ResourceList) -> Self {
+        Self {
+            cpu_milli: list.cpu.map(|cpu| cpu.0),
+            memory: list.memory.map(|bytes| bytes.0),
+            ephemeral_storage: list.ephemeral_storage.map(|bytes| bytes.0),
+            pids: list.pids,
+        }
+    }
+}
+
+impl From<Amounts> for ResourceList {
+    fn from(amounts: Amounts) -> Self {
+        Self {
+            cpu: amounts.cpu_milli.map(MilliCpu),
+            memory: amounts.memory.map(Bytes),
+            ephemeral_storage: amounts.ephemeral_storage.map(Bytes),
+            pids: amounts.pids,
+        }
     }
 }
 

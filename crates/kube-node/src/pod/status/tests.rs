@@ -1,11 +1,14 @@
-use burstlet_model::spec::GroupSpec;
-use burstlet_model::status::{ContainerStatus, Desired, ExitStatus, GroupStatus, LaunchTimeline};
-use burstlet_model::{BootTime, ContainerName, GroupUid, Stamp};
+use burstlet_model::spec::{GroupSpec, ResourceList, Resources};
+use burstlet_model::status::{
+    ContainerStatus, Desired, ExitStatus, GroupStatus, LaunchTimeline, Resize,
+};
+use burstlet_model::{BootTime, ContainerName, GroupUid, MilliCpu, Stamp};
 use burstlet_testkit::spec::{container, group};
 use insta::assert_json_snapshot;
 
 use super::*;
 use crate::pod::ephemeral::Withheld;
+use crate::pod::resources::Pending;
 use crate::pod::seen::tests::pod;
 
 const SECOND: i64 = 1_000_000_000;
@@ -31,6 +34,7 @@ fn one(name: &str, state: ContainerState) -> ContainerStatus {
         started: runs,
         ready: runs,
         user: None,
+        resources: None,
     }
 }
 
@@ -88,6 +92,8 @@ fn status(phase: Phase, containers: Vec<ContainerStatus>) -> GroupStatus {
             ..LaunchTimeline::default()
         },
         sessions: Vec::new(),
+        resources: None,
+        resize: None,
     }
 }
 
@@ -104,7 +110,8 @@ fn told(has: &Value, spec: &GroupSpec, status: &GroupStatus, gone: bool) -> Stat
         spec,
         status,
         gone,
-        infeasible: (status.reason == "Resized").then_some("resources stay"),
+        generation: Some(2),
+        pending: None,
         withheld: &Withheld::new(),
         now: NOW,
     };
@@ -133,28 +140,92 @@ fn a_pod_that_waits_for_room() {
     assert_json_snapshot!(told(&Value::Null, &spec(&["a"]), &status, false));
 }
 
-#[test]
-fn a_resize_that_is_not_done_is_said_and_taken_back() {
-    let mut status = status(Phase::Running, vec![one("a", running())]);
-    let pending = |told: &Status| {
-        let conditions = told["conditions"].as_array().unwrap();
-        let mut found = conditions
-            .iter()
-            .filter(|c| c["type"] == "PodResizePending");
-        found
-            .next()
-            .map(|c| (c["status"].clone(), c["reason"].clone()))
+/// The conditions of a resize of a pod with `has` as its status.
+fn resizing(has: &Value, status: &GroupStatus, pending: Option<&Pending>) -> Vec<Value> {
+    let pod = pod(json!({
+        "metadata": {"name": "web-1", "generation": 2},
+        "spec": {"containers": [{"name": "a"}]},
+        "status": has,
+    }));
+    let told = Told {
+        uid: &GroupUid::new("u-1").unwrap(),
+        spec: &spec(&["a"]),
+        status,
+        gone: false,
+        generation: Some(2),
+        pending,
+        withheld: &Withheld::new(),
+        now: NOW,
     };
-    assert_eq!(
-        pending(&told(&gate("True"), &spec(&["a"]), &status, false)),
-        None
-    );
-    status.reason = "Resized".to_owned();
-    let said = told(&gate("True"), &spec(&["a"]), &status, false);
-    assert_eq!(pending(&said), Some((json!("True"), json!("Infeasible"))));
-    status.reason.clear();
-    let back = told(&Value::Object(said), &spec(&["a"]), &status, false);
-    assert_eq!(pending(&back), Some((json!("False"), Value::Null)));
+    let told = of_group(&pod, &told, &[]);
+    let of_resize = |c: &&Value| {
+        c["type"]
+            .as_str()
+            .is_some_and(|t| t.starts_with("PodResize"))
+    };
+    let conditions = items(told.get("conditions"));
+    conditions.filter(of_resize).cloned().collect()
+}
+
+#[test]
+fn a_resize_is_said_while_it_lasts() {
+    let mut status = status(Phase::Running, vec![one("a", running())]);
+    assert!(resizing(&Value::Null, &status, None).is_empty());
+    let mut pending = Pending {
+        for_good: false,
+        message: "too little".to_owned(),
+    };
+    let deferred = resizing(&Value::Null, &status, Some(&pending));
+    pending.for_good = true;
+    let infeasible = resizing(&Value::Null, &status, Some(&pending));
+    status.resize = Some(Resize::InProgress);
+    let begun = resizing(&Value::Null, &status, None);
+    status.resize = Some(Resize::Failed("in use".to_owned()));
+    let failed = resizing(&Value::Null, &status, None);
+    status.resize = None;
+    let has = json!({"conditions": [{"type": "PodResizeInProgress", "status": "True"}]});
+    let over = resizing(&has, &status, None);
+    assert_json_snapshot!([deferred, infeasible, begun, failed, over]);
+}
+
+#[test]
+fn a_container_shows_what_it_has_and_what_was_set_aside_for_it() {
+    let cpu = |milli| Resources {
+        requests: ResourceList {
+            cpu: Some(MilliCpu(milli)),
+            ..ResourceList::default()
+        },
+        limits: ResourceList::default(),
+    };
+    let mut spec = spec(&["a"]);
+    spec.containers[0].resources = cpu(1500);
+    spec.resources = Some(cpu(1500));
+    let mut status = status(Phase::Running, vec![one("a", running())]);
+    status.containers[0].resources = Some(cpu(500));
+    status.resources = Some(cpu(500));
+    let resources = json!({"requests": {"cpu": "1.5"}});
+    let pod = pod(json!({
+        "metadata": {"name": "web-1"},
+        "spec": {"resources": resources, "containers": [{"name": "a", "resources": resources}]},
+    }));
+    let told = Told {
+        uid: &GroupUid::new("u-1").unwrap(),
+        spec: &spec,
+        status: &status,
+        gone: false,
+        generation: None,
+        pending: None,
+        withheld: &Withheld::new(),
+        now: NOW,
+    };
+    let written = of_group(&pod, &told, &[]);
+    for own in [
+        &written["containerStatuses"][0],
+        &Value::Object(written.clone()),
+    ] {
+        assert_eq!(own["resources"], json!({"requests": {"cpu": "500m"}}));
+        assert_eq!(own["allocatedResources"], json!({"cpu": "1.5"}));
+    }
 }
 
 #[test]
@@ -272,7 +343,8 @@ fn ephemeral_containers_are_told_as_the_pod_names_them() {
         spec: &spec(&["a"]),
         status: &status,
         gone: false,
-        infeasible: None,
+        generation: Some(2),
+        pending: None,
         withheld: &withheld,
         now: NOW,
     };
