@@ -128,6 +128,7 @@ const JOINED: &[(&str, Joined)] = &[
     ),
     ("pods_outlive_the_agent", pods::pods_outlive_the_agent),
     ("a_deleted_node_comes_back", node::it_comes_back),
+    ("a_node_may_offer_a_little", node::it_offers_a_little),
     ("the_nodes_certificate_is_renewed_in_time", renewal::in_time),
     ("an_expired_certificate_is_replaced", renewal::too_late),
     (

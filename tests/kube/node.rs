@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::kubectl::{Kubectl, PATIENCE};
+use crate::pods::{pod, running};
 
 /// The node's name.
 pub(crate) const NAME: &str = "burst-1";
@@ -151,6 +152,42 @@ pub(crate) fn it_comes_back(cluster: &Cluster, _: &Node) {
     admin.wait_until(&["node", NAME], "registered anew", |node| {
         node.is_some_and(|node| uid(node) != before && condition(node, "Ready")["status"] == "True")
     });
+}
+
+/// A node that takes what others cannot offers a little more than its pods ask for.
+pub(crate) fn it_offers_a_little(cluster: &Cluster, node: &Node) {
+    let admin = cluster.admin();
+    let path = node.borrow().config();
+    let before = std::fs::read_to_string(&path).unwrap();
+    let section = "[kubernetes]\n";
+    let other = before.replacen(
+        section,
+        &format!("{section}capacity_mode = \"overflow\"\n"),
+        1,
+    );
+    let restart_with = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        node.borrow_mut().crash();
+        node.borrow_mut().launch();
+    };
+    let offers = |cpu: &str, pods: &str| {
+        admin.wait_until(&["node", NAME], "told", |node| {
+            let status = &node.unwrap()["status"];
+            ["capacity", "allocatable"]
+                .iter()
+                .all(|field| status[field]["cpu"] == cpu && status[field]["pods"] == pods)
+        });
+    };
+    restart_with(&other);
+    offers("4", "20");
+    let more = "    resources: {requests: {cpu: 1500m}}\n";
+    admin.apply(&pod("using", "sleep 1000", more));
+    running(&admin, "using");
+    offers("5500m", "21");
+    admin.run(&["delete", "pod", "using"]);
+    offers("4", "20");
+    restart_with(&before);
+    offers("10k", "100k");
 }
 
 /// One of an object's conditions; null if it has none of this type.

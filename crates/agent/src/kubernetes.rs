@@ -1,8 +1,8 @@
 //! The Kubernetes node, made from the configuration and this machine.
 
+mod capacity;
 mod condition;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,22 +18,13 @@ use burstlet_supervisor::Groups;
 use burstlet_telemetry::Registry;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, AbsolutePath, CapacityMode, Config};
+use crate::config::{self, AbsolutePath, Config};
 use crate::host::RealHost;
 use crate::kubelet::{self, Port};
 use crate::machine::{self, Machine};
 use crate::metrics;
 use crate::policy::Rules;
 
-/// What a node says that it has if it takes whatever is scheduled to it.
-const UNLIMITED: [(&str, &str); 4] = [
-    ("cpu", "10k"),
-    ("memory", "100Ti"),
-    ("ephemeral-storage", "1Pi"),
-    ("pods", "100k"),
-];
-/// Pods that a node has room for if it says what it has: what bounds them is memory.
-const HONEST_PODS: &str = "1000";
 /// What is done, for who is told that it failed.
 const BE_A_NODE: &str = "be a node of the Kubernetes cluster";
 
@@ -112,8 +103,8 @@ fn node(of: Of<'_>, kubeconfig: PathBuf, kubelet_port: Option<u16>) -> anyhow::R
 }
 
 fn condition(config: &Arc<Config>, groups: &Groups<RealHost>) -> Condition {
-    let (config, host) = (Arc::clone(config), Arc::clone(groups.host()));
-    Arc::new(move || condition::look(&config, &host))
+    let (config, groups) = (Arc::clone(config), groups.clone());
+    Arc::new(move || condition::look(&config, &groups))
 }
 
 /// What the kubelet's port is given.
@@ -175,7 +166,7 @@ fn facts(
         addresses: node_ip(config).into_iter().collect(),
         labels: given.labels.clone(),
         taints: given.taints.clone(),
-        capacity: capacity(config, machine),
+        capacity: capacity::fixed(config, machine),
         instance: instance(&config.state_dir)?,
         info: SystemInfo {
             machine_id: read("/etc/machine-id"),
@@ -187,32 +178,6 @@ fn facts(
         },
         kubelet_port,
     })
-}
-
-fn capacity(config: &Config, machine: &Machine) -> BTreeMap<String, String> {
-    let list = |list: &[(&str, String)]| {
-        let list = list.iter();
-        list.map(|(name, amount)| ((*name).to_owned(), amount.clone()))
-            .collect()
-    };
-    match config.kubernetes.capacity_mode {
-        CapacityMode::Unlimited => list(&UNLIMITED.map(|(name, amount)| (name, amount.to_owned()))),
-        CapacityMode::Honest => {
-            let offered = machine.allocatable(&config.capacity);
-            list(&[
-                ("cpu", format!("{}m", offered.cpu.map_or(0, |cpu| cpu.0))),
-                (
-                    "memory",
-                    offered.memory.map_or(0, |memory| memory.0).to_string(),
-                ),
-                (
-                    "ephemeral-storage",
-                    condition::disk_bytes(&config.state_dir).to_string(),
-                ),
-                ("pods", HONEST_PODS.to_owned()),
-            ])
-        }
-    }
 }
 
 fn cluster(config: &Config) -> ClusterFacts {

@@ -1,5 +1,7 @@
 //! The Node object, as the API server is given it. Pure.
 
+use std::collections::BTreeMap;
+
 use burstlet_model::WallTime;
 use serde_json::{Map, Value, json};
 
@@ -39,6 +41,8 @@ pub struct NodeCondition {
     pub pid_pressure: bool,
     /// Its images.
     pub images: Vec<NodeImage>,
+    /// What it offers now, by resource, instead of what the facts say.
+    pub capacity: Option<BTreeMap<String, String>>,
 }
 
 /// The node to register.
@@ -83,9 +87,10 @@ pub(crate) fn status_patch(
         addresses.push(json!({"type": "InternalIP", "address": address.to_string()}));
     }
     addresses.push(json!({"type": "Hostname", "address": facts.host_name}));
+    let capacity = now_is.capacity.as_ref().unwrap_or(&facts.capacity);
     let status = json!({
-        "capacity": facts.capacity,
-        "allocatable": facts.capacity,
+        "capacity": capacity,
+        "allocatable": capacity,
         "addresses": addresses,
         "conditions": conditions(now_is, &previous["conditions"], now),
         "images": images(&now_is.images),

@@ -48,6 +48,7 @@ pub(crate) enum DaemonSets {
 pub(crate) enum CapacityMode {
     Unlimited,
     Honest,
+    Overflow,
 }
 
 impl Default for Kubernetes {

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use burstlet_kube_node::{NodeCondition, NodeImage};
+use burstlet_supervisor::Groups;
 use nix::sys::statvfs::statvfs;
 
+use super::capacity;
 use crate::config::Config;
 use crate::host::RealHost;
 
@@ -18,9 +20,9 @@ const DISK_FREE_BYTES_ENOUGH: u64 = 5 << 30;
 const PIDS_FREE_PERCENT_MIN: u64 = 5;
 
 /// Looks.
-pub(super) fn look(config: &Config, host: &RealHost) -> NodeCondition {
+pub(super) fn look(config: &Config, groups: &Groups<RealHost>) -> NodeCondition {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let images = host.images.list();
+    let images = groups.host().images.list();
     let images = images.iter().map(|image| NodeImage {
         names: image.references.keys().map(ToString::to_string).collect(),
         bytes: image.size_bytes,
@@ -32,6 +34,7 @@ pub(super) fn look(config: &Config, host: &RealHost) -> NodeCondition {
             .is_some_and(|free| free < MEMORY_FREE_BYTES_MIN),
         disk_pressure: is_disk_full(&config.state_dir),
         pid_pressure: is_short_of_pids(&read("/proc/loadavg"), &pid_max),
+        capacity: capacity::now(config, groups),
         images: images.filter(|image| !image.names.is_empty()).collect(),
     }
 }

@@ -58,6 +58,19 @@ fn a_status() {
 }
 
 #[test]
+fn what_is_offered_may_change() {
+    let mut now_is = NodeCondition::default();
+    let offered = |now_is: &NodeCondition| {
+        let patch = status_patch(&facts(), now_is, &Value::Null, NOW);
+        let of = |field: &str| patch["status"][field]["pods"].clone();
+        (of("capacity"), of("allocatable"))
+    };
+    assert_eq!(offered(&now_is), ("10k".into(), "10k".into()));
+    now_is.capacity = Some([("pods".to_owned(), "23".to_owned())].into());
+    assert_eq!(offered(&now_is), ("23".into(), "23".into()));
+}
+
+#[test]
 fn transitions_are_stamped_when_the_status_changes() {
     let later = WallTime(NOW.0 + 60_000_000_000);
     let well = NodeCondition::default();
