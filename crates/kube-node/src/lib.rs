@@ -24,6 +24,7 @@ mod book;
 mod certificate;
 mod config;
 mod csr;
+mod deletion;
 mod directory;
 mod error;
 mod events;

@@ -8,11 +8,12 @@ use std::time::Duration;
 use burstlet_supervisor::host::Host;
 use k8s_openapi::api::core::v1::Pod as ApiPod;
 use kube::Api;
-use kube::api::{ApiResource, DeleteParams, PostParams, Preconditions};
+use kube::api::{ApiResource, PostParams};
 use kube::core::DynamicObject;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::deletion::delete;
 use crate::error::is_code;
 use crate::pod::of_file::mirror;
 use crate::pod::seen::Pod;
@@ -107,19 +108,9 @@ async fn create<H: Host>(
 }
 
 async fn remove<H: Host>(shared: &Shared<H>, mirror: Option<&Arc<Pod>>) -> kube::Result<()> {
-    let Some(mirror) = mirror else { return Ok(()) };
-    let pods: Api<ApiPod> = Api::namespaced(shared.client.clone(), &mirror.namespace);
-    let params = DeleteParams {
-        grace_period_seconds: Some(0),
-        preconditions: Some(Preconditions {
-            uid: Some(mirror.uid.to_string()),
-            resource_version: None,
-        }),
-        ..DeleteParams::default()
-    };
-    match pods.delete(&mirror.name, &params).await {
-        Err(error) if !is_code(&error, 404) && !is_code(&error, 409) => Err(error),
-        _ => Ok(()),
+    match mirror {
+        Some(mirror) => delete(&shared.client, mirror).await,
+        None => Ok(()),
     }
 }
 

@@ -8,13 +8,14 @@ use burstlet_model::{GroupUid, WallTime};
 use burstlet_supervisor::Snapshot;
 use burstlet_supervisor::host::Host;
 use k8s_openapi::api::core::v1::Pod as ApiPod;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Error};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::hindrance::Hindrance;
 use super::{Local, RETRY_MAX, RETRY_MIN, Worker};
+use crate::deletion::delete;
 use crate::error::is_code;
 use crate::events::{Events, Telling};
 use crate::pod::containers::Told;
@@ -140,23 +141,12 @@ impl<H: Host> Worker<H> {
 
     /// The API server keeps a deleted pod until its node says that it has ended.
     pub(super) async fn confirm(&mut self, pod: &Pod) {
-        let pods: Api<ApiPod> = Api::namespaced(self.shared.client.clone(), &pod.namespace);
-        let params = DeleteParams {
-            grace_period_seconds: Some(0),
-            preconditions: Some(Preconditions {
-                uid: Some(self.uid.to_string()),
-                resource_version: None,
-            }),
-            ..DeleteParams::default()
-        };
         let deleted = {
             let _turn = self.shared.requests.acquire().await;
-            pods.delete(&pod.name, &params).await
+            delete(&self.shared.client, pod).await
         };
         match deleted {
-            Ok(_) => self.confirmed = true,
-            // It is gone, or its name is another's.
-            Err(error) if is_code(&error, 404) || is_code(&error, 409) => self.confirmed = true,
+            Ok(()) => self.confirmed = true,
             Err(error) => self.failed("confirm that the pod has ended", &error),
         }
     }
