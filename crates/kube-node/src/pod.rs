@@ -29,3 +29,7 @@ pub(crate) mod services;
 pub(crate) mod status;
 pub(crate) mod tokens;
 pub(crate) mod volumes;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod fields;

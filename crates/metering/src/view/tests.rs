@@ -143,7 +143,10 @@ fn series_of_ended_groups_stay_for_a_while_and_are_bounded() {
     for number in 0..RETAINED_GROUPS_MAX + 10 {
         let mut uid = String::new();
         write!(uid, "01990f2a-7c3e-7d1a-9b5c-{number:012}").unwrap();
-        teller.of(&uid, opened("team-a", &format!("web-7d9f8b6c5-{number:05}"), "42"));
+        teller.of(
+            &uid,
+            opened("team-a", &format!("web-7d9f8b6c5-{number:05}"), "42"),
+        );
         teller.of(&uid, SessionFact::Entered(State::Running));
         teller.wait(20_000_000);
         teller.of(&uid, SessionFact::Closed(Close::Succeeded));
