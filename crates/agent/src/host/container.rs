@@ -256,7 +256,7 @@ impl Preparation<'_> {
     }
 
     fn cgroup(&self, spec: &ContainerSpec) -> Result<burstlet_cgroup::Cgroup, HostError> {
-        let limits = limits::of_container(&self.parts, &self.standing.spec, spec);
+        let limits = limits::of_container(self.parts, &self.standing.spec, spec);
         let made =
             self.parts
                 .cgroups
