@@ -44,7 +44,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use burstlet_bundle::seccomp::Profiles;
-use burstlet_cgroup::Cgroups;
+use burstlet_cgroup::{Cgroups, Gauges};
 use burstlet_failpoint::{Point, reach};
 use burstlet_image::snapshot::Snapshotter;
 use burstlet_image::store::ImageStore;
@@ -134,6 +134,8 @@ pub(crate) struct RealHost {
     groups: Mutex<HashMap<GroupUid, Arc<Group>>>,
     /// What has gone over every group's link.
     links: SharedLook<HashMap<GroupUid, NetworkUsage>>,
+    /// The files that are read with every sample.
+    gauges: Arc<Mutex<Gauges>>,
 }
 
 impl std::ops::Deref for RealHost {
@@ -149,6 +151,7 @@ impl RealHost {
             parts: Arc::new(parts),
             groups: Mutex::default(),
             links: SharedLook::default(),
+            gauges: Arc::default(),
         }
     }
 

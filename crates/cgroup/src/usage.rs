@@ -26,28 +26,29 @@ impl Cgroup {
         usage.map(|usage| Usage { at, ..usage })
     }
 
-    /// Reads all memory charged: one file, for those who look often.
-    ///
-    /// # Errors
-    /// As [`Cgroup::usage`].
-    pub fn memory(&self) -> Result<Bytes, CgroupError> {
-        let name = match self.hierarchy.is_v2() {
-            true => "memory.current",
-            false => "memory.usage_in_bytes",
-        };
-        number(&self.file(Controller::Memory, name)?).map(Bytes)
+    /// Reads the processor time used, in nanoseconds.
+    pub(crate) fn cpu_ns(&self) -> Result<u64, CgroupError> {
+        let path = self.cpu_file()?;
+        if self.hierarchy.is_v2() {
+            return Ok(keyed(&path, "usage_usec")?.saturating_mul(1000));
+        }
+        number(&path)
     }
 
-    /// Reads the processor time used, in nanoseconds: one file, for those who look often.
-    ///
-    /// # Errors
-    /// As [`Cgroup::usage`].
-    pub fn cpu_ns(&self) -> Result<u64, CgroupError> {
-        if self.hierarchy.is_v2() {
-            let used = keyed(&self.file(Controller::Cpu, "cpu.stat")?, "usage_usec")?;
-            return Ok(used.saturating_mul(1000));
+    /// Where all memory charged is.
+    pub(crate) fn memory_file(&self) -> Result<PathBuf, CgroupError> {
+        match self.hierarchy.is_v2() {
+            true => self.file(Controller::Memory, "memory.current"),
+            false => self.file(Controller::Memory, "memory.usage_in_bytes"),
         }
-        number(&self.file(Controller::CpuAcct, "cpuacct.usage")?)
+    }
+
+    /// Where the processor time used is: a number of nanoseconds on v1, among others on v2.
+    pub(crate) fn cpu_file(&self) -> Result<PathBuf, CgroupError> {
+        match self.hierarchy.is_v2() {
+            true => self.file(Controller::Cpu, "cpu.stat"),
+            false => self.file(Controller::CpuAcct, "cpuacct.usage"),
+        }
     }
 
     fn v2_usage(&self) -> Result<Usage, CgroupError> {
@@ -135,7 +136,7 @@ fn keyed(path: &Path, key: &'static str) -> Result<u64, CgroupError> {
     parse::keyed(&read(path)?, key).ok_or_else(|| content(path, key))
 }
 
-fn content(path: &Path, field: &'static str) -> CgroupError {
+pub(crate) fn content(path: &Path, field: &'static str) -> CgroupError {
     CgroupError::Content {
         path: path.to_owned(),
         field,

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use burstlet_cgroup::{
-    Cgroup, CgroupError, CgroupRoot, Cgroups, Devices, Hierarchy, JoinPaths, Limits,
+    Cgroup, CgroupError, CgroupRoot, Cgroups, Devices, Gauges, Hierarchy, JoinPaths, Limits,
 };
 use burstlet_model::{BootTime, Bytes, ContainerName, ErrorKind, GroupUid, MilliCpu, Usage};
 use rustix::process::{Pid, Signal, kill_process};
@@ -229,6 +229,26 @@ fn privileged_usage_counts_the_group_with_its_containers() {
     assert_eq!(leaf.final_usage().unwrap().oom_kills, Some(0));
     leaf.remove(PATIENCE).unwrap();
     assert!(usage(&group).cpu_ns >= of_leaf.cpu_ns, "kept by the parent");
+}
+
+/// A group that is started anew has a new cgroup by the old name: what its files say is told, and
+/// nothing by those of the old one.
+#[test]
+fn privileged_gauges_find_a_cgroup_that_was_made_anew() {
+    let host = Host::new("gauges");
+    let mut gauges = Gauges::default();
+    let mut read = || gauges.read(&host.cgroups, &host.uid, true);
+    for _ in 0..3 {
+        assert_eq!(read().unwrap_err().kind(), ErrorKind::NotFound);
+        let group = host.cgroups.create_group(&host.uid, &limits()).unwrap();
+        assert_eq!(read().unwrap().cpu_ns, Some(0));
+        let leaf = host.container("a", &limits());
+        let script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
+        assert!(shell(&leaf, script).wait().unwrap().success());
+        let counted = leaf.last_usage(BootTime(0), PATIENCE).unwrap().cpu_ns;
+        assert!(read().unwrap().cpu_ns >= Some(counted).filter(|ns| *ns > 0));
+        group.remove(PATIENCE).unwrap();
+    }
 }
 
 /// What the group counts of a container stays when the container's cgroup is gone, and has all that was

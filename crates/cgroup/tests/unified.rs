@@ -1,12 +1,14 @@
 //! The unified interface, on plain directories that stand for it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use burstlet_cgroup::{
-    CgroupError, CgroupRoot, Cgroups, Devices, FinalUsage, Hierarchy, IoUsage, JoinPaths, Limits,
+    CgroupError, CgroupRoot, Cgroups, Devices, FinalUsage, Gauges, Hierarchy, IoUsage, JoinPaths,
+    Limits, Reading,
 };
 use burstlet_model::{BootTime, Bytes, ContainerName, GroupUid, MilliCpu, Usage};
 
@@ -175,6 +177,32 @@ fn a_failed_make_leaves_nothing_and_an_old_one_is_refused() {
     let error = fake.cgroups.create_group(&fake.uid, &limits()).unwrap_err();
     assert!(matches!(error, CgroupError::Exists(_)), "{error}");
     assert_eq!(error.kind(), burstlet_model::ErrorKind::AlreadyExists);
+}
+
+#[test]
+fn gauges_read_what_their_files_say_now() {
+    let fake = fake();
+    let dir = fake.mount.path().join("root/g1");
+    fs::create_dir(&dir).unwrap();
+    fill(&dir);
+    let mut gauges = Gauges::default();
+    let mut read = |with_cpu| gauges.read(&fake.cgroups, &fake.uid, with_cpu);
+    let reading = |memory, cpu_ns| Reading {
+        memory: Bytes(memory),
+        cpu_ns,
+    };
+    assert_eq!(read(true).unwrap(), reading(9000, Some(7000)));
+    fs::write(dir.join("memory.current"), "10\n").unwrap();
+    assert_eq!(read(false).unwrap(), reading(10, None));
+    fs::write(dir.join("memory.current"), "nothing").unwrap();
+    let error = read(true).unwrap_err();
+    assert!(matches!(error, CgroupError::Content { .. }), "{error}");
+    fs::write(dir.join("memory.current"), "11\n").unwrap();
+    assert_eq!(read(true).unwrap(), reading(11, Some(7000)));
+    gauges.keep(&HashSet::new());
+    fs::remove_dir_all(&dir).unwrap();
+    let error = gauges.read(&fake.cgroups, &fake.uid, true).unwrap_err();
+    assert_eq!(error.kind(), burstlet_model::ErrorKind::NotFound);
 }
 
 #[test]

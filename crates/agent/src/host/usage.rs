@@ -1,5 +1,6 @@
 //! What a group uses, as its cgroups and its link count it.
 
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use burstlet_cgroup::{Cgroup, CgroupError};
@@ -60,15 +61,18 @@ impl RealHost {
     /// if that is asked for.
     pub(crate) async fn sample(&self, with_cpu: bool) {
         let standing: Vec<GroupUid> = self.standing().into_iter().map(|(uid, _)| uid).collect();
+        let gauges = Arc::clone(&self.gauges);
         let sample = move |parts: &super::Parts| {
+            // Files that could not be read are opened anew the next time.
+            let mut gauges = gauges.lock().unwrap_or_else(PoisonError::into_inner);
+            gauges.keep(&standing.iter().collect());
             for uid in &standing {
                 // A group that ends meanwhile is counted by its last reading.
-                let cgroup = parts.cgroups.group(uid);
-                if let Ok(memory) = cgroup.memory() {
+                if let Ok(reading) = gauges.read(&parts.cgroups, uid, with_cpu) {
                     let look = Look {
                         at: machine::now().boot,
-                        memory,
-                        cpu_ns: with_cpu.then(|| cgroup.cpu_ns().ok()).flatten(),
+                        memory: reading.memory,
+                        cpu_ns: reading.cpu_ns,
                     };
                     parts.metering.sample(uid, look);
                 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use burstlet_bench::report::milliseconds;
+use burstlet_cgroup::Gauges;
 use burstlet_metering::sampler::{Look, Sampler};
 use burstlet_model::BootTime;
 use nix::time::{ClockId, clock_gettime};
@@ -68,14 +69,14 @@ impl Taken {
 
 /// Every other round is one with the processor, so that both are known equally well.
 fn watch(crowd: &Crowd, history: &History, rounds: u32) -> Result<Taken> {
-    let mut sampler = Sampler::default();
+    let mut watcher = Watcher::default();
     let mut taken = Taken::default();
     // Caches are filled, and sessions known, after one of each.
-    look(crowd, history, &mut sampler, true)?;
+    watcher.look(crowd, history, true)?;
     for _ in 0..rounds {
         for (with_cpu, sum) in [(false, &mut taken.memory), (true, &mut taken.both)] {
             std::thread::sleep(PERIOD);
-            *sum += spent(|| look(crowd, history, &mut sampler, with_cpu))?;
+            *sum += spent(|| watcher.look(crowd, history, with_cpu))?;
         }
     }
     taken.memory /= rounds;
@@ -84,19 +85,28 @@ fn watch(crowd: &Crowd, history: &History, rounds: u32) -> Result<Taken> {
     Ok(taken)
 }
 
-fn look(crowd: &Crowd, history: &History, sampler: &mut Sampler, with_cpu: bool) -> Result<()> {
-    for uid in crowd.uids() {
-        let cgroup = crowd.cgroups().group(uid);
-        let memory = cgroup.memory().context("read a group's memory")?;
-        let cpu_ns = with_cpu.then(|| cgroup.cpu_ns()).transpose();
-        let look = Look {
-            at: now()?,
-            memory,
-            cpu_ns: cpu_ns.context("read a group's processor time")?,
-        };
-        sampler.note(history.meter(), uid, look);
+/// What is kept from one look to the next.
+#[derive(Default)]
+struct Watcher {
+    gauges: Gauges,
+    sampler: Sampler,
+}
+
+impl Watcher {
+    fn look(&mut self, crowd: &Crowd, history: &History, with_cpu: bool) -> Result<()> {
+        self.gauges.keep(&crowd.uids().iter().collect());
+        for uid in crowd.uids() {
+            let reading = self.gauges.read(crowd.cgroups(), uid, with_cpu);
+            let reading = reading.context("read what a group uses")?;
+            let look = Look {
+                at: now()?,
+                memory: reading.memory,
+                cpu_ns: reading.cpu_ns,
+            };
+            self.sampler.note(history.meter(), uid, look);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn read(crowd: &Crowd) -> Result<()> {
