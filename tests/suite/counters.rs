@@ -4,9 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use burstlet_tests::Agent;
-use serde_json::Value;
 
-use super::ledger::ledger_of;
+use super::ledger::settled;
 use super::{agent, create, state};
 
 /// What the container below keeps in memory; the group may have four times as much.
@@ -64,7 +63,7 @@ fn what_is_charged_is_what_the_kernel_counted() {
 
     agent.ok(&["stop", "busy"]);
     agent.wait_until("busy", "stopped", |g| g["status"]["phase"] == "Stopped");
-    let used = final_use(&agent, uid);
+    let used = &settled(&agent, uid)["used"];
     // What is above a cgroup keeps what it had counted, and beside the groups only has daemons.
     let cpu_at_most = cpu_us(&root) - daemons;
     let number = |name: &str| used[name].as_str().unwrap().parse::<u64>().unwrap();
@@ -74,14 +73,4 @@ fn what_is_charged_is_what_the_kernel_counted() {
     assert!((peak_at_least..=peak_at_most).contains(&peak), "{used:#}");
     agent.ok(&["rm", "busy"]);
     agent.finish();
-}
-
-/// What the ledger has of a group's first session when it is settled.
-fn final_use(agent: &Agent, uid: &str) -> Value {
-    let mut used = Value::Null;
-    burstlet_tests::wait_for("the counters were read for the last time", || {
-        used = ledger_of(agent, &[])["sessions"][format!("{uid}#1")]["used"].clone();
-        used["is_final"] == "1"
-    });
-    used
 }

@@ -28,7 +28,7 @@ fn hostile_image() -> Vec<u8> {
 }
 
 /// An agent that has the image.
-fn agent_with(policy: &str) -> Agent {
+pub(super) fn agent_with(policy: &str) -> Agent {
     let agent = Agent::start_as(Setup {
         more: policy,
         ..Setup::default()
@@ -38,12 +38,12 @@ fn agent_with(policy: &str) -> Agent {
 }
 
 /// A group of the hostile image that runs `script`.
-fn hostile_group(name: &str, script: &str) -> Value {
+pub(super) fn hostile_group(name: &str, script: &str) -> Value {
     with_container(shell_group(name, script), "image", json!(HOSTILE_IMAGE))
 }
 
 /// Waits until a group has said something, and gives all that it has said.
-fn wait_for_log(agent: &Agent, name: &str, words: &str) -> String {
+pub(super) fn wait_for_log(agent: &Agent, name: &str, words: &str) -> String {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let outcome = agent.ctl(&["logs", name]);

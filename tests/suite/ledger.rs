@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::{Command, Output};
 
-use burstlet_tests::{Agent, command, repository};
+use burstlet_tests::{Agent, command, repository, wait_for};
 use serde_json::Value;
 
 use super::{agent_with, create};
@@ -31,6 +31,16 @@ pub(crate) fn ledger_of(agent: &Agent, args: &[&str]) -> Value {
     let output = script(agent, &[&["ledger"], args].concat());
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What the ledger has of a group's first session once its counters were read for the last time.
+pub(crate) fn settled(agent: &Agent, uid: &str) -> Value {
+    let mut session = Value::Null;
+    wait_for("the counters were read for the last time", || {
+        session = ledger_of(agent, &[])["sessions"][format!("{uid}#1")].clone();
+        session["used"]["is_final"] == "1"
+    });
+    session
 }
 
 fn script(agent: &Agent, args: &[&str]) -> Output {
@@ -89,7 +99,7 @@ fn old_segments_become_sums_and_no_total_falls() {
     agent.launch();
     let carried = directory.join("carried-0000000001");
     let retired = directory.join("archive/segment-0000000001");
-    burstlet_tests::wait_for("the first segment is retired", || {
+    wait_for("the first segment is retired", || {
         carried.exists() && retired.exists()
     });
     assert_eq!(totals(&agent, "past"), before);

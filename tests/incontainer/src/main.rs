@@ -10,6 +10,7 @@
 
 mod calls;
 mod files;
+mod hold;
 mod network;
 mod race;
 mod report;
@@ -19,7 +20,8 @@ mod sys;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: burstlet-incontainer survey [ROW=WHAT=ADDRESS:PORT]... | watch FILE | \
-                     flip LINK TARGET | instances | hear PORT | shout ADDRESS:PORT | old-interface";
+                     flip LINK TARGET | instances | hear PORT | shout ADDRESS:PORT | old-interface | \
+                     hold MEBIBYTES:MILLISECONDS...";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         ["instances"] => race::take_instances(),
         ["hear", port] => network::hear(port),
         ["shout", to] => network::shout(to),
+        ["hold", steps @ ..] => hold::hold(steps),
         [calls::OLD_INTERFACE] => {
             sys::call_by_old_interface();
             Ok(())
