@@ -8,6 +8,7 @@ mod access;
 mod budget;
 mod kubernetes;
 mod load;
+mod otlp;
 mod sections;
 mod value;
 
@@ -15,6 +16,7 @@ pub(crate) use access::{Access, Oidc, Quota, Quotas, Rule, Whose};
 pub(crate) use budget::Budget;
 pub(crate) use kubernetes::{CapacityMode, DaemonSets, Kubernetes};
 pub(crate) use load::load;
+pub(crate) use otlp::{Otlp, OtlpSignal};
 pub(crate) use sections::{
     Admin, Api, Billing, Capacity, IDS_PER_GROUP, Images, Isolation, Log, LogFormat, Logs,
     MirrorOrder, Network, NetworkMode, Policy, Registry, Sandbox, ServerTls,
@@ -40,6 +42,7 @@ pub(crate) struct Config {
     pub(crate) access: Access,
     pub(crate) admin: Admin,
     pub(crate) billing: Billing,
+    pub(crate) otlp: Otlp,
     pub(crate) network: Network,
     pub(crate) capacity: Capacity,
     pub(crate) policy: Policy,
@@ -64,6 +67,7 @@ impl Default for Config {
             access: Access::default(),
             admin: Admin::default(),
             billing: Billing::default(),
+            otlp: Otlp::default(),
             network: Network::default(),
             capacity: Capacity::default(),
             policy: Policy::default(),
@@ -105,6 +109,7 @@ impl Config {
         self.tls()?;
         self.admin.check()?;
         self.billing.check()?;
+        self.otlp.check()?;
         self.policy.check()?;
         if self.images.gc_low_percent > self.images.gc_high_percent {
             return Err("[images] gc_low_percent is above gc_high_percent".to_owned());

@@ -7,6 +7,7 @@ mod budgets;
 mod cli;
 mod config;
 mod doctor;
+mod following;
 mod host;
 mod id_ranges;
 mod images;
@@ -18,6 +19,7 @@ mod metering;
 mod metrics;
 mod network;
 mod node;
+mod otlp;
 mod policy;
 mod records;
 mod reload;
@@ -27,7 +29,8 @@ mod vault;
 
 use std::process::ExitCode;
 
-use burstlet_telemetry::log::{self, LogConfig, LogFormat};
+use burstlet_otlp::LogLayer;
+use burstlet_telemetry::log::{self, Layer, LogConfig, LogFormat};
 use clap::Parser;
 
 use crate::cli::{Cli, Command, ConfigCommand};
@@ -65,8 +68,13 @@ fn main() -> ExitCode {
         Command::Audit(command) => found(audit::look(&config, command)),
         Command::Doctor if doctor::doctor(&config) => ExitCode::SUCCESS,
         Command::Doctor => ExitCode::FAILURE,
-        Command::Run => work(&config, run::run(config.clone())),
-        Command::Uninstall { yes } => work(&config, uninstall::uninstall(config.clone(), yes)),
+        Command::Run => {
+            let (layer, outlet) = otlp::outlet(&config.otlp);
+            work(&config, layer, run::run(config.clone(), outlet))
+        }
+        Command::Uninstall { yes } => {
+            work(&config, None, uninstall::uninstall(config.clone(), yes))
+        }
     }
 }
 
@@ -82,8 +90,12 @@ fn found(is_whole: anyhow::Result<bool>) -> ExitCode {
     }
 }
 
-/// Runs what needs the runtime and the log, and prints why it failed.
-fn work(config: &Config, work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+/// Runs what needs the runtime and the log, and prints why it failed. The log goes to `layer`, too.
+fn work(
+    config: &Config,
+    layer: Option<LogLayer>,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> ExitCode {
     let log = LogConfig {
         format: match config.log.format {
             config::LogFormat::Text => LogFormat::Text,
@@ -93,7 +105,9 @@ fn work(config: &Config, work: impl Future<Output = anyhow::Result<()>>) -> Exit
     };
     // Files and directories have the modes that they are made with, whoever started us.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
-    let done = log::init(&log).map_err(anyhow::Error::from).and_then(|()| {
+    let layer = layer.map(Layer::boxed);
+    let done = log::init(&log, layer).map_err(anyhow::Error::from);
+    let done = done.and_then(|()| {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;

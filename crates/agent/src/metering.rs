@@ -16,8 +16,9 @@ use burstlet_metering::Meter;
 use burstlet_metering::book::Book;
 use burstlet_metering::budget;
 use burstlet_metering::ledger::{
-    AppendError, Directory, Ledger, Mark, Opening, Options, Outcome, SEGMENT_BYTES, Shown,
+    AppendError, Directory, Ledger, Mark, Opening, Options, Outcome, SEGMENT_BYTES, Shown, Status,
 };
+use burstlet_metering::recent::Recent;
 use burstlet_metering::record::{BootId, Entry, Fact, Moment};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -44,11 +45,15 @@ pub(crate) struct Metering {
 }
 
 impl Metering {
-    /// Opens the ledger and reads it. Blocks.
+    /// Opens the ledger and reads it; `recent` is told of its records. Blocks.
     ///
     /// # Errors
     /// It cannot be read or written, another agent has it, or a newer version wrote it.
-    pub(crate) fn open(state_dir: &Path, config: &Billing) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        state_dir: &Path,
+        config: &Billing,
+        recent: Option<Recent>,
+    ) -> anyhow::Result<Self> {
         let boot_id = boot_id().context("read the boot id")?;
         let directory = state_dir.join(DIRECTORY);
         let storage = Directory::open(&directory)?;
@@ -67,6 +72,9 @@ impl Metering {
             if let Err(error) = told.apply(shown) {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, "a record has no price");
+            }
+            if let (Shown::Record(record), Some(recent)) = (shown, &recent) {
+                recent.put(record);
             }
         });
         let (ledger, opening) = Ledger::open(storage, options, observer)?;
@@ -96,6 +104,11 @@ impl Metering {
                 shutdown.cancel();
             }
         });
+    }
+
+    /// How far the ledger is, whenever that changes.
+    pub(crate) fn ledger_status(&self) -> watch::Receiver<Status> {
+        self.ledger.status()
     }
 
     /// Whether the ledger takes records.

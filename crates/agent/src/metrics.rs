@@ -6,6 +6,7 @@
 //! | launches, restarts, OOM kills | from each change of each group, compared with the last one |
 //! | the node's certificate        | as it stood when it was last looked at                     |
 //! | calls                         | told by the gRPC edge when a call is over                  |
+//! | what a collector is told      | counted by who tells it                                    |
 //!
 //! Nothing here is asked by the groups' loops, and nothing waits for it. No label has a value that
 //! a client chooses.
@@ -15,6 +16,7 @@ mod groups;
 mod identity;
 mod images;
 mod lives;
+mod told;
 
 use burstlet_api_server::OnCall;
 use burstlet_supervisor::Groups;
@@ -26,6 +28,7 @@ pub(crate) use identity::register as register_identity;
 use images::ImagesNow;
 pub(crate) use images::StoreUse;
 use lives::Lives;
+pub(crate) use told::Told;
 
 /// What keeps the metrics up to date.
 pub(crate) struct Metrics {

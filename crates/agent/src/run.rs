@@ -26,6 +26,7 @@ use burstlet_bundle::seccomp::{Arch, KernelVersion, Profile, Profiles};
 use burstlet_cgroup::{CgroupRoot, Cgroups, Hierarchy, JoinPaths};
 use burstlet_failpoint::{Point, pass, reach};
 use burstlet_image::snapshot::Snapshotter;
+use burstlet_metering::recent::Recent;
 use burstlet_model::spec::ResourceList;
 use burstlet_model::{ContainerName, GroupUid};
 use burstlet_sandbox::client::{Launcher, LauncherConfig};
@@ -43,6 +44,7 @@ use crate::id_ranges::IdRanges;
 use crate::kubernetes::{self, Of};
 use crate::machine::{self, Machine};
 use crate::metering::Metering;
+use crate::otlp::{self, Outlet, Subject, Way};
 use crate::policy::Rules;
 use crate::records::{Loaded, Records};
 use crate::{access, billing, images, network};
@@ -63,19 +65,20 @@ const HISTORY_MAX: usize = 4096;
 ///
 /// # Errors
 /// Something that it needs is not there, or another agent uses the same directories.
-pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+pub(crate) async fn run(config: Config, outlet: Outlet) -> anyhow::Result<()> {
     keep_memory_private()?;
     let shutdown = CancellationToken::new();
     end_on_signal(shutdown.clone())?;
     let readiness = Readiness::new();
     let starting = readiness.latch("groups");
     let books = billing::books(&config.billing)?;
+    let way = Way::open(&config.otlp, outlet)?;
     let _lock = lock(&config)?;
     pass(Point::StartLocked)?;
     let config = Arc::new(config);
     let machine = Machine::read().context("read what this machine has")?;
     let rules = Rules::new(&config, &machine);
-    let (host, records) = open(&config, &rules).await?;
+    let (host, records) = open(&config, &rules, way.as_ref().and_then(Way::recent)).await?;
     host.metering.end_when_poisoned(shutdown.clone());
     host.metering.install_books(books).await?;
     close_orphans(&host).await?;
@@ -117,13 +120,19 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         let node = kubernetes::run(of, groups.clone(), shutdown.clone());
         tokio::join!(upkeep, node).1
     };
-    let (served, node) = tokio::join!(served, begin);
+    let subject = Subject {
+        config: &config,
+        groups: &groups,
+        registry: &registry,
+    };
+    let telling = otlp::tell(way, subject, shutdown.clone());
+    let (served, node, told) = tokio::join!(served, begin, telling);
     shutdown.cancel();
     supervised::stopping();
     groups.stopped().await;
     let closed = close(&host).await;
     tracing::info!("ended; groups go on");
-    served.and(node).and(closed)
+    served.and(node).and(told).and(closed)
 }
 
 /// Secrets of groups are in this process's memory: no core of it is written, and nobody else of its
@@ -137,11 +146,12 @@ fn keep_memory_private() -> anyhow::Result<()> {
 async fn open(
     config: &Arc<Config>,
     rules: &Rules,
+    recent: Option<Recent>,
 ) -> anyhow::Result<(Arc<RealHost>, Vec<GroupRecord>)> {
     let records = Records::open(&config.state_dir)?;
     let loaded = load(&records, rules)?;
     reach(Point::StartLoaded);
-    let host = Arc::new(host(config, records).await?);
+    let host = Arc::new(host(config, records, recent).await?);
     reach(Point::StartNetwork);
     settle(&host, &loaded).await?;
     reach(Point::StartSettled);
@@ -227,11 +237,15 @@ fn load(records: &Records, rules: &Rules) -> anyhow::Result<Loaded> {
     Ok(loaded)
 }
 
-/// Brings up what the host is made of.
+/// Brings up what the host is made of; `recent` is told of the ledger's records.
 ///
 /// # Errors
 /// A part cannot be brought up.
-pub(crate) async fn host(config: &Arc<Config>, records: Records) -> anyhow::Result<RealHost> {
+pub(crate) async fn host(
+    config: &Arc<Config>,
+    records: Records,
+    recent: Option<Recent>,
+) -> anyhow::Result<RealHost> {
     let hierarchy = Hierarchy::detect().context("find the cgroup hierarchies")?;
     let root = CgroupRoot::new(&*config.cgroup_root).context("cgroup_root")?;
     let cgroups = Cgroups::open(hierarchy, root).context("make the cgroup root")?;
@@ -243,7 +257,8 @@ pub(crate) async fn host(config: &Arc<Config>, records: Records) -> anyhow::Resu
     launcher.ensure().await.context("start the launcher")?;
     reach(Point::StartLaunched);
     let snapshots = config.state_dir.join("init-layers");
-    let metering = Metering::open(&config.state_dir, &config.billing).context("open the ledger")?;
+    let metering = Metering::open(&config.state_dir, &config.billing, recent);
+    let metering = metering.context("open the ledger")?;
     reach(Point::StartLedger);
     Ok(RealHost::new(Parts {
         records,

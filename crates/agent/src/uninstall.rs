@@ -36,7 +36,7 @@ pub(crate) async fn uninstall(config: Config, sure: bool) -> anyhow::Result<()> 
     let lock = run::lock(&config)?;
     let config = Arc::new(config);
     let records = Records::open_closed(&config.state_dir)?;
-    let host = run::host(&config, records)
+    let host = run::host(&config, records, None)
         .await
         .context("look for what the agent has made")?;
     let mut problems = end_groups(&host).await;

@@ -26,6 +26,7 @@ use crate::sessions::{Session, Sessions, Window};
 
 pub use self::csv::csv;
 pub use self::parquet::{WriteError, parquet};
+pub(crate) use column::json as tags_json;
 pub use column::{COLUMNS, Column};
 pub use row::{Invoice, Row};
 

@@ -23,6 +23,7 @@ pub mod chain;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod clocks;
+pub mod events;
 mod extract;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -32,6 +33,7 @@ pub mod ledger;
 mod meter;
 pub mod money;
 pub mod rating;
+pub mod recent;
 pub mod record;
 pub mod retire;
 pub mod sampler;

@@ -273,6 +273,11 @@ pub fn fixed(count: u128, digits: usize) -> String {
 }
 
 /// A number with a fixed number of fraction digits, without zeros at its end.
+/// A count of 10⁻ᵈⁱᵍⁱᵗˢ as a decimal, without zeros at its end.
+pub(crate) fn decimal(count: u128, digits: usize) -> String {
+    plain(I256::from(count), digits)
+}
+
 fn plain(scaled: I256, digits: usize) -> String {
     let sign = if scaled < I256::ZERO { "-" } else { "" };
     let all = format!("{:0>width$}", scaled.unsigned_abs(), width = digits + 1);

@@ -11,9 +11,16 @@ use std::str::FromStr;
 
 use tracing::Subscriber;
 use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{FmtSpan, Writer, debug_fn};
-use tracing_subscriber::{EnvFilter, filter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{EnvFilter, Registry, filter};
+
+pub use tracing_subscriber::Layer;
+
+/// Where the log goes as well; what the filter leaves out does not get there.
+pub type More = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// How the log looks and what is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,10 +80,10 @@ pub enum LogError {
     AlreadySet,
 }
 
-/// Sends the process's log to standard error from now on.
-pub fn init(config: &LogConfig) -> Result<(), LogError> {
+/// Sends the process's log to standard error from now on, and to `more`.
+pub fn init(config: &LogConfig, more: Option<More>) -> Result<(), LogError> {
     let ansi = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let subscriber = subscriber(config, io::stderr, ansi)?;
+    let subscriber = subscriber(config, io::stderr, ansi, more)?;
     tracing::dispatcher::set_global_default(subscriber.into()).map_err(|_| LogError::AlreadySet)
 }
 
@@ -96,22 +103,25 @@ fn subscriber<W>(
     config: &LogConfig,
     writer: W,
     ansi: bool,
+    more: Option<More>,
 ) -> Result<Box<dyn Subscriber + Send + Sync>, LogError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(parse_filter(&config.filter)?)
+    let filtered = tracing_subscriber::registry()
+        .with(more)
+        .with(parse_filter(&config.filter)?);
+    let lines = fmt::layer()
         .with_span_events(FmtSpan::NONE)
         .with_writer(writer);
     Ok(match config.format {
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
+        LogFormat::Json => Box::new(filtered.with(lines.json().flatten_event(true))),
         LogFormat::Text => {
             let fields = debug_fn(|writer: &mut Writer<'_>, field, value| {
                 escape::write_field(writer, field.name(), value)
             })
             .delimited(" ");
-            Box::new(builder.with_ansi(ansi).fmt_fields(fields).finish())
+            Box::new(filtered.with(lines.with_ansi(ansi).fmt_fields(fields)))
         }
     })
 }

@@ -1,5 +1,7 @@
 //! The registry that all metrics of the process are in, and the numbers about the process itself.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use prometheus::core::Collector;
 use prometheus::{Encoder, Gauge, Opts, TextEncoder};
 
@@ -18,6 +20,8 @@ pub struct BuildInfo {
 #[derive(Clone, Debug)]
 pub struct Registry {
     inner: prometheus::Registry,
+    /// Collectors set their numbers and show them: two at once would count twice.
+    one_at_a_time: Arc<Mutex<()>>,
 }
 
 impl Registry {
@@ -25,6 +29,7 @@ impl Registry {
     pub fn new(build: BuildInfo) -> Result<Self, prometheus::Error> {
         let registry = Self {
             inner: prometheus::Registry::new(),
+            one_at_a_time: Arc::default(),
         };
         let info = Gauge::with_opts(
             Opts::new(
@@ -47,6 +52,8 @@ impl Registry {
 
     /// Everything in Prometheus' text format.
     pub fn render(&self) -> Result<String, prometheus::Error> {
+        let turn = self.one_at_a_time.lock();
+        let _turn = turn.unwrap_or_else(PoisonError::into_inner);
         let mut out = Vec::new();
         TextEncoder::new().encode(&self.inner.gather(), &mut out)?;
         String::from_utf8(out).map_err(|fault| prometheus::Error::Msg(fault.to_string()))

@@ -42,7 +42,7 @@ const NOT_KEYS: [&str; 7] = [
     "BURSTLET_TLS_KEY",
     "BURSTLET_TOKEN_FILE",
 ];
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "access",
     "admin",
     "api",
@@ -53,6 +53,7 @@ const SECTIONS: [&str; 12] = [
     "log",
     "logs",
     "network",
+    "otlp",
     "policy",
     "sandbox",
 ];

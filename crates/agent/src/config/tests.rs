@@ -51,6 +51,30 @@ fn the_shipped_file_states_the_defaults() {
 }
 
 #[test]
+fn a_collector_is_a_url_and_is_told_what_is_named() {
+    let config = check("", &[("BURSTLET_OTLP_ENDPOINT", "http://a:4317")]).unwrap();
+    let signals = [OtlpSignal::Logs, OtlpSignal::Metrics, OtlpSignal::Events];
+    assert!(signals.iter().all(|signal| config.otlp.tells(*signal)));
+    assert!(!Config::default().otlp.tells(OtlpSignal::Logs), "nobody is");
+    let some = "[otlp]\nendpoint = 'https://a:4317'\nsignals = ['events']\n";
+    let config = check(some, &[]).unwrap();
+    let told = signals.map(|signal| config.otlp.tells(signal));
+    assert_eq!(told, [false, false, true]);
+    for (text, problem) in [
+        ("endpoint = 'a:4317'", "must begin with http:// or https://"),
+        (
+            "endpoint = 'http://a:1'\nca_file = '/ca.pem'",
+            "ca_file is for",
+        ),
+        ("interval_s = 0", "interval_s must be from 1 to 3600"),
+        ("signals = ['traces']", "unknown variant `traces`"),
+    ] {
+        let error = check(&format!("[otlp]\n{text}"), &[]).unwrap_err();
+        assert!(error.contains(problem), "{error}");
+    }
+}
+
+#[test]
 fn quotas_are_of_a_namespace_or_of_all_others() {
     let config = check(
         "[quotas.\"*\"]\ngroups = 3\n[quotas.shop]\ncpu = \"1500m\"",

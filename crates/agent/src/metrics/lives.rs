@@ -15,6 +15,8 @@ use burstlet_supervisor::{Change, ChangeKind, Groups, Listing, Snapshot};
 use burstlet_telemetry::Registry;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter};
 
+use crate::following::{Follower, follow};
+
 /// Upper bounds in seconds: from a cached image on an idle machine to a large one on a slow line.
 const STAGE_BUCKETS_S: [f64; 16] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
@@ -63,41 +65,12 @@ impl Lives {
 
     /// Follows the groups until the agent goes down.
     pub(super) async fn follow<H: Host>(mut self, groups: &Groups<H>) {
-        let mut listing = groups.list();
-        let all = listing.groups.iter();
-        self.known = all.map(|s| (s.uid.clone(), Arc::clone(s))).collect();
-        loop {
-            let mut changes = groups.watch(listing.resource_version);
-            loop {
-                match changes.next().await {
-                    Ok(Some(change)) => self.see(&change),
-                    Ok(None) => return,
-                    Err(expired) => {
-                        tracing::debug!(%expired, "the metrics look at all groups again");
-                        break;
-                    }
-                }
-            }
-            listing = groups.list();
-            self.catch_up(&listing);
-        }
+        let listing = groups.list();
+        self.know(&listing);
+        follow(groups, &listing, &mut self).await;
     }
 
-    fn see(&mut self, change: &Change) {
-        self.compare(&change.snapshot);
-        match change.kind {
-            ChangeKind::Deleted => self.known.remove(&change.snapshot.uid),
-            ChangeKind::Added | ChangeKind::Modified => self
-                .known
-                .insert(change.snapshot.uid.clone(), Arc::clone(&change.snapshot)),
-        };
-    }
-
-    /// Changes were missed: all groups as they are now.
-    fn catch_up(&mut self, listing: &Listing) {
-        for snapshot in &listing.groups {
-            self.compare(snapshot);
-        }
+    fn know(&mut self, listing: &Listing) {
         let all = listing.groups.iter();
         self.known = all.map(|s| (s.uid.clone(), Arc::clone(s))).collect();
     }
@@ -130,6 +103,25 @@ impl Lives {
         let known = same.map_or(0, |before| before.pulls.len());
         let news = now.pulls.iter().skip(known);
         self.pulled_bytes.inc_by(news.map(|pull| pull.bytes).sum());
+    }
+}
+
+impl Follower for Lives {
+    fn see(&mut self, change: &Change) {
+        self.compare(&change.snapshot);
+        match change.kind {
+            ChangeKind::Deleted => self.known.remove(&change.snapshot.uid),
+            ChangeKind::Added | ChangeKind::Modified => self
+                .known
+                .insert(change.snapshot.uid.clone(), Arc::clone(&change.snapshot)),
+        };
+    }
+
+    fn catch_up(&mut self, listing: &Listing) {
+        for snapshot in &listing.groups {
+            self.compare(snapshot);
+        }
+        self.know(listing);
     }
 }
 

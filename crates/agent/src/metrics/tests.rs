@@ -154,6 +154,28 @@ fn the_nodes_certificate() {
     assert!(!without.contains("expiry"), "{without}");
 }
 
+#[test]
+fn what_a_collector_is_told() {
+    let build = BuildInfo {
+        program: "test",
+        version: "0",
+    };
+    let registry = Registry::new(build).unwrap();
+    let (_, heard) = tokio::sync::watch::channel(7);
+    let told = Told::new(burstlet_otlp::Counts::default(), heard);
+    told.register(&registry).unwrap();
+    let text = registry.render().unwrap();
+    for line in [
+        "burstlet_otlp_sent_total{signal=\"logs\"} 0",
+        "burstlet_otlp_dropped_total{signal=\"metrics\"} 0",
+        "burstlet_otlp_failures_total{signal=\"events\"} 0",
+        "burstlet_otlp_events_sequence 7",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line}: {text}");
+    }
+    check_documented(&text);
+}
+
 /// Every metric has its row in the documentation.
 fn check_documented(text: &str) {
     let documented = include_str!("../../../../docs/metrics.md");

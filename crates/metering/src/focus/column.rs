@@ -153,7 +153,7 @@ fn moment(at: WallTime) -> Timestamp {
 }
 
 /// A flat JSON object, its keys in order.
-fn json(tags: &BTreeMap<String, String>) -> String {
+pub(crate) fn json(tags: &BTreeMap<String, String>) -> String {
     let mut out = String::from("{");
     for (index, (tag, value)) in tags.iter().enumerate() {
         if index > 0 {

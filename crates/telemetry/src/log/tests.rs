@@ -25,7 +25,7 @@ fn logged(format: LogFormat, filter: &str, emit: impl FnOnce()) -> String {
         filter: filter.to_owned(),
     };
     let writer = kept.clone();
-    let subscriber = subscriber(&config, move || writer.clone(), false).unwrap();
+    let subscriber = subscriber(&config, move || writer.clone(), false, None).unwrap();
     tracing::subscriber::with_default(subscriber, emit);
     String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
 }
@@ -68,6 +68,38 @@ fn the_filter_decides() {
         tracing::info!(target: "h2", "far");
     });
     assert!(out.contains("near") && !out.contains("far"), "{out}");
+}
+
+/// Whoever hears the log as well hears what the filter lets through.
+#[test]
+fn more_hear_what_the_filter_lets_through() {
+    #[derive(Clone, Default)]
+    struct Heard(Arc<Mutex<Vec<String>>>);
+    impl<S: Subscriber> Layer<S> for Heard {
+        fn on_event(
+            &self,
+            event: &tracing::Event<'_>,
+            _: tracing_subscriber::layer::Context<'_, S>,
+        ) {
+            let target = event.metadata().target().to_owned();
+            self.0.lock().unwrap().push(target);
+        }
+    }
+    for format in [LogFormat::Text, LogFormat::Json] {
+        let config = LogConfig {
+            format,
+            filter: "warn,near=debug".to_owned(),
+        };
+        let heard = Heard::default();
+        let more: More = Box::new(heard.clone());
+        let subscriber = subscriber(&config, io::sink, false, Some(more)).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::debug!(target: "near", "a");
+            tracing::info!(target: "far", "b");
+            tracing::warn!(target: "far", "c");
+        });
+        assert_eq!(*heard.0.lock().unwrap(), ["near", "far"]);
+    }
 }
 
 #[test]

@@ -35,6 +35,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("kubelet-api", &["model", "stream-wire"]),
     ("kube-node", &["manifest", "model", "supervisor"]),
     ("telemetry", &[]),
+    ("otlp", &[]),
     (
         "agent",
         &[
@@ -53,6 +54,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "proto",
             "sandbox",
             "supervisor",
+            "otlp",
             "telemetry",
         ],
     ),
