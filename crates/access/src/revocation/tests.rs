@@ -1,6 +1,6 @@
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa,
-    KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    IsCa, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
 };
 
 use super::*;
@@ -12,8 +12,10 @@ const NEXT_YEAR: i32 = 2030;
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    /// Lists are found by their authority's name.
+    fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
@@ -60,7 +62,7 @@ impl Lists {
     fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
-            authority: Authority::new(),
+            authority: Authority::new("first"),
         }
     }
 
@@ -93,7 +95,7 @@ fn who_is_in_a_list_does_not_stand() {
 #[test]
 fn a_list_counts_for_its_authority_only() {
     let lists = Lists::new();
-    let other = Authority::new();
+    let other = Authority::new("second");
     let revocations = lists.open(&other.list(&[])).unwrap();
     let certificate = lists.authority.issue(8);
     let checked = revocations.standing(&[certificate]).check(in_year(2027));
@@ -113,7 +115,7 @@ fn a_list_counts_for_its_authority_only() {
 fn a_new_authority_counts_with_its_lists() {
     let lists = Lists::new();
     let revocations = lists.open(&lists.authority.list(&[])).unwrap();
-    let next = Authority::new();
+    let next = Authority::new("second");
     let certificate = revocations.standing(&[next.issue(8)]);
     certificate.check(in_year(2027)).unwrap_err();
     let both = lists.authority.list(&[]) + &next.list(&[]);
