@@ -36,7 +36,7 @@ impl Crowd {
             gone: false,
         };
         for number in 0..count {
-            crowd.join(history::uid(number)?)?;
+            crowd.join(&history::uid(number)?)?;
         }
         Ok(crowd)
     }
@@ -54,7 +54,7 @@ impl Crowd {
         self.clear()
     }
 
-    fn join(&mut self, uid: GroupUid) -> Result<()> {
+    fn join(&mut self, uid: &GroupUid) -> Result<()> {
         let limits = Limits {
             cpu_request: MilliCpu(10),
             cpu_limit: None,
@@ -65,11 +65,11 @@ impl Crowd {
         };
         // What is made in part is removed with the rest.
         self.uids.push(uid.clone());
-        let made = self.cgroups.create_group(&uid, &limits);
+        let made = self.cgroups.create_group(uid, &limits);
         made.with_context(|| format!("make the cgroup of {uid}"))?;
         let sleeper = Command::new("sh")
             .args(["-c", JOIN, "sh"])
-            .args(files(self.cgroups.keeper(&uid).join_paths()))
+            .args(files(self.cgroups.keeper(uid).join_paths()))
             .stdin(Stdio::null())
             .spawn();
         self.sleepers.push(sleeper.context("start a process")?);
