@@ -26,7 +26,10 @@ fuzz_target!(|data: &[u8]| {
     for (uid, address) in &leases {
         let address = address.expect("every group has one");
         assert!(SUBNET.contains(&address), "{uid} has {address}");
-        assert!(addresses.insert(address), "{address} is {uid}'s and another's");
+        assert!(
+            addresses.insert(address),
+            "{address} is {uid}'s and another's"
+        );
     }
     let group = GroupName {
         namespace: Namespace::new("new").expect("a name"),
