@@ -200,6 +200,10 @@ impl Leases {
                 Ok(())
             }
             Record::Resting(address) => {
+                let holds = |lease: &Lease| lease.address == Some(address);
+                if self.by_uid.values().any(holds) {
+                    return Err(Contradiction);
+                }
                 self.rest(Some(address), now);
                 Ok(())
             }

@@ -152,6 +152,20 @@ fn quarantine_outlives_a_restart_and_a_rewrite() {
 }
 
 #[test]
+fn an_address_that_is_held_does_not_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut leases = open(dir.path(), "10.0.0.0/28").unwrap();
+    let address = grant(&mut leases, "a").address.unwrap();
+    leases.log.append(&Record::Resting(address)).unwrap();
+    drop(leases);
+    let error = open(dir.path(), "10.0.0.0/28").unwrap_err();
+    assert!(
+        matches!(error, NetworkError::LeasesCorrupt { line: 2, .. }),
+        "{error:?}"
+    );
+}
+
+#[test]
 fn the_log_does_not_grow_without_bound() {
     let dir = tempfile::tempdir().unwrap();
     let mut leases = open(dir.path(), "10.0.0.0/16").unwrap();
