@@ -122,7 +122,12 @@ pub(crate) fn it_is_registered(cluster: &Cluster, _: &Node) {
     );
     assert_eq!(node["status"]["capacity"]["pods"], "100k");
     let declared = &node["status"]["declaredFeatures"];
-    assert_eq!(*declared, serde_json::json!(["ExtendWebSocketsToKubelet"]));
+    let features = [
+        "ExtendWebSocketsToKubelet",
+        "InPlacePodLevelResourcesVerticalScaling",
+        "InPlacePodVerticalScalingInitContainers",
+    ];
+    assert_eq!(*declared, serde_json::json!(features));
     assert_eq!(condition(&node, "MemoryPressure")["status"], "False");
     let addresses = node["status"]["addresses"].as_array().unwrap();
     assert!(
