@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use burstlet_otlp::LogLayer;
 use burstlet_telemetry::log::{self, Layer, LogConfig, LogFormat};
 use clap::Parser;
+use nix::sys::signal::SigSet;
 
 use crate::cli::{Cli, Command, ConfigCommand};
 use crate::config::Config;
@@ -108,6 +109,8 @@ fn work(
     let layer = layer.map(Layer::boxed);
     let done = log::init(&log, layer).map_err(anyhow::Error::from);
     let done = done.and_then(|()| {
+        // A signal that whoever started us has blocked would never end us.
+        SigSet::empty().thread_set_mask()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
