@@ -8,6 +8,7 @@
 
 mod admin;
 pub mod api;
+mod collector;
 pub mod crashing;
 mod person;
 mod programs;
@@ -29,6 +30,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+pub use collector::Collector;
 pub use person::Person;
 pub use programs::{NEXT_VERSION, Outcome, command, program, repository, sample_image};
 

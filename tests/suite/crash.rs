@@ -1,6 +1,6 @@
 //! The agent is killed and started again; groups do not notice.
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{self, SigSet, Signal};
 
 use super::{agent, create, state};
 
@@ -100,7 +100,7 @@ pub(super) fn keeper_of(container: u64) -> u32 {
 
 fn kill(process: u32) {
     let process = nix::unistd::Pid::from_raw(process.cast_signed());
-    nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGKILL).unwrap();
+    signal::kill(process, Signal::SIGKILL).unwrap();
 }
 
 #[test]

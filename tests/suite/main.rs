@@ -30,6 +30,7 @@ mod metering;
 mod metrics;
 mod neighbours;
 mod network;
+mod otlp;
 mod probes;
 mod prometheus;
 mod queue;
