@@ -9,7 +9,7 @@
 //! be written does not stop the node, for then nobody could make room on its disk: it is told in the
 //! log, counted, and the trail itself says how many entries it lacks as soon as it goes on.
 //!
-//! Each line is tied to the one before it ([`chain`]), so that [`verify`] finds what was changed.
+//! Each line is tied to the one before it ([`chain`]), so that [`verify()`] finds what was changed.
 
 mod chain;
 mod entry;
