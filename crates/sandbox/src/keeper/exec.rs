@@ -2,12 +2,14 @@
 
 use std::os::fd::OwnedFd;
 
+use burstlet_model::ContainerName;
 use nix::sched::CloneFlags;
+use nix::unistd::Pid;
 
 use super::finish::Finish;
 use super::launch::{Begun, Subject, channel};
 use super::stage::failed;
-use super::state::{EXECS_MAX, Exec, Keeper};
+use super::state::{Container, EXECS_MAX, Exec, Keeper};
 use super::{bundle, join, starter};
 use crate::plan::ExecPlan;
 use crate::protocol::{ContainerPhase, Failure, FailureClass};
@@ -21,27 +23,11 @@ impl Keeper {
         mut plan: ExecPlan,
         streams: [Option<OwnedFd>; 3],
     ) -> Result<(), Failure> {
-        if self.execs.contains_key(&plan.id) {
-            let message = format!("a process {:?} runs already", plan.id);
-            return Err(Failure::new(FailureClass::Exists, message));
-        }
-        if self.execs.len() >= EXECS_MAX {
-            return Err(Failure::new(
-                FailureClass::Limit,
-                "too many processes run by exec",
-            ));
-        }
+        self.has_room(&plan)?;
         bundle::complete(&mut plan.process);
         let streams = exec_streams(&plan, streams)?;
         let namespaces = self.namespace_flags();
-        let found = self.containers.get(&plan.container);
-        let running = found.filter(|container| container.phase == ContainerPhase::Running);
-        let not_running = || {
-            let message = format!("container {} does not run", plan.container);
-            Failure::new(FailureClass::WrongState, message)
-        };
-        let container = running.ok_or_else(not_running)?;
-        let target = container.pid.ok_or_else(not_running)?;
+        let (container, target) = self.running(&plan.container)?;
         let seccomp = container.filter.is_some();
         let expected = self
             .facts
@@ -77,6 +63,31 @@ impl Keeper {
             },
         );
         Ok(())
+    }
+
+    fn has_room(&self, plan: &ExecPlan) -> Result<(), Failure> {
+        if self.execs.contains_key(&plan.id) {
+            let message = format!("a process {:?} runs already", plan.id);
+            return Err(Failure::new(FailureClass::Exists, message));
+        }
+        if self.execs.len() >= EXECS_MAX {
+            return Err(Failure::new(
+                FailureClass::Limit,
+                "too many processes run by exec",
+            ));
+        }
+        Ok(())
+    }
+
+    /// A container that runs, and its first process.
+    fn running(&self, name: &ContainerName) -> Result<(&Container, Pid), Failure> {
+        let found = self.containers.get(name);
+        let running = found.filter(|container| container.phase == ContainerPhase::Running);
+        let with_pid = running.and_then(|container| Some((container, container.pid?)));
+        with_pid.ok_or_else(|| {
+            let message = format!("container {name} does not run");
+            Failure::new(FailureClass::WrongState, message)
+        })
     }
 
     /// The namespaces in which the group's processes differ from the launcher.
