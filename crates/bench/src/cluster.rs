@@ -8,8 +8,12 @@ pub(crate) mod streams;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::ConfigExt;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tower::{BoxError, ServiceBuilder};
 
 /// A client with a kubeconfig's identity; of its server, or of another with the same authority.
 async fn client(kubeconfig: &Path, server: Option<&str>) -> Result<Client> {
@@ -24,5 +28,20 @@ async fn client(kubeconfig: &Path, server: Option<&str>) -> Result<Client> {
             .parse()
             .with_context(|| format!("{server} is no address of a server"))?;
     }
-    Client::try_from(config).context("make a client")
+    connect(config).context("make a client")
+}
+
+/// A client that sends at once what it has to say: with Nagle's algorithm, which kube's own connector
+/// leaves on, a request may wait 40 ms for an acknowledgement that the server delays.
+fn connect(config: Config) -> kube::Result<Client> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    let tls = config.rustls_https_connector_with_connector(tcp)?;
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .map_err(BoxError::from)
+        .service(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(tls));
+    Ok(Client::new(service, config.default_namespace))
 }

@@ -15,6 +15,9 @@ pub enum KubeNodeError {
         /// Why not.
         source: Box<kube::config::KubeconfigError>,
     },
+    /// The kubeconfig, or `HTTPS_PROXY` in the environment, leads to the API server by a proxy.
+    #[error("there is no way to the API server by a proxy ({0}): let the node reach it directly")]
+    Proxy(String),
     /// A file of the node's credentials cannot be written.
     #[error("write {path}")]
     Write {
@@ -92,9 +95,10 @@ impl KubeNodeError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Kubeconfig { .. } | Self::NoCredentials(_) | Self::Expired { .. } => {
-                ErrorKind::Invalid
-            }
+            Self::Kubeconfig { .. }
+            | Self::Proxy(_)
+            | Self::NoCredentials(_)
+            | Self::Expired { .. } => ErrorKind::Invalid,
             Self::Write { .. } | Self::Request(_) | Self::Thread(_) => ErrorKind::Internal,
             Self::Granted => ErrorKind::Internal,
             Self::NoAnswer(_) | Self::NotGranted => ErrorKind::DeadlineExceeded,

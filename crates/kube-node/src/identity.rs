@@ -12,6 +12,7 @@
 //! Pods do not notice: every part of the node keeps its client, and what is behind it is exchanged
 //! ([`switch`]). What is to be done is judged in [`decide`], and the files are in [`files`].
 
+mod connect;
 mod decide;
 mod files;
 mod switch;

@@ -18,6 +18,7 @@ use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use ring::digest::{Context, Digest, SHA256};
 use serde_json::json;
 
+use super::connect::connect;
 use super::decide::{Held, Keeper};
 use crate::certificate::Certificate;
 use crate::csr::write_private;
@@ -164,7 +165,10 @@ pub(crate) async fn client(path: &Path) -> Result<Client, KubeNodeError> {
         .await
         .map_err(wrong(path))?;
     config.connect_timeout = Some(CONNECT_MAX);
-    Client::try_from(config).map_err(api("set up the client of the API server"))
+    if let Some(proxy) = config.proxy_url {
+        return Err(KubeNodeError::Proxy(proxy.host().unwrap_or_default().to_owned()));
+    }
+    connect(config).map_err(api("set up the client of the API server"))
 }
 
 fn read(path: &Path) -> Result<Kubeconfig, KubeNodeError> {
