@@ -87,6 +87,11 @@ impl Cluster {
         self.directory.path()
     }
 
+    /// Where its programs are, `kubectl` among them.
+    pub(crate) fn programs(&self) -> &Path {
+        &self.programs
+    }
+
     /// The certificate of the authority of everybody here.
     pub(crate) fn authority(&self) -> String {
         self.authority.file("ca.crt")

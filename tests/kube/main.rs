@@ -26,6 +26,7 @@ mod programs;
 mod renewal;
 mod resize;
 mod sessions;
+mod stay;
 mod streams;
 mod writes;
 
@@ -140,13 +141,18 @@ const JOINED: &[(&str, Joined)] = &[
 /// What is measured instead, with `--measure`.
 const MEASURED: &[(&str, Joined)] = &[("streams", measure::streams), ("pods", measure::pods)];
 
+/// What is there for a person instead, with `--stay`.
+const STAYING: &[(&str, Joined)] = &[("a_person_may_use_it", stay::until_told)];
+
 fn main() -> ExitCode {
     let (options, wanted): (Vec<String>, Vec<String>) = std::env::args()
         .skip(1)
         .partition(|argument| argument.starts_with('-'));
-    let (bare, joined) = match options.iter().any(|option| option == "--measure") {
-        true => (&[][..], MEASURED),
-        false => (BARE, JOINED),
+    let is_asked = |name: &str| options.iter().any(|option| option == name);
+    let (bare, joined) = match (is_asked("--stay"), is_asked("--measure")) {
+        (true, _) => (&[][..], STAYING),
+        (false, true) => (&[][..], MEASURED),
+        (false, false) => (BARE, JOINED),
     };
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part));
     let bare: Vec<_> = bare.iter().filter(|(name, _)| is_wanted(name)).collect();
