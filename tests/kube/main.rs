@@ -139,7 +139,11 @@ const JOINED: &[(&str, Joined)] = &[
 ];
 
 /// What is measured instead, with `--measure`.
-const MEASURED: &[(&str, Joined)] = &[("streams", measure::streams), ("pods", measure::pods)];
+const MEASURED: &[(&str, Joined)] = &[
+    ("streams", measure::streams),
+    ("pods", measure::pods),
+    ("crowd", measure::crowd),
+];
 
 /// What is there for a person instead, with `--stay`.
 const STAYING: &[(&str, Joined)] = &[("a_person_may_use_it", stay::until_told)];

@@ -56,6 +56,22 @@ pub(crate) fn pods(cluster: &Cluster, _: &Node) {
     ]);
 }
 
+/// More pods than the node has room for.
+pub(crate) fn crowd(cluster: &Cluster, node: &Node) {
+    let admin = cluster.admin();
+    bench(&[
+        "crowd",
+        "--kubeconfig",
+        admin.config().to_str().unwrap(),
+        "--node",
+        NAME,
+        "--image",
+        IMAGE,
+        "--agent",
+        &node.borrow().pid().to_string(),
+    ]);
+}
+
 fn bench(args: &[&str]) {
     let status = command("burstlet-bench").args(args).status().unwrap();
     assert!(status.success(), "{status}");

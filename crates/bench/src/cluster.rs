@@ -1,6 +1,7 @@
 //! A node of a cluster, asked as the cluster's clients do. `tests/kube` sets the stage: a real
 //! control plane, the node, and pods to ask for.
 
+pub(crate) mod crowd;
 pub(crate) mod pods;
 mod relay;
 pub(crate) mod streams;
@@ -13,7 +14,26 @@ use hyper_util::rt::TokioExecutor;
 use kube::client::ConfigExt;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tokio::runtime::Runtime;
 use tower::{BoxError, ServiceBuilder};
+
+use crate::machine;
+use crate::report::Report;
+
+/// Measures with a kubeconfig's identity, and prints tables of it.
+fn measured(
+    kubeconfig: &Path,
+    measure: impl AsyncFnOnce(&Client, &mut Report) -> Result<()>,
+) -> Result<()> {
+    let runtime = Runtime::new().context("start the runtime")?;
+    let mut report = Report::new(vec![machine::describe()]);
+    let measured = runtime.block_on(async {
+        let client = client(kubeconfig, None).await?;
+        measure(&client, &mut report).await
+    });
+    print!("{}", report.markdown());
+    measured
+}
 
 /// A client with a kubeconfig's identity; of its server, or of another with the same authority.
 async fn client(kubeconfig: &Path, server: Option<&str>) -> Result<Client> {

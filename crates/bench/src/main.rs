@@ -36,6 +36,8 @@ enum Args {
     Streams(cluster::streams::Args),
     /// A node's pods: created, seen to run, deleted, seen to be gone
     Pods(cluster::pods::Args),
+    /// A node with more pods than it has room for
+    Crowd(cluster::crowd::Args),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Args::Neighbour(args) => neighbour::run(&args),
         Args::Streams(args) => cluster::streams::run(&args),
         Args::Pods(args) => cluster::pods::run(&args),
+        Args::Crowd(args) => cluster::crowd::run(&args),
     };
     match measured {
         Ok(()) => ExitCode::SUCCESS,

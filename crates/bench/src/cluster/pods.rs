@@ -12,20 +12,18 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, PostParams, WatchEvent, WatchParams};
 use kube::{Api, Client};
 use serde_json::json;
-use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use super::client;
+use super::measured;
 use crate::clock::Instant;
 use crate::groups::PATIENCE;
 use crate::latency::PAUSE;
-use crate::machine;
 use crate::report::{Report, Table, milliseconds, percentile};
 
 /// A shell that has only just begun does not hear yet that it should end.
 const SETTLE: Duration = Duration::from_millis(200);
 /// Tells our pods from others.
-const LABEL: &str = "burstlet-bench";
+pub(super) const LABEL: &str = "burstlet-bench";
 
 /// What is created, and how often.
 #[derive(clap::Args)]
@@ -56,14 +54,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         args.rounds > 0 && args.burst > 0 && args.bursts > 0,
         "--rounds, --burst and --bursts must be at least 1"
     );
-    let runtime = Runtime::new().context("start the runtime")?;
-    let mut report = Report::new(vec![machine::describe()]);
-    let measured = runtime.block_on(async {
-        let client = client(&args.kubeconfig, None).await?;
-        measure(args, &client, &mut report).await
-    });
-    print!("{}", report.markdown());
-    measured
+    measured(&args.kubeconfig, async |client, report| {
+        measure(args, client, report).await
+    })
 }
 
 async fn measure(args: &Args, client: &Client, report: &mut Report) -> Result<()> {
@@ -235,7 +228,7 @@ const WRITES: [(&str, [&str; 3]); 3] = [
 ];
 
 /// How often the API server has been asked for each.
-async fn asked(client: &Client) -> Result<[f64; WRITES.len()]> {
+pub(super) async fn asked(client: &Client) -> Result<[f64; WRITES.len()]> {
     let request = http::Request::get("/metrics").body(Vec::new());
     let request = request.context("make a request")?;
     let text = client.request_text(request).await;
