@@ -105,7 +105,7 @@ pub struct GroupStatus {
     pub reason: String,
     /// The same for people.
     pub message: String,
-    /// Where it stands in the queue, counted from 1.
+    /// Where it stands in the queue, counted from 1, and from 10 on rounded down to its first digit.
     pub queue_position: Option<u32>,
     /// Its address; stays for life.
     pub ip: Option<IpAddr>,

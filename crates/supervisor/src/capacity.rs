@@ -35,7 +35,8 @@ pub struct Capacity {
 pub enum Place {
     /// Waits for room.
     Waiting {
-        /// Counted from 1.
+        /// Counted from 1, and from 10 on rounded down to its first digit: otherwise everybody behind
+        /// would have to be told of each who leaves.
         position: u32,
         /// Why it does not start now.
         why: Shortage,
@@ -231,6 +232,7 @@ impl Queue {
                     (None, Some(lack)) => Shortage::Short(lack),
                     (None, None) => Shortage::BehindOthers,
                 };
+                let position = rounded(position);
                 (&ask.uid, Place::Waiting { position, why })
             })
     }
@@ -296,6 +298,17 @@ impl Queue {
 
     fn free(&self) -> ResourceList {
         minus(self.room, self.requested())
+    }
+}
+
+/// A number without all but its first digit.
+const fn rounded(number: u32) -> u32 {
+    match number.checked_ilog10() {
+        Some(digits) => {
+            let unit = 10_u32.pow(digits);
+            number / unit * unit
+        }
+        None => number,
     }
 }
 

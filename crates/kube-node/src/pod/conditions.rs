@@ -1,10 +1,13 @@
 //! A pod's conditions: those that a kubelet owns, in its words and order, and our own.
 
+mod launched;
+
 use burstlet_model::spec::ContainerKind;
 use burstlet_model::status::{ContainerState, ContainerStatus, Phase, Resize};
 use burstlet_model::{ContainerName, WallTime};
 use serde_json::{Map, Value, json};
 
+use self::launched::launched;
 use super::containers::{Told, is_ready};
 use super::needs::{items, text};
 use super::patch::without;
@@ -64,6 +67,7 @@ pub(crate) fn of_group(
         Condition::new("PodScheduled", Ok("")),
     ];
     conditions.extend(queued(told, previous));
+    conditions.extend(launched(&status.timeline, previous));
     conditions.extend(pending(told));
     conditions.extend(in_progress(told));
     conditions
@@ -223,10 +227,7 @@ fn gated<'w>(
 fn queued(told: &Told<'_>, previous: &Value) -> Option<Condition> {
     let status = told.status;
     if status.phase == Phase::Queued && !told.gone {
-        let position = status
-            .queue_position
-            .map(|n| format!("position {n}: "))
-            .unwrap_or_default();
+        let position = status.queue_position.map(position).unwrap_or_default();
         return Some(Condition {
             kind: QUEUED,
             is_so: true,
@@ -235,7 +236,21 @@ fn queued(told: &Told<'_>, previous: &Value) -> Option<Condition> {
         });
     }
     let was_said = items(Some(previous)).any(|condition| condition["type"] == QUEUED);
-    was_said.then(|| Condition::new(QUEUED, Err(("Admitted", String::new()))))
+    // Not everybody who is deleted has had his turn.
+    let is_leaving = told.gone || status.phase == Phase::Terminating;
+    let reason = match is_leaving && status.timeline.admitted.is_none() {
+        true => "Ended",
+        false => "Admitted",
+    };
+    was_said.then(|| Condition::new(QUEUED, Err((reason, String::new()))))
+}
+
+/// Positions that are told are exact if they have one digit.
+fn position(told: u32) -> String {
+    match told {
+        ..10 => format!("position {told}: "),
+        10.. => format!("position {told} or later: "),
+    }
 }
 
 /// Said while the pod asks for other resources than were given to it.

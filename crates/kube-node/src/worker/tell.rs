@@ -131,7 +131,7 @@ impl<H: Host> Worker<H> {
             return false;
         }
         let since = self.teller.differs.map_or(now, |(since, _)| since);
-        let patience = patience(&pod.status, &wanted);
+        let patience = patience(&pod.status, &wanted, pod.deletion_grace_s.is_some());
         self.teller.differs = Some((since, patience));
         if now < since + patience {
             return false;

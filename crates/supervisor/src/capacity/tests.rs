@@ -77,6 +77,15 @@ fn order_is_priority_then_age() {
 }
 
 #[test]
+fn who_is_far_back_is_told_about_where() {
+    let rows = [(1, 1), (9, 9), (10, 10), (19, 10), (20, 20), (4987, 4000)];
+    for (position, told) in rows {
+        assert_eq!(rounded(position), told);
+    }
+    assert_eq!(rounded(u32::MAX), 4_000_000_000);
+}
+
+#[test]
 fn small_ones_do_not_starve_a_large_one() {
     let mut queue = queue(1000, 9);
     queue.enter(&uid("runs"), 0, cpu(500)).unwrap();
