@@ -1,8 +1,10 @@
 //! A control plane on loopback and free ports, with its own authority: RBAC and the Node authorizer,
 //! NodeRestriction and bootstrap tokens, as kubeadm configures them.
 
+mod control_plane;
+
 use std::fs;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
@@ -18,19 +20,10 @@ use crate::programs;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// A bootstrap token: its id and its secret.
 const TOKEN: (&str, &str) = ("abcdef", "0123456789abcdef");
-/// The range that Services have their addresses from.
-const SERVICES: &str = "10.97.0.0/16";
+/// Where pods find the API server.
+pub(crate) const API_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 97, 0, 1);
 /// Its program.
 const API_SERVER: &str = "kube-apiserver";
-/// What the API server is called from inside the cluster.
-const API_NAMES: [&str; 6] = [
-    "127.0.0.1",
-    "localhost",
-    "kubernetes",
-    "kubernetes.default",
-    "kubernetes.default.svc",
-    "10.97.0.1",
-];
 
 /// A running control plane; dropping it ends it.
 pub(crate) struct Cluster {
@@ -155,87 +148,6 @@ impl Cluster {
         Kubectl::new(self.programs.join("kubectl"), config)
     }
 
-    fn issue(&self) {
-        let ca = &self.authority;
-        let client = |name, groups| Subject {
-            name,
-            groups,
-            hosts: &[],
-        };
-        ca.issue("admin", &client("admin", &["system:masters"]));
-        ca.issue(
-            "controllers",
-            &client("system:kube-controller-manager", &[]),
-        );
-        ca.issue("scheduler", &client("system:kube-scheduler", &[]));
-        ca.issue(
-            "kubelet-client",
-            &client("kube-apiserver-kubelet-client", &[]),
-        );
-        let server = Subject {
-            name: "kube-apiserver",
-            groups: &[],
-            hosts: &API_NAMES,
-        };
-        ca.issue("apiserver", &server);
-        ca.key_pair("accounts");
-        for who in ["admin", "controllers", "scheduler"] {
-            ca.kubeconfig(who, &self.server);
-        }
-    }
-
-    fn start_etcd(&mut self, clients: u16, peers: u16) {
-        let url = |port| format!("http://127.0.0.1:{port}");
-        let data = self.directory.path().join("etcd").display().to_string();
-        let args = [
-            format!("--data-dir={data}"),
-            format!("--listen-client-urls={}", url(clients)),
-            format!("--advertise-client-urls={}", url(clients)),
-            format!("--listen-peer-urls={}", url(peers)),
-            format!("--initial-advertise-peer-urls={}", url(peers)),
-            format!("--initial-cluster=default={}", url(peers)),
-            // What is lost in a power cut is a test's.
-            "--unsafe-no-fsync".to_owned(),
-        ];
-        self.spawn("etcd", &args);
-    }
-
-    fn start_api_server(&mut self, port: u16, etcd: u16) {
-        let ca = &self.authority;
-        let args = [
-            format!("--etcd-servers=http://127.0.0.1:{etcd}"),
-            format!("--secure-port={port}"),
-            "--bind-address=127.0.0.1".to_owned(),
-            // Never dialled: nothing here leads the Service `kubernetes` anywhere.
-            "--advertise-address=192.0.2.1".to_owned(),
-            "--endpoint-reconciler-type=none".to_owned(),
-            format!("--client-ca-file={}", ca.file("ca.crt")),
-            format!("--tls-cert-file={}", ca.file("apiserver.crt")),
-            format!("--tls-private-key-file={}", ca.file("apiserver.key")),
-            "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-            format!("--service-account-key-file={}", ca.file("accounts.pub")),
-            format!(
-                "--service-account-signing-key-file={}",
-                ca.file("accounts.key")
-            ),
-            format!("--service-cluster-ip-range={SERVICES}"),
-            "--authorization-mode=Node,RBAC".to_owned(),
-            "--enable-admission-plugins=NodeRestriction".to_owned(),
-            "--enable-bootstrap-token-auth".to_owned(),
-            format!(
-                "--kubelet-client-certificate={}",
-                ca.file("kubelet-client.crt")
-            ),
-            format!("--kubelet-client-key={}", ca.file("kubelet-client.key")),
-            format!("--kubelet-certificate-authority={}", ca.file("ca.crt")),
-            "--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname".to_owned(),
-            "--allow-privileged=true".to_owned(),
-            format!("--audit-policy-file={}", self.audit_policy().display()),
-            format!("--audit-log-path={}", self.audit_log().display()),
-        ];
-        self.spawn(API_SERVER, &args);
-    }
-
     /// What nodes have written, one JSON object in a line for each request.
     pub(crate) fn audit_log(&self) -> PathBuf {
         self.directory.path().join("audit.log")
@@ -245,42 +157,6 @@ impl Cluster {
         let path = self.directory.path().join("audit.yaml");
         fs::write(&path, include_str!("audit.yaml")).unwrap();
         path
-    }
-
-    fn start_controllers(&mut self) {
-        let ca = &self.authority;
-        let as_who = |who: &str| {
-            let config = ca.file(&format!("{who}.kubeconfig"));
-            [
-                "kubeconfig",
-                "authentication-kubeconfig",
-                "authorization-kubeconfig",
-            ]
-            .map(|flag| format!("--{flag}={config}"))
-        };
-        let mut controllers: Vec<String> = as_who("controllers").into();
-        controllers.extend([
-            "--use-service-account-credentials".to_owned(),
-            format!(
-                "--service-account-private-key-file={}",
-                ca.file("accounts.key")
-            ),
-            format!("--root-ca-file={}", ca.file("ca.crt")),
-            format!("--cluster-signing-cert-file={}", ca.file("ca.crt")),
-            format!("--cluster-signing-key-file={}", ca.file("ca.key")),
-            "--controllers=*,bootstrapsigner,tokencleaner".to_owned(),
-            "--leader-elect=false".to_owned(),
-            "--secure-port=0".to_owned(),
-            // A claim that finds no volume is looked at again so often.
-            "--pvclaimbinder-sync-period=1s".to_owned(),
-        ]);
-        let mut scheduler: Vec<String> = as_who("scheduler").into();
-        scheduler.extend([
-            "--leader-elect=false".to_owned(),
-            "--secure-port=0".to_owned(),
-        ]);
-        self.spawn("kube-controller-manager", &controllers);
-        self.spawn("kube-scheduler", &scheduler);
     }
 
     /// What kubeadm creates so that nodes can join and be asked.
@@ -300,20 +176,25 @@ impl Cluster {
         Paused(server)
     }
 
-    fn spawn(&mut self, name: &'static str, args: &[String]) {
+    fn run(&mut self, name: &'static str, args: &[String]) {
+        let child = self.spawn(&self.programs.join(name), args);
+        self.running.push((name, child));
+    }
+
+    fn spawn(&self, program: &Path, args: &[String]) -> Child {
+        let name = program.file_name().unwrap().to_str().unwrap();
         let log = fs::File::create(self.log_file(name)).unwrap();
         // Whatever ends us ends them too.
-        let child = Command::new("setpriv")
+        Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
-            .arg(self.programs.join(name))
+            .arg(program)
             .args(args)
             .current_dir(self.directory.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .unwrap();
-        self.running.push((name, child));
+            .unwrap()
     }
 
     fn wait(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
@@ -338,17 +219,19 @@ impl Cluster {
 
     /// The last lines of each program's log.
     fn logs(&self) -> String {
-        let last = |path: &Path| {
-            let text = fs::read_to_string(path).unwrap_or_default();
-            let lines: Vec<&str> = text.lines().collect();
-            lines[lines.len().saturating_sub(10)..].join("\n")
-        };
         let logs = self
             .running
             .iter()
             .map(|(name, _)| format!("--- {name}\n{}", last(&self.log_file(name))));
         logs.collect::<Vec<_>>().join("\n")
     }
+}
+
+/// The last lines of a file.
+fn last(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(10)..].join("\n")
 }
 
 impl Drop for Paused {
@@ -360,13 +243,13 @@ impl Drop for Paused {
 impl Drop for Cluster {
     fn drop(&mut self) {
         // The last started goes first: what needs the API server should not miss it.
-        while let Some((_, child)) = self.running.pop() {
-            end(child);
+        while let Some((_, mut child)) = self.running.pop() {
+            end(&mut child);
         }
     }
 }
 
-fn end(mut child: Child) {
+fn end(child: &mut Child) {
     let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
     let deadline = Instant::now() + Duration::from_secs(5);
     while Instant::now() < deadline {

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod allotted;
 mod changes;
 mod chart;
 mod claims;
@@ -28,6 +29,7 @@ mod resize;
 mod sessions;
 mod stay;
 mod streams;
+mod surroundings;
 mod writes;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -129,6 +131,10 @@ const JOINED: &[(&str, Joined)] = &[
     ),
     ("pods_outlive_the_agent", pods::pods_outlive_the_agent),
     ("a_deleted_node_comes_back", node::it_comes_back),
+    (
+        "pods_have_the_addresses_that_the_cluster_allots",
+        allotted::pods_have_them,
+    ),
     ("a_node_may_offer_a_little", node::it_offers_a_little),
     ("the_nodes_certificate_is_renewed_in_time", renewal::in_time),
     ("an_expired_certificate_is_replaced", renewal::too_late),

@@ -108,7 +108,17 @@ impl Agent {
     /// Starts another agent on the same host, which must be finished before this one.
     #[must_use]
     pub fn beside(&self) -> Self {
-        Self::begin(Setup::default(), self.index + 1, None)
+        self.beside_with("")
+    }
+
+    /// The same with more configuration.
+    #[must_use]
+    pub fn beside_with(&self, more: &str) -> Self {
+        let setup = Setup {
+            more,
+            ..Setup::default()
+        };
+        Self::begin(setup, self.index + 1, None)
     }
 
     fn begin(

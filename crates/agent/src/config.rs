@@ -14,7 +14,7 @@ mod value;
 
 pub(crate) use access::{Access, Oidc, Quota, Quotas, Rule, Whose};
 pub(crate) use budget::Budget;
-pub(crate) use kubernetes::{CapacityMode, DaemonSets, Kubernetes};
+pub(crate) use kubernetes::{CapacityMode, DaemonSets, Kubernetes, PodCidr};
 pub(crate) use load::load;
 pub(crate) use otlp::{Otlp, OtlpSignal};
 pub(crate) use sections::{
@@ -120,6 +120,12 @@ impl Config {
                 .map_err(|problem| format!("[registries.\"{name}\"] {problem}"))?;
         }
         self.kubernetes.check()?;
+        let is_allotted = self.kubernetes.pod_cidr == PodCidr::Node;
+        if is_allotted && self.network.mode != NetworkMode::Bridge {
+            return Err(
+                "[kubernetes] pod_cidr = \"node\" is for [network] mode = \"bridge\"".to_owned(),
+            );
+        }
         self.sandbox.check()
     }
 }

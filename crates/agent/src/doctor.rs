@@ -210,7 +210,9 @@ fn cgroups() -> Vec<Finding> {
 }
 
 fn networks(config: &Config) -> Vec<Finding> {
-    let settings = match network::settings(config) {
+    // Without addresses yet, all but they can be looked at.
+    let subnet = network::subnet(config).map(|known| known.unwrap_or(config.network.subnet));
+    let settings = match subnet.and_then(|subnet| network::settings(config, subnet)) {
         Ok(settings) => settings,
         Err(error) => {
             return vec![finding(

@@ -51,7 +51,6 @@ use burstlet_image::store::ImageStore;
 use burstlet_model::metering::{Known, Mark};
 use burstlet_model::spec::{GroupSpec, HookAction, ProbeAction, Signal};
 use burstlet_model::{Bytes, ContainerName, ErrorKind, GroupUid, NetworkUsage, Stamp};
-use burstlet_network::Network;
 use burstlet_sandbox::client::Launcher;
 use burstlet_supervisor::host::{
     Adoption, GroupRef, GroupUsage, Host, HostError, HostEvent, ProbeResult, PullRequest, Pulled,
@@ -71,6 +70,7 @@ use crate::id_ranges::IdRanges;
 use crate::kubernetes;
 use crate::machine::{self, Machine};
 use crate::metering::Metering;
+use crate::network::LateNetwork;
 use crate::records::Records;
 
 /// Events of a group that wait for its loop. A loop that is behind holds its keeper's connection
@@ -83,7 +83,7 @@ pub(crate) struct Parts {
     pub(crate) ids: IdRanges,
     pub(crate) images: ImageStore,
     pub(crate) snapshotter: Snapshotter,
-    pub(crate) network: Network,
+    pub(crate) network: LateNetwork,
     /// Whether groups are open to each other whatever their namespace.
     pub(crate) open_network: bool,
     pub(crate) cgroups: Cgroups,

@@ -2,6 +2,8 @@
 
 mod capacity;
 mod condition;
+mod pod_cidr;
+mod self_test;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -9,15 +11,17 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use burstlet_kube_node::{
-    ClusterFacts, Condition, Credentials, DaemonSets, IdentityState, NodeConfig, NodeFacts,
-    PortLink, SystemInfo,
+    ClusterFacts, ClusterView, Condition, Credentials, DaemonSets, IdentityState, NodeConfig,
+    NodeFacts, PortLink, SystemInfo,
 };
 use burstlet_manifest::{Level, Policy};
 use burstlet_network::files::ResolvConf;
 use burstlet_supervisor::Groups;
 use burstlet_telemetry::Registry;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::self_test::SelfTest;
 use crate::config::{self, AbsolutePath, Config};
 use crate::host::RealHost;
 use crate::kubelet::{self, Port};
@@ -68,17 +72,18 @@ async fn join(
     let node = node(of, kubeconfig, number)?;
     let identity = node.credentials.state.clone();
     metrics::register_identity(of.registry, identity).context("set up the node's metrics")?;
-    let condition = condition(of.config, &groups);
+    let (condition, looks) = looks(of.config, &groups, shutdown.clone());
     let Some(port) = port else {
-        let ended = burstlet_kube_node::run(node, groups, condition, None, shutdown).await;
-        return ended.context(BE_A_NODE);
+        let running = burstlet_kube_node::run(node, groups, condition, None, shutdown);
+        let running = async { running.await.context(BE_A_NODE) };
+        return tokio::try_join!(running, looks).map(|_| ());
     };
     let served = served(of, &node.node, &groups)?;
     let link = Some(served.link.clone());
     let serving = port.serve(served, shutdown.clone());
     let running = burstlet_kube_node::run(node, groups, condition, link, shutdown);
     let running = async { running.await.context(BE_A_NODE) };
-    tokio::try_join!(serving, running).map(|_| ())
+    tokio::try_join!(serving, running, looks).map(|_| ())
 }
 
 fn node(of: Of<'_>, kubeconfig: PathBuf, kubelet_port: Option<u16>) -> anyhow::Result<NodeConfig> {
@@ -102,9 +107,33 @@ fn node(of: Of<'_>, kubeconfig: PathBuf, kubelet_port: Option<u16>) -> anyhow::R
     })
 }
 
-fn condition(config: &Arc<Config>, groups: &Groups<RealHost>) -> Condition {
+/// What the node is told to be like, and what finds some of that out until the shutdown.
+fn looks(
+    config: &Arc<Config>,
+    groups: &Groups<RealHost>,
+    shutdown: CancellationToken,
+) -> (Condition, impl Future<Output = anyhow::Result<()>> + use<>) {
+    let (tell, told) = watch::channel(ClusterView::default());
+    let test = SelfTest::default();
     let (config, groups) = (Arc::clone(config), groups.clone());
-    Arc::new(move || condition::look(&config, &groups))
+    let host = Arc::clone(groups.host());
+    let (of, found) = (Arc::clone(&config), test.clone());
+    let condition: Condition = Arc::new(move |view| {
+        tell.send_replace(view.clone());
+        condition::look(&of, &groups, found.findings())
+    });
+    let looks = async move {
+        let network = &host.network;
+        let addresses = async {
+            if config.kubernetes.pod_cidr == config::PodCidr::Node {
+                pod_cidr::follow(&config, network, told.clone(), shutdown.clone()).await;
+            }
+        };
+        let testing = test.keep(&config, &host, told.clone(), shutdown.clone());
+        tokio::join!(addresses, testing);
+        Ok(())
+    };
+    (condition, looks)
 }
 
 /// What the kubelet's port is given.

@@ -1,28 +1,21 @@
 //! The groups' network, made from the configuration.
 
-use std::net::SocketAddr;
+mod late;
 
-use anyhow::Context;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
 use burstlet_model::spec::Protocol;
 use burstlet_network::{
-    BridgeConfig, CniConfig, DnsConfig, Exception, Mode, Network, NetworkConfig, Policy,
+    BridgeConfig, CniConfig, DnsConfig, Exception, Mode, NetworkConfig, Policy,
 };
 use ipnet::{IpNet, Ipv4Net};
 
+pub(crate) use self::late::{LateNetwork, NOT_YET, Trouble, kept_file, subnet};
 use crate::config::{self, Config};
 use crate::policy::DOMAIN;
 
 const DNS_PORT: u16 = 53;
-
-/// Brings the network up.
-///
-/// # Errors
-/// The configuration cannot work, or the kernel refuses.
-pub(crate) async fn open(config: &Config) -> anyhow::Result<Network> {
-    Network::open(settings(config)?)
-        .await
-        .context("bring the network up")
-}
 
 /// What tells this agent's links and rules from those of other agents on the host: its state
 /// directory, which only one agent has.
@@ -30,11 +23,16 @@ fn owner(config: &Config) -> String {
     config.state_dir.display().to_string()
 }
 
-/// The network crate's view of the configuration.
+/// Where leases are.
+fn state_dir(config: &Config) -> PathBuf {
+    config.state_dir.join("network")
+}
+
+/// The network crate's view of the configuration, with these addresses for groups.
 ///
 /// # Errors
 /// An exception names an IPv6 address.
-pub(crate) fn settings(config: &Config) -> anyhow::Result<NetworkConfig> {
+pub(crate) fn settings(config: &Config, subnet: Ipv4Net) -> anyhow::Result<NetworkConfig> {
     let given = &config.network;
     let mut policy = Policy {
         routable: given.routable.clone(),
@@ -46,8 +44,8 @@ pub(crate) fn settings(config: &Config) -> anyhow::Result<NetworkConfig> {
     }
     Ok(NetworkConfig {
         owner: owner(config),
-        state_dir: config.state_dir.join("network"),
-        mode: mode(given),
+        state_dir: state_dir(config),
+        mode: mode(given, subnet),
         policy,
         dns: DnsConfig {
             upstreams: given
@@ -61,11 +59,11 @@ pub(crate) fn settings(config: &Config) -> anyhow::Result<NetworkConfig> {
     })
 }
 
-fn mode(given: &config::Network) -> Mode {
+fn mode(given: &config::Network, subnet: Ipv4Net) -> Mode {
     match given.mode {
         config::NetworkMode::Bridge => Mode::Bridge(BridgeConfig {
             name: given.bridge.to_string(),
-            subnet: given.subnet,
+            subnet,
             mtu: (given.mtu > 0).then(|| given.mtu.into()),
         }),
         config::NetworkMode::Cni => Mode::Cni(CniConfig {

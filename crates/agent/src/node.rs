@@ -15,7 +15,7 @@ use burstlet_supervisor::stream::Reader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
-use crate::config::{Config, NetworkMode};
+use crate::config::Config;
 use crate::doctor::{self, Finding, Verdict};
 use crate::host::RealHost;
 use crate::host::credentials;
@@ -36,7 +36,7 @@ pub(crate) struct Node {
 impl Machine for Node {
     async fn info(&self) -> v1::NodeInfo {
         let config = &self.config;
-        let bridge = config.network.mode == NetworkMode::Bridge;
+        let subnet = self.host.network.subnet();
         v1::NodeInfo {
             name: machine::host_name(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -50,11 +50,7 @@ impl Machine for Node {
             }
             .to_owned(),
             network_mode: config.network.mode.as_str().to_owned(),
-            subnet: if bridge {
-                config.network.subnet.to_string()
-            } else {
-                String::new()
-            },
+            subnet: subnet.map(|subnet| subnet.to_string()).unwrap_or_default(),
             address: config.api_socket().display().to_string(),
             started_at: Some(timestamp(self.started)),
             now: Some(timestamp(machine::now().wall)),

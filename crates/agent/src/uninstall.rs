@@ -41,7 +41,9 @@ pub(crate) async fn uninstall(config: Config, sure: bool) -> anyhow::Result<()> 
         .context("look for what the agent has made")?;
     let mut problems = end_groups(&host).await;
     host.launcher.quit().await.context("end the launcher")?;
-    if let Err(error) = host.network.clone().teardown().await {
+    if let Some(network) = host.network.get()
+        && let Err(error) = network.clone().teardown().await
+    {
         problems.push(format!("the network: {error}"));
     }
     if let Err(error) = remove_cgroups(&host) {

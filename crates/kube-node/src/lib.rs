@@ -50,7 +50,7 @@ pub use config::{ClusterFacts, Credentials, DaemonSets, NodeConfig, NodeFacts, S
 pub use error::KubeNodeError;
 pub use identity::{IdentityState, Standing};
 pub use link::PortLink;
-pub use node::{NodeCondition, NodeImage};
+pub use node::{ClusterView, Finding, NetworkTrouble, NodeCondition, NodeImage};
 pub use pods::{HeardPod, Pods};
 pub use run::{Condition, run};
 pub use serving::ServingCertificate;

@@ -1,12 +1,16 @@
 //! The Node object, as the API server is given it. Pure.
 
+mod conditions;
+
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use burstlet_model::WallTime;
+use k8s_openapi::api::core::v1::Node;
 use serde_json::{Map, Value, json};
 
+use self::conditions::conditions;
 use crate::config::NodeFacts;
-use crate::time;
 
 /// What tells agents with one node name apart.
 pub(crate) const INSTANCE: &str = "burstlet.dev/instance";
@@ -31,8 +35,8 @@ pub struct NodeImage {
 /// What the node is like right now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeCondition {
-    /// Why it cannot run pods; empty if it can.
-    pub trouble: Vec<String>,
+    /// Why its pods have no network, or not the one that they should.
+    pub network: Option<NetworkTrouble>,
     /// Less memory is free than it should.
     pub memory_pressure: bool,
     /// Less of the disk is free than it should.
@@ -43,6 +47,53 @@ pub struct NodeCondition {
     pub images: Vec<NodeImage>,
     /// What it offers now, by resource, instead of what the facts say.
     pub capacity: Option<BTreeMap<String, String>>,
+    /// What was looked for and found by looking from outside.
+    pub findings: Vec<Finding>,
+}
+
+/// What is wrong with the pods' network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkTrouble {
+    /// A word for programs.
+    pub reason: &'static str,
+    /// A sentence for people.
+    pub message: String,
+    /// No pod can run. Otherwise those that run go on, and no others should come: a node that is not
+    /// ready would lose them after some minutes.
+    pub is_fatal: bool,
+}
+
+/// One more condition of the node: something that is not as it should be, or that it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The condition's type; it names the trouble.
+    pub kind: &'static str,
+    /// A word for programs.
+    pub reason: &'static str,
+    /// A sentence for people.
+    pub message: String,
+    /// The trouble is there.
+    pub is_so: bool,
+}
+
+/// What the cluster says that concerns the node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterView {
+    /// The addresses that it has allotted to the node's pods, as it writes them.
+    pub pod_cidrs: Vec<String>,
+    /// Where its pods find the API server.
+    pub api_service: Option<SocketAddr>,
+}
+
+/// What the Node says of the addresses of its pods.
+pub(crate) fn pod_cidrs(node: &Node) -> Vec<String> {
+    let Some(spec) = &node.spec else {
+        return Vec::new();
+    };
+    match &spec.pod_cidrs {
+        Some(all) if !all.is_empty() => all.clone(),
+        _ => spec.pod_cidr.clone().into_iter().collect(),
+    }
 }
 
 /// The node to register.
@@ -165,85 +216,6 @@ fn images(images: &[NodeImage]) -> Vec<Value> {
         json!({"names": names, "sizeBytes": image.bytes})
     })
     .collect()
-}
-
-/// In a kubelet's words, for scripts look at them; `Ready` comes last.
-fn conditions(now_is: &NodeCondition, previous: &Value, now: WallTime) -> Vec<Value> {
-    let pressures = [
-        (
-            "MemoryPressure",
-            now_is.memory_pressure,
-            ["KubeletHasInsufficientMemory", "KubeletHasSufficientMemory"],
-            [
-                "kubelet has insufficient memory available",
-                "kubelet has sufficient memory available",
-            ],
-        ),
-        (
-            "DiskPressure",
-            now_is.disk_pressure,
-            ["KubeletHasDiskPressure", "KubeletHasNoDiskPressure"],
-            ["kubelet has disk pressure", "kubelet has no disk pressure"],
-        ),
-        (
-            "PIDPressure",
-            now_is.pid_pressure,
-            ["KubeletHasInsufficientPID", "KubeletHasSufficientPID"],
-            [
-                "kubelet has insufficient PID available",
-                "kubelet has sufficient PID available",
-            ],
-        ),
-    ];
-    let mut conditions: Vec<Value> = pressures
-        .iter()
-        .map(|(kind, is_so, reasons, messages)| {
-            let at = usize::from(!is_so);
-            condition(kind, *is_so, reasons[at], messages[at], previous, now)
-        })
-        .collect();
-    let network = (
-        "NetworkUnavailable",
-        "RouteCreated",
-        "the node connects its pods itself",
-    );
-    conditions.push(condition(
-        network.0, false, network.1, network.2, previous, now,
-    ));
-    let trouble = now_is.trouble.join("; ");
-    conditions.push(match trouble.is_empty() {
-        true => {
-            let message = "kubelet is posting ready status";
-            condition("Ready", true, "KubeletReady", message, previous, now)
-        }
-        false => condition("Ready", false, "KubeletNotReady", &trouble, previous, now),
-    });
-    conditions
-}
-
-fn condition(
-    kind: &str,
-    is_so: bool,
-    reason: &str,
-    message: &str,
-    previous: &Value,
-    now: WallTime,
-) -> Value {
-    let status = if is_so { "True" } else { "False" };
-    let before = previous.as_array().into_iter().flatten();
-    let mut before = before.filter(|c| c["type"] == kind && c["status"] == status);
-    let since = before
-        .next()
-        .and_then(|c| c["lastTransitionTime"].as_str())
-        .map_or_else(|| time::seconds(now), str::to_owned);
-    json!({
-        "type": kind,
-        "status": status,
-        "reason": reason,
-        "message": message,
-        "lastHeartbeatTime": time::seconds(now),
-        "lastTransitionTime": since,
-    })
 }
 
 #[cfg(test)]

@@ -15,11 +15,15 @@ use tokio::time::sleep;
 
 use crate::error::{KubeNodeError, api, is_code};
 use crate::lease;
-use crate::node::{INSTANCE, NodeCondition, node_patch, node_to_write, status_patch};
+use crate::node::{
+    ClusterView, INSTANCE, NodeCondition, node_patch, node_to_write, pod_cidrs, status_patch,
+};
 use crate::run::Shared;
 
 /// How often it is looked at whether the node is there, and what it is like.
 const LOOK_PERIOD: Duration = Duration::from_secs(10);
+/// How often while the node waits for the cluster.
+const LOOK_SOON: Duration = Duration::from_secs(1);
 /// How often it is told though nothing has changed: this many looks.
 const TELL_EVERY: u32 = 30;
 
@@ -82,42 +86,60 @@ pub(crate) async fn register<H: Host>(shared: &Shared<H>) -> kube::Result<String
 
 /// Tells what the node is like, until the shutdown.
 pub(crate) async fn keep_true<H: Host>(shared: Arc<Shared<H>>, uid: watch::Sender<String>) {
-    let mut told: Option<NodeCondition> = None;
-    let mut looks: u32 = 0;
+    let mut told = Told::default();
     loop {
-        let now_is = (shared.condition)();
-        looks = looks.saturating_add(1);
-        let is_due = told.as_ref() != Some(&now_is) || looks >= TELL_EVERY;
-        match look(&shared, &now_is, is_due, &uid).await {
-            Ok(true) => {
-                told = Some(now_is);
-                looks = 0;
-            }
-            Ok(false) => {}
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "cannot tell what the node is like");
-            }
+        if let Err(error) = look(&shared, &mut told, &uid).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "cannot tell what the node is like");
         }
         tokio::select! {
             () = shared.shutdown.cancelled() => return,
-            () = sleep(LOOK_PERIOD) => {}
+            () = sleep(told.pause()) => {}
         }
     }
 }
 
-/// Sees to it that the node is there, and tells its status if that is due; whether it was told.
+/// What was told of the node, and how many looks ago.
+#[derive(Default)]
+struct Told {
+    condition: Option<NodeCondition>,
+    looks: u32,
+}
+
+impl Told {
+    fn is_due(&self, now_is: &NodeCondition) -> bool {
+        self.condition.as_ref() != Some(now_is) || self.looks >= TELL_EVERY
+    }
+
+    /// Who waits for the cluster to allot addresses looks soon again.
+    fn pause(&self) -> Duration {
+        let network = self
+            .condition
+            .as_ref()
+            .and_then(|told| told.network.as_ref());
+        match network.is_some_and(|trouble| trouble.is_fatal) {
+            true => LOOK_SOON,
+            false => LOOK_PERIOD,
+        }
+    }
+}
+
+/// Sees to it that the node is there, and tells its status if that is due.
 async fn look<H: Host>(
     shared: &Shared<H>,
-    now_is: &NodeCondition,
-    is_due: bool,
+    told: &mut Told,
     uid: &watch::Sender<String>,
-) -> kube::Result<bool> {
+) -> kube::Result<()> {
     let nodes: Api<Node> = Api::all(shared.client.clone());
     let name = &shared.config.node.name;
     let found = nodes.get_opt(name).await?;
-    if found.is_some() && !is_due {
-        return Ok(false);
+    let now_is = (shared.condition)(&ClusterView {
+        pod_cidrs: found.as_ref().map(pod_cidrs).unwrap_or_default(),
+        api_service: shared.services.api(),
+    });
+    told.looks = told.looks.saturating_add(1);
+    if found.is_some() && !told.is_due(&now_is) {
+        return Ok(());
     }
     let status = match found {
         Some(node) => serde_json::to_value(node.status).map_err(kube::Error::SerdeError)?,
@@ -130,9 +152,13 @@ async fn look<H: Host>(
             Value::Null
         }
     };
-    let patch = status_patch(&shared.config.node, now_is, &status, shared.now());
+    let patch = status_patch(&shared.config.node, &now_is, &status, shared.now());
     nodes
         .patch_status(name, &PatchParams::default(), &Patch::Strategic(patch))
         .await?;
-    Ok(true)
+    *told = Told {
+        condition: Some(now_is),
+        looks: 0,
+    };
+    Ok(())
 }

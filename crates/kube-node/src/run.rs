@@ -19,7 +19,7 @@ use crate::events::{self, Events};
 use crate::heartbeat::{self, Heartbeat};
 use crate::identity::Identity;
 use crate::link::PortLink;
-use crate::node::NodeCondition;
+use crate::node::{ClusterView, NodeCondition};
 use crate::pods::Pods;
 use crate::registration;
 use crate::service_watch::{self, Services};
@@ -32,8 +32,8 @@ const REQUESTS_MAX: usize = 64;
 const RETRY_MIN: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
-/// Tells what the node is like now.
-pub type Condition = Arc<dyn Fn() -> NodeCondition + Send + Sync>;
+/// Tells what the node is like now, and is told what the cluster says of it.
+pub type Condition = Arc<dyn Fn(&ClusterView) -> NodeCondition + Send + Sync>;
 
 /// What every part of the node uses.
 pub(crate) struct Shared<H> {

@@ -1,6 +1,7 @@
 //! The cluster's Services, which pods are told of by variables.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +13,7 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::pod::services::{Service, variables};
+use crate::pod::services::{API_SERVICE, Service, variables};
 
 type Key = (String, String);
 
@@ -31,6 +32,13 @@ impl Services {
         let _ = listed.wait_for(|listed| *listed).await;
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         variables(known.values(), namespace, links)
+    }
+
+    /// Where the API server's Service is, once it has been seen.
+    pub(crate) fn api(&self) -> Option<SocketAddr> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (API_SERVICE.0.to_owned(), API_SERVICE.1.to_owned());
+        known.get(&key)?.socket()
     }
 }
 

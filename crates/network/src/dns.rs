@@ -5,13 +5,15 @@
 //! `NAME.NAMESPACE.DOMAIN`; names of other namespaces do not exist for it. Everything else is
 //! forwarded as it is.
 //!
-//! `names` decides and `message` encodes, both pure; `server` and `forward` have the sockets.
+//! `names` decides and `message` encodes, both pure; `server`, `forward` and `ask` have the sockets.
 
+mod ask;
 mod forward;
 mod message;
 mod names;
 mod server;
 
+pub use ask::ask;
 pub(crate) use forward::Upstreams;
 #[cfg(feature = "fuzzing")]
 pub(crate) use message::{Reply, reply};

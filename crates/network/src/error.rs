@@ -141,6 +141,16 @@ pub enum NetworkError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A name server has no address for a name.
+    #[error("{server} does not tell the address of {name}: {problem}")]
+    NameUnknown {
+        /// The server.
+        server: std::net::SocketAddr,
+        /// The name.
+        name: String,
+        /// What it says instead, or that it says nothing.
+        problem: String,
+    },
     /// The CNI plugins did not do as asked.
     #[error(transparent)]
     Cni(#[from] CniError),
@@ -169,7 +179,9 @@ impl NetworkError {
                 _ => ErrorKind::Internal,
             },
             Self::Cni(error) => error.kind(),
-            Self::Nft { .. } | Self::ThreadEnded => ErrorKind::Unavailable,
+            Self::Nft { .. } | Self::ThreadEnded | Self::NameUnknown { .. } => {
+                ErrorKind::Unavailable
+            }
             Self::LeasesCorrupt { .. }
             | Self::LeasesPoisoned { .. }
             | Self::File { .. }

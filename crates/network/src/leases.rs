@@ -46,6 +46,16 @@ struct Contradiction;
 /// Records beyond twice the living leases, before the log is written anew.
 const LOG_SLACK_RECORDS: usize = 256;
 
+/// A group that has a lease in a network's state directory, if one has. For who has no
+/// [`Network`](crate::Network) open there.
+///
+/// # Errors
+/// The log is damaged, or cannot be read.
+pub fn lease_holder(state_dir: &Path) -> Result<Option<GroupUid>, NetworkError> {
+    let leases = Leases::read(state_dir, None, BootTime(0))?;
+    Ok(leases.by_uid.into_keys().next())
+}
+
 impl Leases {
     /// Reads the log in `dir`. With a subnet, leases have addresses from it.
     pub(crate) fn open(
@@ -53,18 +63,24 @@ impl Leases {
         subnet: Option<(Ipv4Net, Duration)>,
         now: BootTime,
     ) -> Result<Self, NetworkError> {
+        let pool = subnet.map(|(subnet, quarantine)| Pool::new(subnet, quarantine));
+        let leases = Self::read(dir, pool, now)?;
+        leases.check_addresses()?;
+        Ok(leases)
+    }
+
+    fn read(dir: &Path, pool: Option<Pool>, now: BootTime) -> Result<Self, NetworkError> {
         let (log, records) = Log::open(dir)?;
         let mut leases = Self {
             log,
             by_uid: BTreeMap::new(),
-            pool: subnet.map(|(subnet, quarantine)| Pool::new(subnet, quarantine)),
+            pool,
         };
         for (index, record) in records.into_iter().enumerate() {
             leases
                 .replay(record, now)
                 .map_err(|Contradiction| leases.log.corrupt(index + 1))?;
         }
-        leases.check_addresses()?;
         Ok(leases)
     }
 

@@ -40,8 +40,10 @@ pub use config::{
     BridgeConfig, CONNECTIONS_PER_GROUP_MAX_DEFAULT, CniConfig, DnsConfig, Exception, Isolation,
     Mode, NetworkConfig, OWNER_BYTES_MAX, PLATFORM_ADDRESSES, Policy, QUARANTINE_DEFAULT,
 };
+pub use dns::ask;
 pub use error::NetworkError;
 pub use lease::{HostPort, Lease, LeaseRequest, PublishedPort};
+pub use leases::lease_holder;
 pub use network::{Attached, Network, Reconciled};
 pub use plan::Mac;
 

@@ -31,6 +31,18 @@ pub(crate) struct Kubernetes {
     pub(crate) daemon_sets: DaemonSets,
     pub(crate) volume_paths: Vec<AbsolutePath>,
     pub(crate) static_pod_dir: OptionalPath,
+    pub(crate) pod_cidr: PodCidr,
+    pub(crate) self_test_s: u32,
+}
+
+/// Where groups have their addresses from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PodCidr {
+    /// `[network] subnet`.
+    Configured,
+    /// What the cluster allots to the node.
+    Node,
 }
 
 /// Which pods of DaemonSets are run.
@@ -73,6 +85,8 @@ impl Default for Kubernetes {
             stream_creation_s: 30,
             daemon_sets: DaemonSets::Tolerating,
             static_pod_dir: OptionalPath(None),
+            pod_cidr: PodCidr::Configured,
+            self_test_s: 60,
             volume_paths: vec![AbsolutePath::constant("/mnt/disks")],
         }
     }
@@ -103,6 +117,11 @@ impl Kubernetes {
             return Err(
                 "[kubernetes] bootstrap_kubeconfig needs kubeconfig, which is written after it"
                     .to_owned(),
+            );
+        }
+        if self.pod_cidr == PodCidr::Node && self.kubeconfig.0.is_none() {
+            return Err(
+                "[kubernetes] pod_cidr = \"node\" needs kubeconfig: a cluster allots it".to_owned(),
             );
         }
         Ok(())

@@ -89,9 +89,12 @@ impl RealHost {
     }
 
     fn sandbox_since(&self, uid: &GroupUid, since: Stamp) -> Result<Sandbox, HostError> {
-        let ip = self.network.address_of(uid);
+        let ip = self.network.get().map(|network| network.address_of(uid));
+        let ip = ip.transpose();
         Ok(Sandbox {
-            ip: ip.map_err(|error| fail(error.kind(), SANDBOX, &error))?,
+            ip: ip
+                .map_err(|error| fail(error.kind(), SANDBOX, &error))?
+                .flatten(),
             created: since,
             network_ready: since,
         })

@@ -22,7 +22,7 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
 /// The reason shown when no part of the machine has a better word.
 pub(super) const CREATE: &str = "CreateContainerError";
 /// The reason shown when a group's namespaces, cgroups or network cannot be made.
-pub(super) const SANDBOX: &str = "FailedCreatePodSandBox";
+pub(crate) const SANDBOX: &str = "FailedCreatePodSandBox";
 /// The reason shown when a volume cannot be made or mounted.
 pub(super) const MOUNT: &str = "FailedMount";
 

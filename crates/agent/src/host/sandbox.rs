@@ -114,7 +114,11 @@ impl RealHost {
             return Ok(None);
         };
         pass(Point::AttachBegun)?;
-        let attached = self.network.attach(&group.uid, netns.as_fd()).await;
+        let attached = self
+            .network
+            .ready()?
+            .attach(&group.uid, netns.as_fd())
+            .await;
         let attached = attached.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
         reach(Point::AttachDone);
         Ok(Some(attached))
@@ -173,7 +177,7 @@ impl RealHost {
             ports: published(spec),
         };
         pass(Point::LeaseBegun)?;
-        let leased = self.network.lease(request).await;
+        let leased = self.network.ready()?.lease(request).await;
         reach(Point::LeaseTaken);
         leased
             .map(drop)
@@ -258,7 +262,10 @@ impl RealHost {
 
     async fn detach(&self, uid: &GroupUid, netns: Option<BorrowedFd<'_>>) -> Result<(), HostError> {
         pass(Point::DetachBegun)?;
-        let detached = self.network.detach(uid, netns).await;
+        let Some(network) = self.network.get() else {
+            return Ok(());
+        };
+        let detached = network.detach(uid, netns).await;
         reach(Point::DetachDone);
         detached.map_err(|error| fail(error.kind(), SANDBOX, &error))
     }
@@ -266,8 +273,10 @@ impl RealHost {
     pub(super) async fn remove_group(&self, uid: &GroupUid) -> Result<(), HostError> {
         self.end_sandbox(uid).await?;
         pass(Point::ReleaseBegun)?;
-        let released = self.network.release(uid).await;
-        released.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+        if let Some(network) = self.network.get() {
+            let released = network.release(uid).await;
+            released.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+        }
         reach(Point::ReleaseDone);
         let released = self.images.release(uid, machine::now().wall).await;
         released.map_err(|error| fail(error.kind(), "ImageReleaseFailed", &error))?;

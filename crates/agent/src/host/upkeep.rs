@@ -53,6 +53,9 @@ impl RealHost {
 
     /// Connects groups whose link somebody has removed.
     pub(crate) async fn attach_again(&self, detached: &[GroupUid]) {
+        let Some(groups) = self.network.get() else {
+            return;
+        };
         for uid in detached {
             let group = self.group(uid);
             // One that is being made or ended is none of ours; the next look comes soon.
@@ -62,7 +65,7 @@ impl RealHost {
             let Some(network) = group.standing().and_then(|standing| standing.network) else {
                 continue;
             };
-            match self.network.attach(uid, network.as_fd()).await {
+            match groups.attach(uid, network.as_fd()).await {
                 Ok(_) => tracing::warn!(group = %uid, "the group's link was gone; made it anew"),
                 Err(error) => {
                     let error = failure::chain(&error);

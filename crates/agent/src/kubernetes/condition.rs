@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use burstlet_kube_node::{NodeCondition, NodeImage};
+use burstlet_kube_node::{Finding, NodeCondition, NodeImage};
 use burstlet_supervisor::Groups;
 use nix::sys::statvfs::statvfs;
 
-use super::capacity;
+use super::{capacity, pod_cidr};
 use crate::config::Config;
 use crate::host::RealHost;
 
@@ -19,8 +19,12 @@ const DISK_FREE_BYTES_ENOUGH: u64 = 5 << 30;
 /// A smaller part of the process ids than this is pressure. Percent.
 const PIDS_FREE_PERCENT_MIN: u64 = 5;
 
-/// Looks.
-pub(super) fn look(config: &Config, groups: &Groups<RealHost>) -> NodeCondition {
+/// Looks; `findings` are what was found before.
+pub(super) fn look(
+    config: &Config,
+    groups: &Groups<RealHost>,
+    findings: Vec<Finding>,
+) -> NodeCondition {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let images = groups.host().images.list();
     let images = images.iter().map(|image| NodeImage {
@@ -29,7 +33,8 @@ pub(super) fn look(config: &Config, groups: &Groups<RealHost>) -> NodeCondition 
     });
     let pid_max = read("/proc/sys/kernel/pid_max");
     NodeCondition {
-        trouble: Vec::new(),
+        network: pod_cidr::condition(&groups.host().network),
+        findings,
         memory_pressure: memory_free(&read("/proc/meminfo"))
             .is_some_and(|free| free < MEMORY_FREE_BYTES_MIN),
         disk_pressure: is_disk_full(&config.state_dir),

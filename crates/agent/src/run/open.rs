@@ -17,11 +17,12 @@ use burstlet_supervisor::record::GroupRecord;
 use crate::config::{Config, Isolation};
 use crate::host::{HostFacts, Parts, RealHost};
 use crate::id_ranges::IdRanges;
+use crate::images;
 use crate::machine;
 use crate::metering::Metering;
+use crate::network::LateNetwork;
 use crate::policy::Rules;
 use crate::records::{Loaded, Records};
-use crate::{images, network};
 
 /// Brings up what groups stand on, and agrees with what an earlier agent has left.
 pub(super) async fn open(
@@ -69,7 +70,7 @@ pub(crate) async fn host(
         ids: IdRanges::new(config.sandbox),
         images: images::open(config).await?,
         snapshotter: Snapshotter::open(&snapshots).context("open the snapshots")?,
-        network: network::open(config).await?,
+        network: LateNetwork::open(config).await?,
         open_network: config.network.isolation == Isolation::Open,
         cgroups,
         launcher,

@@ -18,6 +18,8 @@ use super::{RegistriesSettings, RegistryCredentials, RegistryHost};
 
 /// A mirror that takes longer than this to be measured counts as down.
 const MEASURE_DEADLINE: Duration = Duration::from_secs(2);
+/// A host that takes longer than this to answer is not reached.
+const REACH_DEADLINE: Duration = Duration::from_secs(4);
 
 /// Speaks to registries. Cheap to clone; connections and what is known of hosts are shared.
 #[derive(Clone)]
@@ -52,6 +54,31 @@ impl RegistryClient {
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    /// Whether `registry`, or a mirror of it, answers.
+    ///
+    /// # Errors
+    /// None of them does; why the registry itself does not.
+    pub async fn reach(&self, registry: &RegistryHost) -> Result<(), RegistryError> {
+        let own = self.shared.settings.registries.get(registry);
+        for mirror in own.into_iter().flat_map(|own| &own.mirrors) {
+            if self.ask_for_nothing(mirror).await.is_ok() {
+                return Ok(());
+            }
+        }
+        let answered = self.ask_for_nothing(registry).await;
+        answered.map_err(|problem| RegistryError {
+            action: "an answer".to_owned(),
+            host: registry.to_string(),
+            problem,
+        })
+    }
+
+    async fn ask_for_nothing(&self, host: &RegistryHost) -> Result<(), Problem> {
+        let nobody = Arc::new([]);
+        let session = Session::new(self.shared.clone(), host.clone(), String::new(), nobody);
+        session.reach(REACH_DEADLINE).await
     }
 
     /// The repository that `reference` names, as the bearer of `credentials` sees it.

@@ -99,17 +99,31 @@ impl Session {
 
     /// Measures how fast the host answers anything at all.
     pub(super) async fn measure(&self, deadline: Duration) {
+        if self.answer(deadline).await.is_err() {
+            self.note_outage();
+        }
+    }
+
+    /// Whether the host answers as a registry that works: also one that wants to know who asks.
+    pub(super) async fn reach(&self, deadline: Duration) -> Result<(), Problem> {
+        let response = self.answer(deadline).await?;
+        match response.status().is_server_error() {
+            true => Err(failure(response).await),
+            false => Ok(()),
+        }
+    }
+
+    /// What the host says when it is asked for nothing.
+    async fn answer(&self, deadline: Duration) -> Result<Response, Problem> {
         let ask = Ask {
             method: Method::GET,
             path: String::new(),
             accept: None,
             from: 0,
         };
-        let Ok(url) = self.url("/v2/") else { return };
-        match timeout(deadline, self.exchange(&url, &ask, None)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(_)) | Err(_) => self.note_outage(),
-        }
+        let url = self.url("/v2/")?;
+        let answer = timeout(deadline, self.exchange(&url, &ask, None)).await;
+        answer.unwrap_or(Err(Problem::Timeout(deadline)))
     }
 
     fn url(&self, path: &str) -> Result<Url, Problem> {

@@ -41,7 +41,7 @@ use tokio::sync::Semaphore;
 
 use crate::Platform;
 use crate::content::ContentStore;
-use crate::registry::RegistryClient;
+use crate::registry::{RegistryClient, RegistryError, RegistryHost};
 use crate::unpack::Unpacker;
 
 pub use error::StoreError;
@@ -114,6 +114,14 @@ impl ImageStore {
     /// There is none, or there are several.
     pub fn get(&self, name: &str) -> Result<Arc<Image>, StoreError> {
         self.inner.state().find(name)
+    }
+
+    /// Whether a registry answers.
+    ///
+    /// # Errors
+    /// Neither it nor a mirror does.
+    pub async fn reach(&self, registry: &RegistryHost) -> Result<(), RegistryError> {
+        self.inner.registries.reach(registry).await
     }
 
     /// What the unpacked layers take on disk.

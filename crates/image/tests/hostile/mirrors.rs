@@ -89,3 +89,29 @@ async fn a_mirror_that_is_down_is_left_alone() {
     assert_eq!(origin.seen().len(), 3);
     assert_eq!(mirror.seen().len(), 2, "asked again once, then left alone");
 }
+
+#[tokio::test]
+async fn a_registry_is_reached_if_it_or_a_mirror_answers() {
+    let unauthorised = Fake::start(|_| Reply::new(401)).await;
+    let broken = Fake::start(|_| Reply::new(503)).await;
+    let reached = async |origin: &Fake, mirrors: &[&Fake]| {
+        let client = mirrored(origin, mirrors, MirrorOrder::Listed);
+        client.reach(&origin.host().parse().unwrap()).await
+    };
+    assert!(reached(&unauthorised, &[]).await.is_ok());
+    assert!(reached(&broken, &[&unauthorised]).await.is_ok());
+    let error = reached(&broken, &[]).await.unwrap_err();
+    assert_eq!(error.host, broken.host());
+    assert!(
+        matches!(error.problem, Problem::Status { status: 503, .. }),
+        "{error}"
+    );
+    // What is asked for is the registry alone, and nobody's name is told.
+    assert!(
+        unauthorised
+            .seen()
+            .iter()
+            .all(|request| request.path == "/v2/")
+    );
+    assert!(!saw_credentials(&unauthorised));
+}

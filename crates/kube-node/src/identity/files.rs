@@ -166,7 +166,9 @@ pub(crate) async fn client(path: &Path) -> Result<Client, KubeNodeError> {
         .map_err(wrong(path))?;
     config.connect_timeout = Some(CONNECT_MAX);
     if let Some(proxy) = config.proxy_url {
-        return Err(KubeNodeError::Proxy(proxy.host().unwrap_or_default().to_owned()));
+        return Err(KubeNodeError::Proxy(
+            proxy.host().unwrap_or_default().to_owned(),
+        ));
     }
     connect(config).map_err(api("set up the client of the API server"))
 }

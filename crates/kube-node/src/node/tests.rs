@@ -77,7 +77,11 @@ fn transitions_are_stamped_when_the_status_changes() {
     let first = status_patch(&facts(), &well, &Value::Null, NOW);
     let same = status_patch(&facts(), &well, &first["status"], later);
     let ill = NodeCondition {
-        trouble: vec!["the launcher is gone".to_owned()],
+        network: Some(NetworkTrouble {
+            reason: "NoPodCIDR",
+            message: "no addresses yet".to_owned(),
+            is_fatal: true,
+        }),
         ..well
     };
     let worse = status_patch(&facts(), &ill, &first["status"], later);
@@ -86,5 +90,84 @@ fn transitions_are_stamped_when_the_status_changes() {
     assert_eq!(ready(&same)["lastHeartbeatTime"], "2023-11-14T22:14:20Z");
     assert_eq!(ready(&worse)["lastTransitionTime"], "2023-11-14T22:14:20Z");
     assert_eq!(ready(&worse)["status"], "False");
-    assert_eq!(ready(&worse)["message"], "the launcher is gone");
+    assert_eq!(ready(&worse)["message"], "no addresses yet");
+}
+
+#[test]
+fn pods_that_run_are_not_driven_away_by_other_addresses() {
+    let now_is = NodeCondition {
+        network: Some(NetworkTrouble {
+            reason: "PodCIDRChanged",
+            message: "other addresses".to_owned(),
+            is_fatal: false,
+        }),
+        ..NodeCondition::default()
+    };
+    let patch = status_patch(&facts(), &now_is, &Value::Null, NOW);
+    let condition = |at: usize| patch["status"]["conditions"][at].clone();
+    let (network, ready) = (condition(3), condition(4));
+    assert_eq!(
+        (&network["type"], &network["status"]),
+        (&"NetworkUnavailable".into(), &"True".into())
+    );
+    assert_eq!(network["reason"], "PodCIDRChanged");
+    assert_eq!(
+        (&ready["type"], &ready["status"]),
+        (&"Ready".into(), &"True".into())
+    );
+}
+
+#[test]
+fn findings_are_conditions() {
+    let now_is = NodeCondition {
+        findings: vec![Finding {
+            kind: "example.com/Unwell",
+            reason: "Tested",
+            message: "it is".to_owned(),
+            is_so: true,
+        }],
+        ..NodeCondition::default()
+    };
+    let patch = status_patch(&facts(), &now_is, &Value::Null, NOW);
+    let conditions = patch["status"]["conditions"].as_array().cloned();
+    let conditions = conditions.unwrap_or_default();
+    let found = conditions
+        .iter()
+        .find(|c| c["type"] == "example.com/Unwell");
+    let found = found.cloned().unwrap_or_default();
+    assert_eq!(
+        (&found["status"], &found["reason"]),
+        (&"True".into(), &"Tested".into())
+    );
+    let last = conditions.last().cloned().unwrap_or_default();
+    assert_eq!(last["type"], "Ready");
+}
+
+#[test]
+fn findings_that_nobody_looks_after_go() {
+    let before =
+        json!({"conditions": [{"type": "burstlet.dev/Old"}, {"type": "example.com/Theirs"}]});
+    let patch = status_patch(&facts(), &NodeCondition::default(), &before, NOW);
+    let conditions = patch["status"]["conditions"].as_array().cloned();
+    let mut gone = conditions.unwrap_or_default();
+    gone.retain(|condition| condition["$patch"] == "delete");
+    assert_eq!(
+        gone,
+        [json!({"$patch": "delete", "type": "burstlet.dev/Old"})]
+    );
+}
+
+#[test]
+fn addresses_are_those_of_the_list_or_the_one() {
+    let of = |spec: Value| {
+        let node = serde_json::from_value(json!({"spec": spec})).ok();
+        node.map(|node: Node| pod_cidrs(&node))
+    };
+    let none: Vec<String> = Vec::new();
+    assert_eq!(of(json!({})), Some(none));
+    let one = vec!["10.1.0.0/24".to_owned()];
+    assert_eq!(of(json!({"podCIDR": "10.1.0.0/24"})), Some(one));
+    let both = json!({"podCIDR": "fd00::/64", "podCIDRs": ["fd00::/64", "10.1.0.0/24"]});
+    let both_read = vec!["fd00::/64".to_owned(), "10.1.0.0/24".to_owned()];
+    assert_eq!(of(both), Some(both_read));
 }

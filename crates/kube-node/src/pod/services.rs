@@ -1,6 +1,11 @@
 //! The variables that tell a pod's containers of the Services of their namespace.
 
+use std::net::SocketAddr;
+
 use serde_json::Value;
+
+/// The namespace and name of the Service that leads to the API server.
+pub(crate) const API_SERVICE: (&str, &str) = ("default", "kubernetes");
 
 /// A Service that has an address of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,10 +47,15 @@ impl Service {
         })
     }
 
+    /// Its address with its first port.
+    pub(crate) fn socket(&self) -> Option<SocketAddr> {
+        let port = u16::try_from(self.ports.first()?.number).ok()?;
+        Some(SocketAddr::new(self.address.parse().ok()?, port))
+    }
+
     /// Every pod is told of it, whether it wants to be or not.
-    const fn is_always_told(&self) -> bool {
-        matches!(self.namespace.as_bytes(), b"default")
-            && matches!(self.name.as_bytes(), b"kubernetes")
+    fn is_always_told(&self) -> bool {
+        (self.namespace.as_str(), self.name.as_str()) == API_SERVICE
     }
 
     fn variables(&self) -> Vec<(String, String)> {

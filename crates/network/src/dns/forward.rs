@@ -28,7 +28,7 @@ pub(crate) enum Transport {
 }
 
 /// How long one server may take.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
+pub(super) const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// How often servers are asked, one after the other and round again.
 const ATTEMPTS_MAX: usize = 4;
@@ -91,7 +91,7 @@ fn host_servers(path: &Path) -> Vec<SocketAddr> {
         .collect()
 }
 
-async fn ask_udp(server: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
+pub(super) async fn ask_udp(server: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
     let any: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),

@@ -66,6 +66,28 @@ pub(crate) fn failure(question: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
+/// The question for a name's IPv4 address; `None` if it is no name.
+pub(crate) fn question(name: &str) -> Option<Vec<u8>> {
+    let mut message = Message::query();
+    message.metadata.recursion_desired = true;
+    let name = Name::from_ascii(name).ok()?;
+    message.queries.push(Query::query(name, RecordType::A));
+    message.to_vec().ok()
+}
+
+/// Whether an answer has an address.
+///
+/// # Errors
+/// It has none; what it says instead.
+pub(crate) fn check_address(answer: &[u8]) -> Result<(), String> {
+    let answer = Message::from_vec(answer).map_err(|error| error.to_string())?;
+    let mut answers = answer.answers.iter();
+    match answers.any(|record| record.record_type() == RecordType::A) {
+        true => Ok(()),
+        false => Err(format!("{:?}", answer.metadata.response_code)),
+    }
+}
+
 /// A number for a question that nobody can guess.
 pub(crate) fn random_id() -> u16 {
     Message::query().metadata.id
@@ -97,6 +119,22 @@ fn answer(request: &Message, code: ResponseCode, data: Option<RData>) -> Reply {
             .push(Record::from_rdata(query.name().clone(), TTL_S, data));
     }
     response.to_vec().map_or(Reply::Ignore, Reply::Answer)
+}
+
+/// What a server says that knows these addresses of the name that it is asked for.
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+pub(super) fn answered(question: &[u8], addresses: &[Ipv4Addr]) -> Vec<u8> {
+    let request = Message::from_vec(question).unwrap();
+    let code = match addresses {
+        [] => ResponseCode::NXDomain,
+        _ => ResponseCode::NoError,
+    };
+    let address = addresses.first().map(|address| RData::A(A(*address)));
+    match answer(&request, code, address) {
+        Reply::Answer(bytes) => bytes,
+        Reply::Forward | Reply::Ignore => panic!("no answer"),
+    }
 }
 
 #[cfg(test)]
