@@ -48,6 +48,8 @@ pub struct Heard {
 /// A line of the log, or an event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Told {
+    /// The part of the program that told.
+    pub scope: String,
     /// The event's name; empty for a line of the log.
     pub event: String,
     /// Its words.
@@ -161,9 +163,14 @@ impl LogsService for Service {
         let mut heard = self.heard(&request);
         let logs = request.into_inner().resource_logs.into_iter();
         let scopes = logs.flat_map(|logs| logs.scope_logs);
-        let records = scopes.flat_map(|scope| scope.log_records);
-        heard.records.extend(records.map(|record| {
+        let records = scopes.flat_map(|logs| {
+            let scope = logs.scope.unwrap_or_default().name;
+            let records = logs.log_records.into_iter();
+            records.map(move |record| (scope.clone(), record))
+        });
+        heard.records.extend(records.map(|(scope, record)| {
             Told {
+                scope,
                 event: record.event_name,
                 body: record
                     .body

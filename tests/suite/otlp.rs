@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use burstlet_tests::{Agent, Collector, repository, wait_for};
+use burstlet_tests::{Agent, Collector, Outcome, command, repository, wait_for};
 use serde_json::Value;
 
 use super::{agent_with, create};
@@ -29,7 +29,7 @@ fn waits_for_ends(collector: &Collector, count: usize) {
 
 /// A collector that is away keeps no group waiting; when it is back it hears what it has missed, and
 /// after agents that were killed no more than that, but for what it can tell by its id. What it hears
-/// of money is the bill.
+/// of money is the bill, and who did what it hears line by line.
 #[test]
 fn a_collector_hears_everything_over_cuts_and_crashes() {
     let directory = tempfile::tempdir().unwrap();
@@ -39,6 +39,7 @@ fn a_collector_hears_everything_over_cuts_and_crashes() {
     let mut collector = Collector::start();
     let mut agent = agent_with(&format!(
         "[otlp]\nendpoint = {:?}\nheaders_file = {headers:?}\ninterval_s = 1\n\
+         signals = [\"logs\", \"metrics\", \"events\", \"audit\"]\n\
          [billing]\nprice_books = [{:?}]\n",
         collector.endpoint(),
         book.canonicalize().unwrap(),
@@ -75,6 +76,7 @@ fn a_collector_hears_everything_over_cuts_and_crashes() {
     run(&agent, "fifth");
     waits_for_ends(&collector, 5);
     check_bill(&agent, &collector);
+    check_trail(&agent, &collector);
     wait_for("the metrics are told", || {
         let heard = collector.heard();
         heard.numbers.get("burstlet_sessions_opened_total default") == Some(&5.0)
@@ -110,4 +112,27 @@ fn check_bill(agent: &Agent, collector: &Collector) {
         assert_eq!(row["billedSeconds"], told.facts["burstlet.billed.seconds"]);
         assert_eq!(row["cost"], told.facts["burstlet.cost"], "{row:#}");
     }
+}
+
+/// Every line of the audit trail is told, and its id is a head that the trail passes through.
+fn check_trail(agent: &Agent, collector: &Collector) {
+    let text = fs::read_to_string(agent.state_dir().join("audit/audit.log")).unwrap();
+    let lines = text.lines().count();
+    let told = || collector.heard().events("burstlet.audit.call");
+    wait_for("the audit trail is told", || told().len() == lines);
+    let told = told();
+    assert!(told.values().all(|told| told.scope == "burstlet.audit"));
+    let created = told.values().filter(|told| {
+        told.body == "burstlet.v1.ContainerGroups/Create OK"
+            && told.facts["burstlet.audit.who"].starts_with("uid:")
+    });
+    assert_eq!(created.count(), 5, "{told:?}");
+    let mut verify = command("burstlet");
+    verify.arg("--config").arg(agent.config());
+    verify.args(["audit", "verify"]);
+    for head in told.keys() {
+        verify.args(["--head", head]);
+    }
+    let verified: Outcome = verify.output().unwrap().into();
+    assert_eq!(verified.code, Some(0), "{}", verified.stdout);
 }

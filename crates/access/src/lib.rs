@@ -23,6 +23,6 @@ pub use identity::{Identity, Proof, Reach, Role, UnknownRole};
 pub use revocation::{NotStanding, Revocations, RevocationsError, Standing};
 pub use token::{IssuerError, TokenError, TokenRule, TokenSettings, Tokens};
 pub use trail::{
-    Entry, Event, Fault, Head, HeadError, Trail, TrailConfig, TrailError, Verified, Wrong,
-    argv_sha256, verify,
+    Entry, Event, Fault, Head, HeadError, Line, Reader, Trail, TrailConfig, TrailError, Verified,
+    Wrong, argv_sha256, verify,
 };

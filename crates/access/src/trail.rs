@@ -14,6 +14,7 @@
 mod chain;
 mod entry;
 mod file;
+mod reader;
 mod strangers;
 mod verify;
 
@@ -23,11 +24,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use burstlet_model::{ErrorKind, WallTime};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use chain::{Head, HeadError};
 pub use entry::{Entry, Event, argv_sha256};
 use file::TrailFile;
+pub use reader::{Line, Reader};
 use strangers::Strangers;
 pub use verify::{Fault, Verified, Wrong, verify};
 
@@ -85,6 +87,7 @@ pub struct Trail {
     queue: mpsc::Sender<Item>,
     lost: Arc<AtomicU64>,
     strangers: Arc<Mutex<Strangers>>,
+    head: watch::Receiver<Head>,
 }
 
 #[derive(Debug)]
@@ -103,16 +106,28 @@ impl Trail {
         let file = TrailFile::open(config).map_err(|source| TrailError::Open { dir, source })?;
         let (queue, entries) = mpsc::channel(QUEUE_ENTRIES_MAX);
         let lost = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&lost);
+        let (shown, head) = watch::channel(file.head());
+        let writer = Writer {
+            file,
+            lost: Arc::clone(&lost),
+            shown,
+        };
         std::thread::Builder::new()
             .name("audit".to_owned())
-            .spawn(move || write_all(file, entries, &counted))
+            .spawn(move || writer.write_all(entries))
             .map_err(TrailError::Thread)?;
         Ok(Self {
             queue,
             lost,
             strangers: Arc::default(),
+            head,
         })
+    }
+
+    /// The last line that is in the file, whenever there is another.
+    #[must_use]
+    pub fn head(&self) -> watch::Receiver<Head> {
+        self.head.clone()
     }
 
     /// Puts an entry into the queue.
@@ -162,34 +177,45 @@ impl Trail {
     }
 }
 
-/// Writes entries until nobody can put any more.
-fn write_all(mut file: TrailFile, mut entries: mpsc::Receiver<Item>, lost: &AtomicU64) {
-    let mut sound = true;
-    while let Some(Item { object, written }) = entries.blocking_recv() {
-        if let Some(object) = object {
-            match write_one(&mut file, &object, lost) {
-                Ok(()) => sound = true,
-                Err(error) => {
-                    lost.fetch_add(1, Ordering::Relaxed);
-                    // Told once for each time that it begins.
-                    if std::mem::replace(&mut sound, false) {
-                        tracing::error!(%error, "the audit trail cannot be written");
-                    }
-                }
-            }
-        }
-        // Whoever waited may have gone.
-        let _ = written.map(|written| written.send(()));
-    }
+/// The thread's own.
+struct Writer {
+    file: TrailFile,
+    lost: Arc<AtomicU64>,
+    shown: watch::Sender<Head>,
 }
 
-fn write_one(file: &mut TrailFile, object: &[u8], lost: &AtomicU64) -> std::io::Result<()> {
-    let missing = lost.load(Ordering::Relaxed);
-    if missing > 0 {
-        file.write(format!("{{\"event\":\"lost\",\"entries\":{missing}}}").as_bytes())?;
-        lost.fetch_sub(missing, Ordering::Relaxed);
+impl Writer {
+    /// Writes entries until nobody can put any more.
+    fn write_all(mut self, mut entries: mpsc::Receiver<Item>) {
+        let mut sound = true;
+        while let Some(Item { object, written }) = entries.blocking_recv() {
+            if let Some(object) = object {
+                match self.write(&object) {
+                    Ok(()) => sound = true,
+                    Err(error) => {
+                        self.lost.fetch_add(1, Ordering::Relaxed);
+                        // Told once for each time that it begins.
+                        if std::mem::replace(&mut sound, false) {
+                            tracing::error!(%error, "the audit trail cannot be written");
+                        }
+                    }
+                }
+                self.shown.send_replace(self.file.head());
+            }
+            // Whoever waited may have gone.
+            let _ = written.map(|written| written.send(()));
+        }
     }
-    file.write(object)
+
+    fn write(&mut self, object: &[u8]) -> std::io::Result<()> {
+        let missing = self.lost.load(Ordering::Relaxed);
+        if missing > 0 {
+            let gap = format!("{{\"event\":\"lost\",\"entries\":{missing}}}");
+            self.file.write(gap.as_bytes())?;
+            self.lost.fetch_sub(missing, Ordering::Relaxed);
+        }
+        self.file.write(object)
+    }
 }
 
 #[cfg(test)]

@@ -15,22 +15,26 @@ use crate::config::{self, Config, Oidc, Whose};
 /// The directory of the audit trail, below the state directory.
 pub(crate) const AUDIT: &str = "audit";
 
+/// Where the audit trail is.
+pub(crate) fn trail(config: &Config) -> TrailConfig {
+    TrailConfig {
+        dir: config.state_dir.join(AUDIT),
+        bytes_max: config.access.audit_bytes_max.0,
+        files_max: config.access.audit_files_max,
+    }
+}
+
 /// Who comes in, with the trail of what they do.
 ///
 /// # Errors
-/// The trail cannot be opened, a file that is named cannot be read, or the issuer is none.
-pub(crate) fn gate(config: &Config) -> anyhow::Result<Gate> {
+/// A file that is named cannot be read, or the issuer is none.
+pub(crate) fn gate(config: &Config, trail: Trail) -> anyhow::Result<Gate> {
     let given = &config.access;
-    let trail = TrailConfig {
-        dir: config.state_dir.join(AUDIT),
-        bytes_max: given.audit_bytes_max.0,
-        files_max: given.audit_files_max,
-    };
     Ok(Gate {
         trust_domain: given.trust_domain.clone(),
         revocations: revocations(&config.api)?,
         tokens: tokens(&given.oidc)?,
-        trail: Trail::open(trail).context("begin the audit trail")?,
+        trail,
     })
 }
 

@@ -28,7 +28,7 @@ pub(crate) use identity::register as register_identity;
 use images::ImagesNow;
 pub(crate) use images::StoreUse;
 use lives::Lives;
-pub(crate) use told::Told;
+pub(crate) use told::{Heard, Told};
 
 /// What keeps the metrics up to date.
 pub(crate) struct Metrics {

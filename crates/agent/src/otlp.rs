@@ -1,5 +1,5 @@
-//! What happens here, told to a collector by OTLP as well: the agent's log, its metrics, and what of
-//! the ledger are events.
+//! What happens here, told to a collector by OTLP as well: the agent's log, its metrics, what of the
+//! ledger are events, and who did what.
 //!
 //! | signal    | from                                       | if the collector is away                     |
 //! |-----------|--------------------------------------------|----------------------------------------------|
@@ -7,18 +7,24 @@
 //! | `metrics` | the pages of the admin port, now and then  | a page is dropped after a few tries          |
 //! | `events`  | the ledger, behind a cursor that is kept   | nothing is lost: it waits in the ledger      |
 //! |           | what happens to groups, as it is seen      | the same as with the log                     |
+//! | `audit`   | the audit trail, behind a place that is kept | it waits in the trail's files; what goes with the oldest is counted |
 //!
 //! Nothing waits for the collector but the tasks that speak to it.
 
+mod audit;
 mod cursor;
 mod events;
 mod groups;
 mod headers;
 mod pages;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod sink;
 
 use std::path::PathBuf;
 
 use anyhow::Context;
+use burstlet_access::Trail;
 use burstlet_metering::ledger::Inspected;
 use burstlet_metering::recent::Recent;
 use burstlet_otlp::{
@@ -30,14 +36,19 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use crate::access;
 use crate::config::{self, Config, OtlpSignal};
 use crate::host::RealHost;
 use crate::machine;
 use crate::metering;
-use crate::metrics::Told;
+use crate::metrics::{Heard, Told};
 use crate::reload::{Contents, Reloaded};
+use audit::Audit;
 use cursor::Cursor;
 use events::Events;
+
+/// The attribute by which collectors tell what they were told twice.
+const UID: &str = "log.record.uid";
 
 /// What is there before the agent is: the log's queue, and what counts.
 #[derive(Default)]
@@ -60,6 +71,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) config: &'a Config,
     pub(crate) groups: &'a Groups<RealHost>,
     pub(crate) registry: &'a Registry,
+    pub(crate) trail: &'a Trail,
 }
 
 /// The collector of the moment: its headers may be renewed.
@@ -132,13 +144,23 @@ impl Way {
     async fn tell(self, subject: Subject<'_>, shutdown: CancellationToken) -> anyhow::Result<()> {
         let (current, counts) = (Current(self.collector.value()), self.outlet.counts);
         let sender = |signal| Sender::new(current.clone(), signal, counts.clone());
-        let heard = watch::Sender::new(0);
-        let told = Told::new(counts.clone(), heard.subscribe());
+        let (heard, heard_audit) = (watch::Sender::new(0), watch::Sender::new(0));
+        let told = Told::new(
+            counts.clone(),
+            Heard {
+                ledger: heard.subscribe(),
+                audit: heard_audit.subscribe(),
+            },
+        );
         told.register(subject.registry)
             .context("set up the metrics of [otlp]")?;
         let events = match self.recent {
             Some(recent) => Some(events(&subject, recent, sender(Signal::Events), heard)?),
             None => None,
+        };
+        let audit = match self.given.tells(OtlpSignal::Audit) {
+            true => Some(audit(&subject, sender(Signal::Audit), heard_audit)?),
+            false => None,
         };
         let logs = async {
             if let Some(queue) = self.outlet.logs {
@@ -158,19 +180,24 @@ impl Way {
                 tokio::join!(events.follow(ledger), happened);
             }
         };
+        let audit = async {
+            if let Some(audit) = audit {
+                audit.follow(subject.trail.head()).await;
+            }
+        };
         let files = self.collector.follow(shutdown.clone());
         tokio::select! {
             () = shutdown.cancelled() => {}
-            _ = async { tokio::join!(logs, metrics, events, files) } => {}
+            _ = async { tokio::join!(logs, metrics, events, audit, files) } => {}
         }
         Ok(())
     }
 }
 
 impl Collector for Current {
-    async fn take(&self, batch: &Batch) -> Result<u64, Status> {
+    async fn take(&self, signal: Signal, batch: &Batch) -> Result<u64, Status> {
         let collector = self.0.borrow().clone();
-        collector.take(batch).await
+        collector.take(signal, batch).await
     }
 }
 
@@ -190,6 +217,15 @@ fn events(
     let ledger = metering.meter().ledger().ledger;
     let cursor = Cursor::open(state_dir, ledger).context("read how far the collector has heard")?;
     Ok(Events::new(source, sender, cursor, heard))
+}
+
+fn audit(
+    subject: &Subject<'_>,
+    sender: Sender<Current>,
+    heard: watch::Sender<u64>,
+) -> anyhow::Result<Audit<Current>> {
+    let trail = access::trail(subject.config);
+    Audit::open((&subject.config.state_dir, trail), sender, heard)
 }
 
 /// Since 1970.

@@ -20,6 +20,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context;
+use burstlet_access::Trail;
 use burstlet_failpoint::{Point, pass};
 use burstlet_metering::recent::Recent;
 use burstlet_model::GroupUid;
@@ -74,6 +75,8 @@ struct Agent {
     rules: Rules,
     host: Arc<RealHost>,
     groups: Groups<RealHost>,
+    /// Who did what.
+    trail: Trail,
     /// Groups that an earlier agent has left.
     known: usize,
     /// Ends everything but the groups.
@@ -88,6 +91,8 @@ impl Agent {
         shutdown: CancellationToken,
     ) -> anyhow::Result<Agent> {
         let books = billing::books(&config.billing)?;
+        let trail = access::trail(&config);
+        let trail = Trail::open(trail).context("begin the audit trail")?;
         let config = Arc::new(config);
         let machine = Machine::read().context("read what this machine has")?;
         let rules = Rules::new(&config, &machine);
@@ -106,6 +111,7 @@ impl Agent {
             rules,
             host,
             groups,
+            trail,
             known,
             shutdown,
         })
@@ -126,6 +132,7 @@ impl Agent {
             health: health.clone(),
             registry: registry.clone(),
             metrics,
+            trail: self.trail.clone(),
             shutdown: self.shutdown.clone(),
         });
         let begun = async {
@@ -141,6 +148,7 @@ impl Agent {
             config: &self.config,
             groups: &self.groups,
             registry: &registry,
+            trail: &self.trail,
         };
         let telling = otlp::tell(way, subject, self.shutdown.clone());
         let (served, begun, told) = tokio::join!(served, begun, telling);

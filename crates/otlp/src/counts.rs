@@ -12,11 +12,13 @@ pub enum Signal {
     Metrics,
     /// Events.
     Events,
+    /// Who did what.
+    Audit,
 }
 
 impl Signal {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Logs, Self::Metrics, Self::Events];
+    pub const ALL: [Self; 4] = [Self::Logs, Self::Metrics, Self::Events, Self::Audit];
 
     /// Its word.
     #[must_use]
@@ -25,13 +27,22 @@ impl Signal {
             Self::Logs => "logs",
             Self::Metrics => "metrics",
             Self::Events => "events",
+            Self::Audit => "audit",
+        }
+    }
+
+    /// What tells of it, if that is a part of the program that collectors should tell apart.
+    pub(crate) const fn scope(self) -> Option<&'static str> {
+        match self {
+            Self::Logs | Self::Metrics | Self::Events => None,
+            Self::Audit => Some("audit"),
         }
     }
 }
 
 /// Counts by signal since the start. Clones count together.
 #[derive(Clone, Debug, Default)]
-pub struct Counts(Arc<[Count; 3]>);
+pub struct Counts(Arc<[Count; 4]>);
 
 #[derive(Debug, Default)]
 struct Count {
@@ -72,11 +83,12 @@ impl Counts {
     }
 
     fn of(&self, signal: Signal) -> &Count {
-        let [logs, metrics, events] = &*self.0;
+        let [logs, metrics, events, audit] = &*self.0;
         match signal {
             Signal::Logs => logs,
             Signal::Metrics => metrics,
             Signal::Events => events,
+            Signal::Audit => audit,
         }
     }
 }

@@ -179,7 +179,7 @@ mod tests {
     struct Kept(Mutex<Vec<String>>);
 
     impl Collector for &Kept {
-        async fn take(&self, batch: &Batch) -> Result<u64, Status> {
+        async fn take(&self, _: Signal, batch: &Batch) -> Result<u64, Status> {
             let Batch::Records(records) = batch else {
                 panic!("{batch:?}")
             };

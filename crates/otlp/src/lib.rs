@@ -3,7 +3,7 @@
 //! ```text
 //! the log ──► queue (bounded; full: dropped, counted) ────┐
 //! pages of metrics ──► families ──────────────────────────┼─► deliver ──► collector
-//! events ──► batches of their owner, who keeps them ──────┘   (tries, pauses)
+//! events, the audit trail ──► batches of who keeps them ──┘   (tries, pauses)
 //! ```
 //!
 //! Nothing that is told of waits for the collector: whoever logs puts a record in a queue or drops it.

@@ -48,7 +48,11 @@ pub trait Collector: Send + Sync {
     ///
     /// # Errors
     /// He has nothing of it, or nobody knows.
-    fn take(&self, batch: &Batch) -> impl Future<Output = Result<u64, Status>> + Send;
+    fn take(
+        &self,
+        signal: Signal,
+        batch: &Batch,
+    ) -> impl Future<Output = Result<u64, Status>> + Send;
 }
 
 /// Sends batches of one signal.
@@ -100,7 +104,7 @@ impl<C: Collector> Sender<C> {
     pub async fn send(&self, batch: &Batch, patience: Patience) -> bool {
         let mut tried = 0;
         loop {
-            let answer = self.collector.take(batch).await;
+            let answer = self.collector.take(self.signal, batch).await;
             tried += 1;
             self.tell(&answer);
             match next(&answer, tried, patience) {
@@ -117,6 +121,11 @@ impl<C: Collector> Sender<C> {
                 }
             }
         }
+    }
+
+    /// Counts records that nobody will send any more.
+    pub fn forgo(&self, records: u64) {
+        self.counts.add_dropped(self.signal, records);
     }
 
     /// A person hears of the first failure, and that it is over; not of each.
@@ -204,7 +213,7 @@ mod tests {
     struct Scripted(Mutex<VecDeque<Result<u64, Code>>>);
 
     impl Collector for Scripted {
-        async fn take(&self, _: &Batch) -> Result<u64, Status> {
+        async fn take(&self, _: Signal, _: &Batch) -> Result<u64, Status> {
             let answer = self.0.lock().unwrap().pop_front().unwrap_or(Ok(0));
             answer.map_err(|code| Status::new(code, "as the test wants it"))
         }

@@ -14,6 +14,7 @@ use tonic::metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Extensions, Request, Status};
 
+use crate::counts::Signal;
 use crate::record::{Value, pair};
 use crate::send::{Batch, Collector};
 
@@ -110,9 +111,18 @@ impl Grpc {
         Request::from_parts(self.headers.clone(), Extensions::default(), message)
     }
 
-    async fn records(&self, log_records: Vec<LogRecord>) -> Result<i64, Status> {
+    /// The part of the program that tells.
+    fn scope(&self, signal: Signal) -> InstrumentationScope {
+        let mut scope = self.scope.clone();
+        if let Some(part) = signal.scope() {
+            scope.name = format!("{}.{part}", scope.name);
+        }
+        scope
+    }
+
+    async fn records(&self, signal: Signal, log_records: Vec<LogRecord>) -> Result<i64, Status> {
         let scope = ScopeLogs {
-            scope: Some(self.scope.clone()),
+            scope: Some(self.scope(signal)),
             log_records,
             ..ScopeLogs::default()
         };
@@ -152,10 +162,10 @@ impl Grpc {
 }
 
 impl Collector for Grpc {
-    async fn take(&self, batch: &Batch) -> Result<u64, Status> {
+    async fn take(&self, signal: Signal, batch: &Batch) -> Result<u64, Status> {
         // A batch that is not taken is sent again.
         let rejected = match batch.clone() {
-            Batch::Records(records) => self.records(records).await?,
+            Batch::Records(records) => self.records(signal, records).await?,
             Batch::Metrics(metrics) => self.metrics(metrics).await?,
         };
         Ok(u64::try_from(rejected).unwrap_or(0))

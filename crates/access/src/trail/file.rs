@@ -16,6 +16,8 @@ pub(super) struct TrailFile {
     config: TrailConfig,
     /// `None` after an error, until it can be opened again.
     open: Option<Open>,
+    /// The last line that is written, as far as this file knows.
+    head: Head,
 }
 
 #[derive(Debug)]
@@ -28,8 +30,17 @@ struct Open {
 
 impl TrailFile {
     pub(super) fn open(config: TrailConfig) -> io::Result<Self> {
-        let open = Some(open(&config)?);
-        Ok(Self { config, open })
+        let open = open(&config)?;
+        Ok(Self {
+            config,
+            head: open.head,
+            open: Some(open),
+        })
+    }
+
+    /// The last line that is written.
+    pub(super) const fn head(&self) -> Head {
+        self.head
     }
 
     /// Writes a JSON object as a line, into the next file if it does not fit this one.
@@ -51,6 +62,7 @@ impl TrailFile {
         now.file.write_all(&line)?;
         now.bytes += length;
         now.head = head;
+        self.head = head;
         self.open = Some(now);
         Ok(())
     }

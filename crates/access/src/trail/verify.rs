@@ -110,7 +110,7 @@ pub fn verify(dir: &Path, files_max: u8, heads: &[Head]) -> Result<Verified, Tra
 
 /// The files, the oldest first. The newest is opened first: should the agent turn to the next file
 /// meanwhile, one is seen twice and none is missed.
-fn open_all(dir: &Path, files_max: u8) -> Result<Vec<(PathBuf, File)>, TrailError> {
+pub(super) fn open_all(dir: &Path, files_max: u8) -> Result<Vec<(PathBuf, File)>, TrailError> {
     let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
     for path in paths(dir, files_max) {
         let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.ino(), file)));

@@ -26,6 +26,7 @@ pub(crate) enum OtlpSignal {
     Logs,
     Metrics,
     Events,
+    Audit,
 }
 
 impl Default for Otlp {
@@ -35,6 +36,7 @@ impl Default for Otlp {
             ca_file: OptionalPath::default(),
             headers_file: OptionalPath::default(),
             interval_s: 60,
+            // Who did what is told where an operator says so.
             signals: BTreeSet::from([OtlpSignal::Logs, OtlpSignal::Metrics, OtlpSignal::Events]),
         }
     }

@@ -60,6 +60,9 @@ fn a_collector_is_a_url_and_is_told_what_is_named() {
     let config = check(some, &[]).unwrap();
     let told = signals.map(|signal| config.otlp.tells(signal));
     assert_eq!(told, [false, false, true]);
+    let asked = "[otlp]\nendpoint = 'https://a:4317'\nsignals = ['audit']\n";
+    let told = [some, asked].map(|text| check(text, &[]).unwrap().otlp.tells(OtlpSignal::Audit));
+    assert_eq!(told, [false, true], "only who is named hears who did what");
     for (text, problem) in [
         ("endpoint = 'a:4317'", "must begin with http:// or https://"),
         (

@@ -161,7 +161,11 @@ fn what_a_collector_is_told() {
         version: "0",
     };
     let registry = Registry::new(build).unwrap();
-    let (_, heard) = tokio::sync::watch::channel(7);
+    let heard = |sequence| tokio::sync::watch::channel(sequence).1;
+    let heard = Heard {
+        ledger: heard(7),
+        audit: heard(9),
+    };
     let told = Told::new(burstlet_otlp::Counts::default(), heard);
     told.register(&registry).unwrap();
     let text = registry.render().unwrap();
@@ -169,7 +173,9 @@ fn what_a_collector_is_told() {
         "burstlet_otlp_sent_total{signal=\"logs\"} 0",
         "burstlet_otlp_dropped_total{signal=\"metrics\"} 0",
         "burstlet_otlp_failures_total{signal=\"events\"} 0",
+        "burstlet_otlp_sent_total{signal=\"audit\"} 0",
         "burstlet_otlp_events_sequence 7",
+        "burstlet_otlp_audit_sequence 9",
     ] {
         assert!(text.lines().any(|shown| shown == line), "{line}: {text}");
     }

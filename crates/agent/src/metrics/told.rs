@@ -10,7 +10,15 @@ use tokio::sync::watch;
 /// Shown at each scrape, as it was counted.
 pub(crate) struct Told {
     counts: Counts,
-    heard: watch::Receiver<u64>,
+    heard: Heard,
+}
+
+/// How far the collector has heard.
+pub(crate) struct Heard {
+    /// The ledger: the last record.
+    pub(crate) ledger: watch::Receiver<u64>,
+    /// The audit trail: the last line.
+    pub(crate) audit: watch::Receiver<u64>,
 }
 
 /// A counter, and how its numbers are found.
@@ -20,11 +28,11 @@ struct ToldNow {
     told: Told,
     totals: [Total; 3],
     sequence: IntGauge,
+    audit_sequence: IntGauge,
 }
 
 impl Told {
-    /// `heard` is how far the collector has heard the ledger.
-    pub(crate) const fn new(counts: Counts, heard: watch::Receiver<u64>) -> Self {
+    pub(crate) const fn new(counts: Counts, heard: Heard) -> Self {
         Self { counts, heard }
     }
 
@@ -53,6 +61,10 @@ impl ToldNow {
             "burstlet_otlp_events_sequence",
             "The last record of the ledger that the collector has heard of.",
         );
+        let audit_sequence = Opts::new(
+            "burstlet_otlp_audit_sequence",
+            "The last line of the audit trail that the collector has heard of.",
+        );
         Ok(Self {
             told,
             totals: [
@@ -61,6 +73,7 @@ impl ToldNow {
                 (failures, Counts::failures),
             ],
             sequence: IntGauge::with_opts(sequence)?,
+            audit_sequence: IntGauge::with_opts(audit_sequence)?,
         })
     }
 }
@@ -68,7 +81,10 @@ impl ToldNow {
 impl Collector for ToldNow {
     fn desc(&self) -> Vec<&Desc> {
         let totals = self.totals.iter().flat_map(|(total, _)| total.desc());
-        totals.chain(self.sequence.desc()).collect()
+        let sequences = [&self.sequence, &self.audit_sequence];
+        totals
+            .chain(sequences.into_iter().flat_map(Collector::desc))
+            .collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -79,9 +95,16 @@ impl Collector for ToldNow {
                 total.with_label_values(&[signal.as_str()]).inc_by(count);
             }
         }
-        let heard = *self.told.heard.borrow();
-        self.sequence.set(i64::try_from(heard).unwrap_or(i64::MAX));
+        let heard = &self.told.heard;
+        let sequences = [
+            (&self.sequence, &heard.ledger),
+            (&self.audit_sequence, &heard.audit),
+        ];
+        for (sequence, heard) in sequences {
+            sequence.set(i64::try_from(*heard.borrow()).unwrap_or(i64::MAX));
+        }
         let totals = self.totals.iter().flat_map(|(total, _)| total.collect());
-        totals.chain(self.sequence.collect()).collect()
+        let sequences = sequences.into_iter().flat_map(|(s, _)| s.collect());
+        totals.chain(sequences).collect()
     }
 }

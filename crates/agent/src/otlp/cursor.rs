@@ -10,7 +10,7 @@ use burstlet_metering::chain::LedgerId;
 use crate::records::replace_durably;
 
 /// The directory in the state directory, and the file in it.
-const DIRECTORY: &str = "otlp";
+pub(super) const DIRECTORY: &str = "otlp";
 const FILE: &str = "cursor";
 
 /// A place in a ledger.

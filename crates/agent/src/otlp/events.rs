@@ -18,6 +18,7 @@ use burstlet_otlp::{BATCH_RECORDS_MAX, Batch, Collector, Patience, Sender, Sever
 use tokio::sync::watch;
 use tokio::time::{Duration, sleep};
 
+use super::UID;
 use super::cursor::Cursor;
 
 /// How long a record waits for others to go with.
@@ -26,8 +27,6 @@ const GATHER: Duration = Duration::from_secs(1);
 const TROUBLE_PAUSE: Duration = Duration::from_secs(30);
 /// Records that are read from the disk at once.
 const READ_RECORDS_MAX: usize = 16_384;
-/// The attribute by which collectors tell what they were told twice.
-const UID: &str = "log.record.uid";
 
 /// Where the records are, and what is known of their sessions.
 #[derive(Clone)]

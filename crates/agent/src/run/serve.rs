@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use burstlet_access::Trail;
 use burstlet_api_server::{Api, Settings};
 use burstlet_metering::focus::Invoice;
 use burstlet_metering::ledger::Inspected;
@@ -33,6 +34,7 @@ pub(super) struct Serve {
     pub(super) health: Health,
     pub(super) registry: Registry,
     pub(super) metrics: Metrics,
+    pub(super) trail: Trail,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -50,10 +52,11 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
         health,
         registry,
         metrics,
+        trail,
         shutdown,
     } = serve;
     let doors = doors::open(&config).await;
-    let gate = access::gate(&config);
+    let gate = access::gate(&config, trail);
     // Whatever fails must end the agent, and not only its door.
     let (doors, gate) = doors
         .and_then(|doors| Ok((doors, gate?)))

@@ -1,5 +1,4 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 
 use burstlet_metering::ledger::{Directory, Ledger, Options, SEGMENT_BYTES, Shown};
 use burstlet_metering::record::{
@@ -7,13 +6,10 @@ use burstlet_metering::record::{
 };
 use burstlet_model::{BootTime, GroupName, GroupUid, Name, Namespace, Stamp, WallTime};
 use burstlet_otlp::{Counts, Signal};
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use tempfile::TempDir;
-use tokio::sync::Notify;
-use tonic::Status as Answer;
 
 use super::*;
+use crate::otlp::sink::{KILLS, Kill, Sink};
 
 /// Sessions of the tests' ledger: their records are three batches.
 const SESSIONS: u64 = 600;
@@ -126,107 +122,9 @@ impl Node {
     async fn run(&self, sink: &Sink, has_recent: bool) {
         let status = self.ledger.status().borrow().clone();
         let mut agent = self.agent(sink, has_recent);
-        let is_unkept = sink.kills.lock().unwrap().last() == Some(&Kill::Unkept);
-        if is_unkept {
-            self.lock_cursor(true);
-        }
-        tokio::select! {
-            // An agent that cannot keep its cursor ends here; ours would try again.
-            _ = agent.catch_up(status.ledger, status.seq) => {}
-            () = sink.killed.notified() => {}
-        }
-        if is_unkept {
-            self.lock_cursor(false);
-        }
-    }
-
-    /// Makes it impossible to keep the cursor, or possible again.
-    fn lock_cursor(&self, is_locked: bool) {
-        let directory = self.state.path().join("otlp");
-        let aside = self.state.path().join("aside");
-        if is_locked {
-            let _ = std::fs::rename(&directory, &aside);
-            std::fs::write(&directory, "in the way").unwrap();
-        } else {
-            std::fs::remove_file(&directory).unwrap();
-            let _ = std::fs::rename(&aside, &directory);
-        }
-    }
-}
-
-/// Where an agent is killed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kill {
-    /// The sink has nothing of the batch.
-    Before,
-    /// It has the batch, and its answer never arrives.
-    Unanswered,
-    /// The agent has the answer, and did not keep how far that was.
-    Unkept,
-    /// All of one batch is done.
-    Between,
-}
-
-/// Somebody who keeps what he is told, while agents are killed around him.
-#[derive(Default)]
-struct Sink {
-    /// Each record with its id, as often as it was told.
-    heard: Mutex<Vec<(String, LogRecord)>>,
-    /// What becomes of the agents that tell him, batch by batch.
-    kills: Mutex<Vec<Kill>>,
-    killed: Notify,
-}
-
-impl Sink {
-    fn keep(&self, batch: &Batch) {
-        let Batch::Records(records) = batch else {
-            panic!("{batch:?}")
-        };
-        let keyed = records.iter().map(|record| (uid(record), record.clone()));
-        self.heard.lock().unwrap().extend(keyed);
-    }
-
-    fn next(&self) -> Option<Kill> {
-        self.kills.lock().unwrap().pop()
-    }
-
-    /// What he has once what he was told twice is taken away; whoever is told twice is told the same.
-    fn unique(&self) -> BTreeMap<String, LogRecord> {
-        let mut unique = BTreeMap::new();
-        for (uid, record) in self.heard.lock().unwrap().iter() {
-            let known = unique.insert(uid.clone(), record.clone());
-            assert!(known.is_none_or(|known| known == *record), "{record:?}");
-        }
-        unique
-    }
-}
-
-impl Collector for &Sink {
-    async fn take(&self, batch: &Batch) -> Result<u64, Answer> {
-        let kill = self.next();
-        if kill != Some(Kill::Before) {
-            self.keep(batch);
-        }
-        match kill {
-            Some(Kill::Before | Kill::Unanswered) => {
-                self.killed.notify_one();
-                std::future::pending().await
-            }
-            Some(Kill::Between) => {
-                // The agent goes on, and is killed as it tells of the next batch.
-                self.kills.lock().unwrap().push(Kill::Before);
-                Ok(0)
-            }
-            Some(Kill::Unkept) | None => Ok(0),
-        }
-    }
-}
-
-fn uid(record: &LogRecord) -> String {
-    let uid = record.attributes.iter().find(|pair| pair.key == UID);
-    match uid.and_then(|pair| pair.value.as_ref()?.value.as_ref()) {
-        Some(Any::StringValue(uid)) => uid.clone(),
-        other => panic!("{other:?}"),
+        // An agent that cannot keep its cursor ends here; ours would try again.
+        let told = agent.catch_up(status.ledger, status.seq);
+        sink.kill(self.state.path(), told).await;
     }
 }
 
@@ -246,9 +144,8 @@ fn expected(node: &Node) -> BTreeSet<String> {
 async fn check(kills: &[Kill], has_recent: bool) {
     let (node, sink) = (Node::new().await, Sink::default());
     for kill in kills {
-        sink.kills.lock().unwrap().push(*kill);
+        sink.will(*kill);
         node.run(&sink, has_recent).await;
-        sink.kills.lock().unwrap().clear();
     }
     node.run(&sink, has_recent).await;
     let heard: BTreeSet<String> = sink.unique().into_keys().collect();
@@ -256,9 +153,9 @@ async fn check(kills: &[Kill], has_recent: bool) {
     assert_eq!(missed, 0, "{kills:?}");
     assert_eq!(heard.len() as u64, 2 * SESSIONS);
 
-    let before = sink.heard.lock().unwrap().len();
+    let before = sink.count();
     node.run(&sink, has_recent).await;
-    let after = sink.heard.lock().unwrap().len();
+    let after = sink.count();
     assert_eq!(after, before, "what was heard is not told again");
     if kills.is_empty() {
         assert_eq!(before as u64, 2 * SESSIONS, "nobody was told twice");
@@ -269,15 +166,7 @@ async fn check(kills: &[Kill], has_recent: bool) {
 /// is killed and however often.
 #[tokio::test]
 async fn every_event_is_told_wherever_the_agent_is_killed() {
-    use Kill::{Before, Between, Unanswered, Unkept};
-    for kills in [
-        &[][..],
-        &[Before],
-        &[Unanswered],
-        &[Unkept],
-        &[Between],
-        &[Between, Unkept, Unanswered, Between, Before, Unkept],
-    ] {
+    for kills in KILLS {
         check(kills, true).await;
         check(kills, false).await;
     }
