@@ -133,6 +133,7 @@ pub(crate) fn waits_for_its_first_consumer(cluster: &Cluster, node: &Node) {
 /// may be read only.
 pub(crate) fn is_waited_for(cluster: &Cluster, _: &Node) {
     let admin = cluster.admin();
+    fs::create_dir_all(disks(cluster)).unwrap();
     let path = disks(cluster).join("late");
     admin.apply(&(class("at-once", "Immediate") + &claim("late", "at-once", "")));
     let by_claim = "persistentVolumeClaim: {claimName: late}";

@@ -118,6 +118,7 @@ fn opened_facts(opened: &Opened) -> Facts {
             Told::Whole(allocation.ephemeral.0),
         ),
         ("requested.gpus", Told::Whole(allocation.gpus.into())),
+        ("requested.volume_bytes", Told::Whole(allocation.volumes.0)),
     ]
 }
 

@@ -32,6 +32,7 @@ pub(super) fn give(parts: &Parts, spec: &GroupSpec) -> Result<(), HostError> {
             kind,
             read_only: false,
             follows_fs_group: true,
+            ..
         } = &volume.source
         else {
             continue;

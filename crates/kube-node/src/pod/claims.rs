@@ -172,7 +172,7 @@ fn source(spec: &Value, read_only: bool) -> Result<Value, String> {
             "server": nfs["server"], "path": nfs["path"], "readOnly": read_only,
         }}));
     }
-    let persistent = if let Some(local) = spec.get("local") {
+    let mut persistent = if let Some(local) = spec.get("local") {
         json!({
             "path": local["path"], "type": "Directory", "readOnly": read_only,
             "followsFsGroup": true,
@@ -189,6 +189,10 @@ fn source(spec: &Value, read_only: bool) -> Result<Value, String> {
     };
     if items(spec.get("mountOptions")).next().is_some() {
         return Err("bound to a volume with mountOptions, which a path has not".to_owned());
+    }
+    // What it is paid for by: all that the volume has, whatever the claim has asked for.
+    if let Some(capacity) = text(&spec["capacity"], "storage") {
+        persistent["capacity"] = capacity.into();
     }
     Ok(json!({PERSISTENT: persistent}))
 }

@@ -270,4 +270,9 @@ const PERSISTENT: &[Field] = &[
         Flag,
         "What is on it is given to the `fsGroup`, as often as `fsGroupChangePolicy` says.",
     ),
+    done(
+        "capacity",
+        Quantity,
+        "How much was set aside for the claim; it is charged for, and not kept to.",
+    ),
 ];

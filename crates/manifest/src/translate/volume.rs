@@ -1,5 +1,6 @@
 //! Volumes, and where containers mount them.
 
+use burstlet_model::Bytes;
 use burstlet_model::spec::{HostPathType, Medium, Volume, VolumeSource};
 
 use super::Cx;
@@ -108,13 +109,7 @@ impl Cx<'_> {
                 return None;
             }
         };
-        let size_limit = match node.text("sizeLimit").map(bytes).transpose() {
-            Ok(limit) => limit.filter(|limit| limit.0 > 0),
-            Err(problem) => {
-                self.report.invalid(node.at("sizeLimit"), problem);
-                None
-            }
-        };
+        let size_limit = self.capacity(node, "sizeLimit");
         Some(VolumeSource::EmptyDir { medium, size_limit })
     }
 
@@ -186,7 +181,19 @@ impl Cx<'_> {
             kind,
             read_only: node.flag("readOnly").unwrap_or(false),
             follows_fs_group: node.flag("followsFsGroup").unwrap_or(false),
+            capacity: self.capacity(node, "capacity"),
         })
+    }
+
+    /// A number of bytes; nothing counts as none.
+    fn capacity(&mut self, node: &Node<'_>, name: &str) -> Option<Bytes> {
+        let given = node.text(name).map(bytes).transpose();
+        given
+            .unwrap_or_else(|problem| {
+                self.report.invalid(node.at(name), problem);
+                None
+            })
+            .filter(|capacity| capacity.0 > 0)
     }
 
     fn path_of_host(&mut self, node: &Node<'_>) -> Option<(String, HostPathType)> {

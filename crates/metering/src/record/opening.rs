@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use burstlet_model::spec::GroupSpec;
+use burstlet_model::Bytes;
+use burstlet_model::spec::{GroupSpec, VolumeSource};
 
 use super::{Allocation, IMAGES_MAX, Opened, Scheduling};
 
@@ -52,9 +53,23 @@ impl Allocation {
             memory: requested.memory.unwrap_or_default(),
             ephemeral: requested.ephemeral_storage.unwrap_or_default(),
             ports: u32::try_from(ports.count()).unwrap_or(u32::MAX),
+            volumes: claimed(spec),
             ..Self::default()
         }
     }
+}
+
+/// What was set aside for the claims that a group mounts, each once, however many volumes are of it.
+fn claimed(spec: &GroupSpec) -> Bytes {
+    let claims: BTreeMap<&str, u64> = spec
+        .volumes
+        .iter()
+        .filter_map(|volume| match &volume.source {
+            VolumeSource::Persistent { path, capacity, .. } => Some((&**path, capacity.as_ref()?.0)),
+            _ => None,
+        })
+        .collect();
+    Bytes(claims.into_values().fold(0, u64::saturating_add))
 }
 
 /// Who a group is for; nobody if no tag says so. Names of tags are compared without case.
@@ -69,7 +84,33 @@ fn owner(tags: &BTreeMap<String, String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use burstlet_model::spec::{HostPathType, Volume};
+    use burstlet_testkit::spec::{container, group};
+
     use super::*;
+
+    #[test]
+    fn a_claim_counts_once_with_all_that_was_set_aside_for_it() {
+        let volume = |path: &str, capacity: Option<u64>| Volume {
+            name: "data".to_owned(),
+            source: VolumeSource::Persistent {
+                path: path.to_owned(),
+                kind: HostPathType::Directory,
+                read_only: false,
+                follows_fs_group: false,
+                capacity: capacity.map(Bytes),
+            },
+        };
+        let mut spec = group("g", vec![container("web")]);
+        let check = |spec: &GroupSpec, bytes| assert_eq!(Allocation::of(spec).volumes, Bytes(bytes));
+        check(&spec, 0);
+        spec.volumes = vec![volume("/a", Some(7)), volume("/b", None), volume("/a", Some(7))];
+        check(&spec, 7);
+        spec.volumes.push(volume("/c", Some(5)));
+        check(&spec, 12);
+        spec.volumes.push(volume("/d", Some(u64::MAX)));
+        check(&spec, u64::MAX);
+    }
 
     #[test]
     fn a_tag_says_who_a_group_is_for() {

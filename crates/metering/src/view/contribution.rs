@@ -74,6 +74,8 @@ fn add_requested(sums: &mut Sums, session: &Session, now: Moment) {
     );
     let storage = Series::new(Metric::EphemeralStorage, [namespace]);
     sums.count(storage, requested.ephemeral_byte_ns);
+    let volumes = Series::new(Metric::Volumes, [namespace]);
+    sums.count(volumes, requested.volume_byte_ns);
     if !kind.gpu_model.is_empty() || requested.gpu_ns > 0 {
         let series = Series::new(Metric::GpuAllocated, [namespace, kind.gpu_model]);
         sums.count(series, requested.gpu_ns);

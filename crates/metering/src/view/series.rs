@@ -16,6 +16,7 @@ pub(super) enum Metric {
     MemoryUsed,
     GpuAllocated,
     EphemeralStorage,
+    Volumes,
     Sent,
     Received,
     PullSeconds,
@@ -96,6 +97,13 @@ pub(super) const METRICS: &[Shown] = &[
         labels: &["namespace"],
         digits: 9,
         help: "Ephemeral storage that was set aside, times how long.",
+    },
+    Shown {
+        metric: Metric::Volumes,
+        name: "burstlet_volume_claimed_byte_seconds_total",
+        labels: &["namespace"],
+        digits: 9,
+        help: "Claims on volumes that were mounted, times how long.",
     },
     Shown {
         metric: Metric::Sent,

@@ -59,6 +59,8 @@ pub enum VolumeSource {
         read_only: bool,
         /// What is on it is given to the group's `fsGroup`.
         follows_fs_group: bool,
+        /// How much was set aside for the claim that it is of.
+        capacity: Option<Bytes>,
     },
 }
 

@@ -64,10 +64,13 @@ fn paths_of_this_machine() {
         "path": "/srv/a", "type": "Directory", "readOnly": false, "followsFsGroup": true,
     }});
     check(Some(bound(&local())), &Ok(expected));
-    let made = json!({"hostPath": {"path": "/srv/b", "type": "DirectoryOrCreate"}});
+    let made = json!({
+        "hostPath": {"path": "/srv/b", "type": "DirectoryOrCreate"},
+        "capacity": {"storage": "10Gi"},
+    });
     let reading = json!({"persistentVolumeClaim": {"claimName": "disk", "readOnly": true}});
     let expected = json!({"persistent": {
-        "path": "/srv/b", "type": "DirectoryOrCreate", "readOnly": true,
+        "path": "/srv/b", "type": "DirectoryOrCreate", "readOnly": true, "capacity": "10Gi",
     }});
     let found = resolved(&with(&reading), "disk", Some(bound(&made)));
     assert_eq!(found, Ok(expected));
