@@ -131,7 +131,7 @@ pub(crate) fn waits_for_its_first_consumer(cluster: &Cluster, node: &Node) {
 
 /// A pod whose claim is not bound waits and says so; bound, it has of the volume what it asks for, and
 /// may be read only.
-pub(crate) fn is_waited_for(cluster: &Cluster, _: &Node) {
+pub(crate) fn is_waited_for(cluster: &Cluster, node: &Node) {
     let admin = cluster.admin();
     fs::create_dir_all(disks(cluster)).unwrap();
     let path = disks(cluster).join("late");
@@ -161,12 +161,28 @@ pub(crate) fn is_waited_for(cluster: &Cluster, _: &Node) {
         fs::read_to_string(path.join("below/it/file")).unwrap(),
         "text\n"
     );
+    is_charged(node, "writing");
     let by_claim = "persistentVolumeClaim: {claimName: late, readOnly: true}";
     let script = "test $(cat /data/below/it/file) = text && ! touch /data/new";
     admin.apply(&pod("reading", script, &mounting("", by_claim)));
     ended(&admin, "reading");
     assert!(!path.join("new").exists());
     admin.run(&["delete", "pvc/late", "pv/late", "storageclass/at-once"]);
+}
+
+/// All that was set aside for the claim counts for as long as the group lived.
+fn is_charged(node: &Node, name: &str) {
+    let used = ["usage", "-A", "--by", "group", "-o", "json"];
+    let used: Value = serde_json::from_str(&node.borrow().ok(&used)).unwrap();
+    let mut rows = used["rows"].as_array().unwrap().iter();
+    let row = rows.find(|row| row["keys"][0].as_str().unwrap().ends_with(name));
+    let row = row.unwrap_or_else(|| panic!("{name} is not in {used:#}"));
+    let number = |field: &str| -> f64 { row[field].as_str().unwrap().parse().unwrap() };
+    let seconds = number("billedSeconds") + number("unratedSeconds");
+    let claimed = number("volumeClaimedByteSeconds");
+    assert!(seconds > 0.0, "{row:#}");
+    let error = (claimed / seconds / f64::from(1 << 20) - 1.0).abs();
+    assert!(error < 1e-6, "{row:#}");
 }
 
 /// Waits until a pod has succeeded, and deletes it.

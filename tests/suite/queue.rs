@@ -15,7 +15,7 @@ fn wants(name: &str, milli: u64, priority: i32) -> Value {
 }
 
 /// What groups can be given of the processors, and what the machine has, in thousandths.
-fn room(agent: &Agent) -> (u64, u64) {
+pub(crate) fn room(agent: &Agent) -> (u64, u64) {
     let info: Value = serde_json::from_str(&agent.ok(&["info", "-o", "json"])).unwrap();
     let milli = |kind: &str| {
         let amount = &info["capacity"][kind]["cpuMilli"];

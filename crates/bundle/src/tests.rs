@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use burstlet_model::spec::{
     Backoff, ContainerSecurity, ContainerSpec, DnsSpec, EnvSource, EnvVar, GroupSecurity,
     GroupSpec, Lifecycle, NetworkSpec, PullPolicy, ResizePolicy, Resources, RestartPolicy,
-    TerminationMessagePolicy,
+    Scheduling, TerminationMessagePolicy,
 };
 use burstlet_model::{Bytes, ContainerName, GroupName, GroupUid, Name, Namespace};
 use oci_spec::runtime::{Process, Spec};
@@ -120,6 +120,7 @@ fn group() -> GroupSpec {
         user_namespace: true,
         resources: None,
         priority: 0,
+        scheduling: Scheduling::OnDemand,
         registry_credentials: Vec::new(),
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::matrix::DOCUMENT;
 use crate::redact::redact;
 use crate::schema::{Field, Shape, Support};
+use crate::translate::SCHEDULING_ANNOTATION;
 
 /// A group as a Kubernetes `v1` Pod.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,8 +92,19 @@ pub fn to_pod(source: &Value) -> PodExport {
             pod.containers(containers);
         }
     }
+    annotate_scheduling(&mut object);
     let object = pod.without_own(&object, DOCUMENT, "");
     pod.finish(Value::Object(object))
+}
+
+/// A Pod says by an annotation how it is scheduled.
+fn annotate_scheduling(group: &mut Map<String, Value>) {
+    let spec = group.get_mut("spec").and_then(Value::as_object_mut);
+    let Some(scheduling) = spec.and_then(|spec| spec.remove("scheduling")) else {
+        return;
+    };
+    let metadata = group.entry("metadata").or_insert_with(|| json!({}));
+    metadata["annotations"][SCHEDULING_ANNOTATION] = scheduling;
 }
 
 struct PodMaker {

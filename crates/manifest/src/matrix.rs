@@ -90,7 +90,7 @@ const METADATA: &[Field] = &[
     done(
         "annotations",
         TextMap,
-        "Carried. `tags.burstlet.dev/NAME` is the tag `NAME`, for Pods.",
+        "Carried. `tags.burstlet.dev/NAME` is the tag `NAME`, and `burstlet.dev/scheduling` is `spec.scheduling`, for Pods.",
     ),
     done(
         "tags",
@@ -151,6 +151,7 @@ const SPEC: &[Field] = &[
     done("securityContext", Object(security::GROUP), "Identity and kernel settings of all containers."),
     done("resources", Object(container::GROUP_RESOURCES), "Limits of the group as a whole."),
     done("priority", Number, "Larger starts first when the machine is full."),
+    done("scheduling", Text, "`OnDemand` (default); or `Spot`: as cheap as the price book has it, and ended, with its grace period of two minutes at most, when a group on demand would have to wait for its room.").own(),
     done("registryCredentials", List(REGISTRY_CREDENTIAL), "Credentials for private registries.").own(),
     policy("networkIsolation", Text, "`Namespace` (default: as the node is configured), `Open` (open groups of every namespace) or, with leave, `Cluster` (what a pod reaches: every pod, and the node itself).").own(),
     done("os", Object(OS), "`{name: linux}`."),

@@ -17,6 +17,7 @@ mod volume;
 use burstlet_model::spec::GroupSpec;
 use serde_json::{Map, Value};
 
+pub(crate) use self::group::SCHEDULING_ANNOTATION;
 use self::metadata::Named;
 use crate::bounds::MANIFEST_BYTES_MAX;
 use crate::finding::{Finding, Refused, Report, Rule, quote};
@@ -156,12 +157,33 @@ impl Cx<'_> {
 
     /// One of the words that `words` lists, each with what it stands for.
     fn word<T: Copy>(&mut self, node: &Node<'_>, name: &str, words: &[(&str, T)]) -> Option<T> {
-        let text = node.text(name)?;
+        self.choose(node.text(name)?, words, || node.at(name))
+    }
+
+    /// The meaning of one of several words, given as an annotation.
+    fn annotated<T: Copy>(
+        &mut self,
+        root: &Node<'_>,
+        name: &str,
+        words: &[(&str, T)],
+    ) -> Option<T> {
+        let metadata = root.get("metadata")?;
+        let annotations = metadata.map("annotations");
+        let (_, text) = annotations.iter().find(|(key, _)| *key == name)?;
+        self.choose(text, words, || metadata.entry("annotations", quote(name)))
+    }
+
+    fn choose<T: Copy>(
+        &mut self,
+        text: &str,
+        words: &[(&str, T)],
+        path: impl FnOnce() -> String,
+    ) -> Option<T> {
         let found = words.iter().find(|(word, _)| *word == text);
         if found.is_none() {
             let all: Vec<_> = words.iter().map(|(word, _)| *word).collect();
             let message = format!("{} is none of {}", quote(text), all.join(", "));
-            self.report.invalid(node.at(name), message);
+            self.report.invalid(path(), message);
         }
         found.map(|(_, value)| *value)
     }

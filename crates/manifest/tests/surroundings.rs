@@ -5,7 +5,10 @@
 mod common;
 
 use burstlet_manifest::{Level, Policy, Rule};
-use common::{check_with, container, fine, merge, permissive, refused, spec};
+use burstlet_model::spec::Scheduling;
+use common::{
+    check_with, container, fine, group, merge, permissive, refused, spec, translate_with,
+};
 use serde_json::{Value, json};
 
 fn volume(value: Value) -> Value {
@@ -282,4 +285,35 @@ fn network_and_names() {
     );
     let backoff = json!({"backoff": {"initialSeconds": 10, "maxSeconds": 5}});
     refused(&spec(backoff), Rule::Invalid, "spec.backoff.maxSeconds");
+}
+
+#[test]
+fn a_pod_s_annotation_may_say_that_it_is_spot() {
+    let annotated = |word: &str| json!({"annotations": {"burstlet.dev/scheduling": word}});
+    let scheduling = |manifest: &Value| {
+        let translated = translate_with(&Policy::default(), manifest);
+        translated.unwrap().spec.scheduling
+    };
+    let check = |metadata: Value, spec: Value, expected| {
+        let manifest = group(json!({"metadata": metadata, "spec": spec}));
+        assert_eq!(scheduling(&manifest), expected, "{manifest}");
+    };
+    check(json!({}), json!({}), Scheduling::OnDemand);
+    check(json!({}), json!({"scheduling": "Spot"}), Scheduling::Spot);
+    check(annotated("Spot"), json!({}), Scheduling::Spot);
+    check(
+        annotated("Spot"),
+        json!({"scheduling": "OnDemand"}),
+        Scheduling::OnDemand,
+    );
+    refused(
+        &group(json!({"metadata": annotated("spot")})),
+        Rule::Invalid,
+        "metadata.annotations[\"burstlet.dev/scheduling\"]",
+    );
+    refused(
+        &spec(json!({"scheduling": "cheap"})),
+        Rule::Invalid,
+        "spec.scheduling",
+    );
 }

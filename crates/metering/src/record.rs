@@ -28,8 +28,8 @@ pub use fact::{
 };
 pub use samples::{BUCKETS, Histogram, Samples};
 
-/// The schema of the bodies that this code writes. Bodies of a newer one are refused.
-pub const SCHEMA: u8 = 1;
+/// The latest schema of the bodies that this code knows. Bodies of a newer one are refused.
+pub const SCHEMA: u8 = 2;
 /// Bytes of the longest body.
 pub const BODY_BYTES_MAX: usize = 256 << 10;
 /// Bytes of the longest text in a body, the text of a price book excepted.

@@ -65,7 +65,7 @@ pub enum Close {
     Restarted,
     /// Somebody asked for the group to go.
     Deleted,
-    /// It used more of the node than it may, or its room was wanted.
+    /// It used more of the node than it may.
     Evicted,
     /// It ran as long as it may.
     DeadlineExceeded,
@@ -73,11 +73,13 @@ pub enum Close {
     Unrunnable,
     /// Its processes are gone, and nobody saw them go.
     Lost,
+    /// Its room was given to groups on demand.
+    SpotEvicted,
 }
 
 impl Close {
     /// Every reason, for tables.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Succeeded,
         Self::Failed,
         Self::Stopped,
@@ -87,6 +89,7 @@ impl Close {
         Self::DeadlineExceeded,
         Self::Unrunnable,
         Self::Lost,
+        Self::SpotEvicted,
     ];
 
     /// The name shown to people.
@@ -102,6 +105,7 @@ impl Close {
             Self::DeadlineExceeded => "DeadlineExceeded",
             Self::Unrunnable => "Unrunnable",
             Self::Lost => "Lost",
+            Self::SpotEvicted => "SpotEvicted",
         }
     }
 }

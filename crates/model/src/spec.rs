@@ -10,6 +10,7 @@ mod lifecycle;
 mod network;
 mod probe;
 mod resources;
+mod scheduling;
 mod security;
 mod volume;
 
@@ -23,6 +24,7 @@ pub use lifecycle::{Backoff, Hook, HookAction, Lifecycle, RestartPolicy, Signal}
 pub use network::{DnsPolicy, DnsSpec, HostAlias, NetworkSpec, Port, Protocol, Reach};
 pub use probe::{HttpGet, HttpScheme, Probe, ProbeAction};
 pub use resources::{ResizePolicy, ResourceList, Resources};
+pub use scheduling::Scheduling;
 pub use security::{
     Capabilities, ContainerSecurity, FsGroupChangePolicy, GroupSecurity, SeccompProfile,
     SupplementalGroupsPolicy, Sysctl,
@@ -80,6 +82,8 @@ pub struct GroupSpec {
     pub resources: Option<Resources>,
     /// Larger starts first when the machine is full.
     pub priority: i32,
+    /// Whether it may be ended for others.
+    pub scheduling: Scheduling,
     /// Registry credentials given with the group.
     pub registry_credentials: Vec<RegistryCredential>,
 }

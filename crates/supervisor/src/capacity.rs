@@ -4,15 +4,20 @@
 //! and age. A group that does not fit now waits, and so does every later one that asks for
 //! anything: order is kept, so that a large group is never starved by small ones. Two kinds of
 //! group are exempt, because they can neither delay nor be delayed: those that ask for nothing,
-//! and those that this machine could not hold even when empty.
+//! and those that this machine could not hold even when empty. Groups on demand come before spot
+//! groups, which are ended where one of them would wait ([`Queue::outbid`]).
 
 mod growth;
+mod shortage;
+mod spot;
 
 use std::collections::{BTreeMap, HashMap};
 
 pub use growth::TooLittle;
+use shortage::lack;
+pub use shortage::{Lack, Shortage};
 
-use burstlet_model::spec::ResourceList;
+use burstlet_model::spec::{GroupSpec, ResourceList, Scheduling};
 use burstlet_model::{Bytes, GroupUid, MilliCpu};
 
 /// What the machine offers, as the operator configured it.
@@ -43,68 +48,24 @@ pub enum Place {
     },
     /// Has its room.
     Admitted,
+    /// Had its room, and has to leave it to others.
+    Outbid,
 }
 
-/// Why a group waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shortage {
-    /// Less of this resource is free than it asks for.
-    Short(Lack),
-    /// It would fit, but others came first or have priority.
-    BehindOthers,
-    /// It asks for more of this resource than groups could ever have here.
-    NeverFits(Lack),
+/// What decides who comes first, beside age.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rank {
+    /// On demand comes before spot.
+    pub scheduling: Scheduling,
+    /// Larger comes first.
+    pub priority: i32,
 }
 
-/// One resource that there is too little of, in its own unit (millicores, bytes, pids).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lack {
-    /// `cpu`, `memory`, `ephemeral-storage` or `pids`.
-    pub resource: &'static str,
-    /// What the group asks for.
-    pub wanted: u64,
-    /// What is there: free now, or at all.
-    pub there: u64,
-}
-
-impl Shortage {
-    /// A stable word for it, in Kubernetes' manner (`OutOfcpu`).
-    #[must_use]
-    pub fn reason(self) -> String {
-        match self {
-            Self::Short(lack) | Self::NeverFits(lack) => format!("OutOf{}", lack.resource),
-            Self::BehindOthers => "BehindOthers".to_owned(),
-        }
-    }
-
-    /// The same for people.
-    #[must_use]
-    pub fn message(self) -> String {
-        match self {
-            Self::Short(lack) => format!(
-                "waits for {}: {} requested, {} free",
-                lack.resource,
-                lack.show(lack.wanted),
-                lack.show(lack.there)
-            ),
-            Self::BehindOthers => "waits for groups that came first or have priority".to_owned(),
-            Self::NeverFits(lack) => format!(
-                "asks for more {} than this machine can give: {} requested, {} in all; \
-                 ask for less, or raise what the machine offers",
-                lack.resource,
-                lack.show(lack.wanted),
-                lack.show(lack.there)
-            ),
-        }
-    }
-}
-
-impl Lack {
-    fn show(&self, amount: u64) -> String {
-        match self.resource {
-            "cpu" => MilliCpu(amount).to_string(),
-            "pids" => amount.to_string(),
-            _ => Bytes(amount).to_string(),
+impl From<&GroupSpec> for Rank {
+    fn from(spec: &GroupSpec) -> Self {
+        Self {
+            scheduling: spec.scheduling,
+            priority: spec.priority,
         }
     }
 }
@@ -131,16 +92,26 @@ pub struct RoomUse {
 pub struct Queue {
     capacity: Capacity,
     room: ResourceList,
-    admitted: HashMap<GroupUid, ResourceList>,
+    admitted: HashMap<GroupUid, Tenant>,
     waiting: BTreeMap<Turn, Ask>,
     /// Groups with room that asked for more than was free: that is theirs once it is.
     growing: BTreeMap<Turn, Ask>,
     next_age: u64,
 }
 
-/// The order of the queue: larger priority first, then the older.
+/// A group that has room.
+#[derive(Clone, Copy, Debug)]
+struct Tenant {
+    turn: Turn,
+    has: ResourceList,
+    /// It is being ended, so that others have its room.
+    is_leaving: bool,
+}
+
+/// The order of the queue: groups on demand first, then those of larger priority, then the older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
+    scheduling: Scheduling,
     priority: std::cmp::Reverse<i32>,
     age: u64,
 }
@@ -173,10 +144,10 @@ impl Queue {
     pub fn enter(
         &mut self,
         uid: &GroupUid,
-        priority: i32,
+        rank: Rank,
         requested: ResourceList,
     ) -> Result<(), QueueFull> {
-        let turn = self.push(uid, priority, requested);
+        let turn = self.push(uid, rank, requested);
         let full = self.waiting.len() > self.capacity.waiting_max;
         if full && self.waiting.remove(&turn).is_some() {
             return Err(QueueFull);
@@ -185,16 +156,20 @@ impl Queue {
     }
 
     /// As [`Queue::enter`], for a group that was accepted before: the bound does not count.
-    pub fn reenter(&mut self, uid: &GroupUid, priority: i32, requested: ResourceList) {
-        self.push(uid, priority, requested);
+    pub fn reenter(&mut self, uid: &GroupUid, rank: Rank, requested: ResourceList) {
+        self.push(uid, rank, requested);
     }
 
     /// Gives room to a group that has it already, whether there is any or not: a group that runs
-    /// is never stopped because the configuration shrank.
-    pub fn hold(&mut self, uid: &GroupUid, requested: ResourceList) {
+    /// is never stopped because the configuration shrank. One that `is_leaving` was outbid before.
+    pub fn hold(&mut self, uid: &GroupUid, rank: Rank, requested: ResourceList, is_leaving: bool) {
         self.leave(uid);
-        let wants = requested.or(self.capacity.default_request);
-        self.admitted.insert(uid.clone(), wants);
+        let tenant = Tenant {
+            turn: self.turn(rank),
+            has: requested.or(self.capacity.default_request),
+            is_leaving,
+        };
+        self.admitted.insert(uid.clone(), tenant);
     }
 
     /// Takes a group's room or place away and lets in whoever fits now.
@@ -208,10 +183,18 @@ impl Queue {
     /// Where a group stands; `None` if it neither has room nor waits.
     #[must_use]
     pub fn place(&self, uid: &GroupUid) -> Option<Place> {
-        if self.is_admitted(uid) {
-            return Some(Place::Admitted);
-        }
-        self.places().find(|(u, _)| *u == uid).map(|(_, p)| p)
+        let has_room = self.place_of_tenant(uid);
+        has_room.or_else(|| self.places().find(|(u, _)| *u == uid).map(|(_, p)| p))
+    }
+
+    /// Where a group with room stands; `None` if it has none.
+    #[must_use]
+    pub fn place_of_tenant(&self, uid: &GroupUid) -> Option<Place> {
+        let tenant = self.admitted.get(uid)?;
+        Some(match tenant.is_leaving {
+            true => Place::Outbid,
+            false => Place::Admitted,
+        })
     }
 
     /// Whether a group has its room.
@@ -248,9 +231,9 @@ impl Queue {
         }
     }
 
-    fn push(&mut self, uid: &GroupUid, priority: i32, requested: ResourceList) -> Turn {
+    fn push(&mut self, uid: &GroupUid, rank: Rank, requested: ResourceList) -> Turn {
         self.leave(uid);
-        let turn = self.turn(priority);
+        let turn = self.turn(rank);
         let wants = requested.or(self.capacity.default_request);
         let uid = uid.clone();
         self.waiting.insert(turn, Ask { uid, wants });
@@ -258,11 +241,12 @@ impl Queue {
         turn
     }
 
-    fn turn(&mut self, priority: i32) -> Turn {
+    fn turn(&mut self, rank: Rank) -> Turn {
         let age = self.next_age;
         self.next_age += 1;
         Turn {
-            priority: std::cmp::Reverse(priority),
+            scheduling: rank.scheduling,
+            priority: std::cmp::Reverse(rank.priority),
             age,
         }
     }
@@ -286,14 +270,20 @@ impl Queue {
         }
         for turn in entering {
             if let Some(ask) = self.waiting.remove(&turn) {
-                self.admitted.insert(ask.uid, ask.wants);
+                let tenant = Tenant {
+                    turn,
+                    has: ask.wants,
+                    is_leaving: false,
+                };
+                self.admitted.insert(ask.uid, tenant);
             }
         }
     }
 
     fn requested(&self) -> ResourceList {
         let sum = ResourceList::default();
-        self.admitted.values().fold(sum, |sum, w| sum.plus(*w))
+        let all = self.admitted.values();
+        all.fold(sum, |sum, tenant| sum.plus(tenant.has))
     }
 
     fn free(&self) -> ResourceList {
@@ -353,20 +343,6 @@ fn numbers(list: ResourceList) -> [(&'static str, Option<u64>); 4] {
 
 fn asks_nothing(wants: ResourceList) -> bool {
     numbers(wants).iter().all(|(_, n)| n.unwrap_or(0) == 0)
-}
-
-/// The first resource that `there` counts and has too little of.
-fn lack(wants: ResourceList, there: ResourceList) -> Option<Lack> {
-    let pairs = numbers(wants).into_iter().zip(numbers(there));
-    pairs
-        .filter_map(|((resource, wanted), (_, there))| {
-            Some(Lack {
-                resource,
-                wanted: wanted?,
-                there: there?,
-            })
-        })
-        .find(|lack| lack.wanted > lack.there)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use std::time::Duration;
 use burstlet_model::BootTime;
 use burstlet_model::spec::GroupSpec;
 
-pub(crate) use end::is_done;
+pub(crate) use end::{is_done, outbid_grace};
 pub(crate) use launch::restart_at;
 
 use crate::capacity::Place;
@@ -109,9 +109,16 @@ pub(crate) fn next(spec: &GroupSpec, seen: &Seen, now: BootTime) -> Decision {
 
 fn queued(seen: &Seen, decision: &mut Decision) {
     if seen.ending.is_some() {
-        decision.act(Action::Settle);
-    } else if seen.place == Some(Place::Admitted) {
-        decision.act(Action::Admit);
+        return decision.act(Action::Settle);
+    }
+    match seen.place {
+        Some(Place::Admitted) => decision.act(Action::Admit),
+        // It had room for a moment, and nothing of it has begun.
+        Some(Place::Outbid) => decision.act(Action::End {
+            cause: Cause::SpotEvicted,
+            grace: Duration::ZERO,
+        }),
+        Some(Place::Waiting { .. }) | None => {}
     }
 }
 
@@ -121,8 +128,12 @@ fn live(spec: &GroupSpec, seen: &Seen, now: BootTime, decision: &mut Decision) {
         SandboxState::Unknown => return adopt(seen, now, decision),
         _ => {}
     }
-    if seen.ending.is_some() {
-        return end::wind_down(spec, seen, now, decision);
+    if let Some(ending) = &seen.ending {
+        // What would be started again has no room any more.
+        return match ending.cause == Cause::Restart && seen.place == Some(Place::Outbid) {
+            true => decision.act(end::outbid(spec)),
+            false => end::wind_down(spec, seen, now, decision),
+        };
     }
     if let Some((cause, grace)) = end::due(spec, seen, now, decision) {
         return decision.act(Action::End { cause, grace });

@@ -296,6 +296,7 @@ impl Seen {
             Some(Cause::DeadlineExceeded) => Close::DeadlineExceeded,
             Some(Cause::Unrunnable(_)) => Close::Unrunnable,
             Some(Cause::Evicted(_)) => Close::Evicted,
+            Some(Cause::SpotEvicted) => Close::SpotEvicted,
             Some(Cause::Restart) => Close::Restarted,
             Some(Cause::Stop) => Close::Stopped,
             Some(Cause::Delete) => Close::Deleted,

@@ -1,16 +1,17 @@
 //! The machine's room, shared: the pure [`Queue`] under one lock, and a seat for each group that
-//! waits, by which it learns where it stands.
+//! waits or may be outbid, by which it learns where it stands.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burstlet_model::GroupUid;
-use burstlet_model::spec::{GroupSpec, ResourceList};
+use burstlet_model::spec::{GroupSpec, Scheduling};
 use tokio::sync::watch;
 
 use crate::capacity::{Capacity, Place, Queue, QueueFull, RoomUse, TooLittle};
 
-/// Tells a group where it stands. Ends with [`Place::Admitted`].
+/// Tells a group where it stands. Ends with [`Place::Admitted`] for a group on demand, and with
+/// [`Place::Outbid`] for one that may be.
 pub(crate) type Seat = watch::Receiver<Place>;
 
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(crate) struct Room {
 #[derive(Debug)]
 struct Inner {
     queue: Queue,
-    /// Only groups that wait have one.
+    /// Groups that wait have one, and spot groups.
     seats: HashMap<GroupUid, watch::Sender<Place>>,
     /// Counts when somebody who waits for more may ask again.
     freed: watch::Sender<u64>,
@@ -42,28 +43,36 @@ impl Room {
     /// Asks for room. The seat's first value is where the group stands already now.
     pub(crate) fn enter(&self, uid: &GroupUid, spec: &GroupSpec) -> Result<Seat, QueueFull> {
         let mut inner = self.lock();
-        inner.queue.enter(uid, spec.priority, spec.requested())?;
+        inner.queue.enter(uid, spec.into(), spec.requested())?;
         Ok(inner.seat(uid))
     }
 
     /// Asks for room for a group that was accepted by an earlier agent.
     pub(crate) fn reenter(&self, uid: &GroupUid, spec: &GroupSpec) -> Seat {
         let mut inner = self.lock();
-        inner.queue.reenter(uid, spec.priority, spec.requested());
+        inner.queue.reenter(uid, spec.into(), spec.requested());
         inner.seat(uid)
     }
 
-    /// Takes note of a group that has its room already.
-    pub(crate) fn hold(&self, uid: &GroupUid, requested: ResourceList) {
+    /// Takes note of a group that has its room already, and maybe has to leave it. One on demand has
+    /// no seat.
+    pub(crate) fn hold(&self, uid: &GroupUid, spec: &GroupSpec, is_leaving: bool) -> Option<Seat> {
         let mut inner = self.lock();
-        inner.queue.hold(uid, requested);
-        inner.tell();
+        let requested = spec.requested();
+        inner.queue.hold(uid, spec.into(), requested, is_leaving);
+        match spec.scheduling {
+            Scheduling::OnDemand => {
+                inner.tell();
+                None
+            }
+            Scheduling::Spot => Some(inner.seat(uid)),
+        }
     }
 
     /// Gives a group what it asks for by now; see [`Queue::resize`].
     pub(crate) fn resize(&self, uid: &GroupUid, spec: &GroupSpec) -> Result<(), TooLittle> {
         let mut inner = self.lock();
-        let resized = inner.queue.resize(uid, spec.priority, spec.requested());
+        let resized = inner.queue.resize(uid, spec.into(), spec.requested());
         if resized.is_ok() {
             inner.tell();
             inner.tell_growing();
@@ -117,24 +126,32 @@ impl Inner {
         }
     }
 
-    /// Tells everybody who waits, or waited until now, where he stands.
+    /// Tells everybody who has a seat where he stands, and those of them who have to go.
     fn tell(&mut self) {
+        for uid in self.queue.outbid() {
+            tracing::info!(group = %uid, "its room is given to groups on demand");
+        }
         for (uid, place) in self.queue.places() {
             if let Some(seat) = self.seats.get(uid) {
-                seat.send_if_modified(|old| {
-                    let moved = *old != place;
-                    *old = place;
-                    moved
-                });
+                move_to(seat, place);
             }
         }
         let queue = &self.queue;
         self.seats.retain(|uid, seat| {
-            let admitted = queue.is_admitted(uid);
-            if admitted {
-                seat.send_replace(Place::Admitted);
-            }
-            !admitted
+            let Some(place) = queue.place_of_tenant(uid) else {
+                return true;
+            };
+            move_to(seat, place);
+            queue.may_be_outbid(uid)
         });
     }
+}
+
+/// Tells a group where it stands, if that is not where it stood.
+fn move_to(seat: &watch::Sender<Place>, place: Place) {
+    seat.send_if_modified(|old| {
+        let moved = *old != place;
+        *old = place;
+        moved
+    });
 }

@@ -84,10 +84,7 @@ impl<H: Host> GroupLoop<H> {
                 Wake::Asked(command) => self.answer(command),
                 Wake::Happened(event) => self.happened(event),
                 Wake::Done(outcome) => self.learn(outcome),
-                Wake::Seated(place) => {
-                    self.seen.place = Some(place);
-                    self.saver.changed();
-                }
+                Wake::Seated(place) => self.seated(place),
                 Wake::Saved(Saving::Written) => self.saver.wrote(),
                 Wake::Saved(Saving::Ended(result)) => {
                     if !self.saved(result) {
@@ -160,7 +157,8 @@ impl<H: Host> GroupLoop<H> {
     fn stage_changed(&mut self) {
         match self.seen.stage {
             Stage::Queued => {}
-            Stage::Live => self.seat = None,
+            // A spot group may lose its room; on demand there was nothing more to be told.
+            Stage::Live => {}
             Stage::Resting(phase) => {
                 info!(phase = phase.as_str(), "the group came to rest");
                 self.release();
@@ -170,6 +168,14 @@ impl<H: Host> GroupLoop<H> {
                 self.release();
             }
             Stage::Gone => {}
+        }
+    }
+
+    /// Where the group stands. One that lives already has its room, until it is told otherwise.
+    fn seated(&mut self, place: Place) {
+        if self.seen.stage == Stage::Queued || place == Place::Outbid {
+            self.seen.place = Some(place);
+            self.saver.changed();
         }
     }
 

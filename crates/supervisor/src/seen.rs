@@ -43,11 +43,14 @@ pub(crate) const TERM_TO_KILL_MIN: Duration = Duration::from_secs(2);
 /// The reason of an exit that nobody saw (Kubernetes' word).
 pub(crate) const LOST: &str = "ContainerStatusUnknown";
 
+/// The reason of the end of a group whose room is given to others.
+pub(crate) const SPOT_EVICTED: &str = "SpotEvicted";
+
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) desired: Desired,
     pub(crate) stage: Stage,
-    /// Where it stands while it is queued.
+    /// Where it stands while it is queued, and once it has lost its room.
     pub(crate) place: Option<Place>,
     /// Why it is where it is, for the status.
     pub(crate) why: Why,
@@ -188,6 +191,8 @@ pub(crate) enum Cause {
     Evicted(String),
     /// Somebody asked.
     Restart,
+    /// Its room is given to groups on demand.
+    SpotEvicted,
     /// Somebody asked.
     Stop,
     /// Somebody asked, or its time to live is over.
@@ -205,8 +210,9 @@ impl Cause {
             | Self::KeeperLost
             | Self::Evicted(_) => 0,
             Self::Restart => 1,
-            Self::Stop => 2,
-            Self::Delete => 3,
+            Self::SpotEvicted => 2,
+            Self::Stop => 3,
+            Self::Delete => 4,
         }
     }
 }

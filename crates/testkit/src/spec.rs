@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burstlet_model::spec::{
     Backoff, ContainerSecurity, ContainerSpec, DnsSpec, EphemeralContainer, GroupSecurity,
     GroupSpec, Lifecycle, NetworkSpec, Probe, ProbeAction, PullPolicy, ResizePolicy, Resources,
-    RestartPolicy, TerminationMessagePolicy,
+    RestartPolicy, Scheduling, TerminationMessagePolicy,
 };
 use burstlet_model::{ContainerName, GroupName, ImageRef, Name, Namespace};
 use burstlet_supervisor::record::{Definition, Origin};
@@ -44,6 +44,7 @@ pub fn group(name: &str, containers: Vec<ContainerSpec>) -> GroupSpec {
         user_namespace: true,
         resources: None,
         priority: 0,
+        scheduling: Scheduling::OnDemand,
         registry_credentials: Vec::new(),
     }
 }

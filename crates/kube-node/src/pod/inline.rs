@@ -90,6 +90,9 @@ pub(crate) fn group(
     }
     // Kubernetes lets every pod reach every other, and the node.
     spec.insert("networkIsolation".to_owned(), "Cluster".into());
+    if let Some(scheduling) = scheduling(pod) {
+        spec.insert("scheduling".to_owned(), scheduling.into());
+    }
     if spec.get("hostNetwork") == Some(&Value::Bool(true)) {
         // There it cannot have a user namespace, whatever it leaves unsaid.
         spec.entry("hostUsers").or_insert(Value::Bool(true));
@@ -137,6 +140,15 @@ pub(crate) fn ephemeral(
         }
     });
     asked.collect()
+}
+
+/// How the pod is scheduled, said in the group's own field so that it stays as it is though annotations
+/// change. What is none of the words is left to the translator, which says so.
+fn scheduling(pod: &Pod) -> Option<String> {
+    const ANNOTATION: &str = "burstlet.dev/scheduling";
+    let annotations = pod.texts("annotations");
+    let given = text(&annotations, ANNOTATION).unwrap_or("OnDemand");
+    matches!(given, "OnDemand" | "Spot").then(|| given.to_owned())
 }
 
 fn service_account(spec: &Map<String, Value>) -> String {

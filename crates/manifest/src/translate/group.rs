@@ -6,7 +6,7 @@ use std::time::Duration;
 use burstlet_model::Secret;
 use burstlet_model::spec::{
     Backoff, ContainerSpec, EphemeralContainer, GroupSecurity, GroupSpec, RegistryCredential,
-    ResourceList, Resources, RestartPolicy, Volume,
+    ResourceList, Resources, RestartPolicy, Scheduling, Volume,
 };
 
 use super::Cx;
@@ -26,6 +26,13 @@ use crate::node::Node;
 const GRACE_S_DEFAULT: u32 = 30;
 /// The largest priority that Kubernetes lets users have.
 const PRIORITY_MAX: i64 = 1_000_000_000;
+
+/// The annotation by which a Pod says what `spec.scheduling` says.
+pub(crate) const SCHEDULING_ANNOTATION: &str = "burstlet.dev/scheduling";
+const SCHEDULINGS: [(&str, Scheduling); 2] = [
+    ("OnDemand", Scheduling::OnDemand),
+    ("Spot", Scheduling::Spot),
+];
 
 /// What refers to each other.
 struct Parts {
@@ -65,6 +72,7 @@ impl Cx<'_> {
         let dns = self.dns(&spec, network.host_network);
         let host_aliases = self.host_aliases(&spec);
         let priority = self.priority(&spec);
+        let scheduling = self.scheduling(root, &spec);
         let registry_credentials = self.registry_credentials(&spec);
         let (named, hostname) = (named?, hostname?);
         Some(GroupSpec {
@@ -91,6 +99,7 @@ impl Cx<'_> {
             user_namespace: parts.user_namespace,
             resources: parts.resources,
             priority,
+            scheduling,
             registry_credentials,
         })
     }
@@ -304,6 +313,15 @@ impl Cx<'_> {
                 0
             }
         }
+    }
+
+    /// Its own field counts for more than the annotation that a Pod has for it.
+    fn scheduling(&mut self, root: &Node<'_>, spec: &Node<'_>) -> Scheduling {
+        let given = match spec.has("scheduling") {
+            true => self.word(spec, "scheduling", &SCHEDULINGS),
+            false => self.annotated(root, SCHEDULING_ANNOTATION, &SCHEDULINGS),
+        };
+        given.unwrap_or_default()
     }
 
     fn registry_credentials(&mut self, spec: &Node<'_>) -> Vec<RegistryCredential> {

@@ -64,6 +64,17 @@ impl Kind {
     }
 }
 
+/// The schema that a body has: the first that can say what it says.
+pub(super) const fn schema(fact: &Fact) -> u8 {
+    match fact {
+        Fact::Session {
+            fact: SessionFact::Closed(Close::SpotEvicted),
+            ..
+        } => 2,
+        _ => 1,
+    }
+}
+
 /// A closed set of values, each with its byte.
 pub(super) trait Code: Sized + Copy {
     fn code(self) -> u8;
@@ -118,6 +129,7 @@ code!(Close {
     DeadlineExceeded = 7,
     Unrunnable = 8,
     Lost = 9,
+    SpotEvicted = 10,
 });
 code!(GapReason {
     KeeperLost = 1,

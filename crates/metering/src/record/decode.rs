@@ -8,7 +8,7 @@ use burstlet_model::{
 };
 
 use super::bytes::Reader;
-use super::code::Kind;
+use super::code::{Kind, schema};
 use super::fact::{
     Allocation, BookText, Carry, Fact, Gap, Opened, Pull, Restart, SessionFact, Used,
 };
@@ -73,11 +73,11 @@ impl DecodeError {
 
 pub(super) fn record(body: &[u8]) -> Result<Record, DecodeError> {
     let mut from = Reader::new(body);
-    match from.u8("schema")? {
+    let written = match from.u8("schema")? {
         0 => return Err(DecodeError::NoSchema),
-        SCHEMA => {}
-        schema => return Err(DecodeError::Newer { schema }),
-    }
+        known @ 1..=SCHEMA => known,
+        newer => return Err(DecodeError::Newer { schema: newer }),
+    };
     let kind = from.code("kind")?;
     let record = Record {
         seq: from.u64("sequence number")?,
@@ -93,7 +93,10 @@ pub(super) fn record(body: &[u8]) -> Result<Record, DecodeError> {
         fact: fact(&mut from, kind)?,
     };
     from.end()?;
-    Ok(record)
+    match schema(&record.fact) == written {
+        true => Ok(record),
+        false => Err(DecodeError::Invalid("schema")),
+    }
 }
 
 fn fact(from: &mut Reader<'_>, kind: Kind) -> Result<Fact, DecodeError> {

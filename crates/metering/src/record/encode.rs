@@ -3,10 +3,10 @@
 use burstlet_model::ErrorKind;
 
 use super::bytes::Writer;
-use super::code::Kind;
+use super::code::{Kind, schema};
 use super::fact::{Allocation, BookText, Fact, Opened, SessionFact, Used};
 use super::{
-    BODY_BYTES_MAX, BOOK_BYTES_MAX, BUCKETS, Histogram, IMAGES_MAX, Record, SCHEMA, TAGS_MAX,
+    BODY_BYTES_MAX, BOOK_BYTES_MAX, BUCKETS, Histogram, IMAGES_MAX, Record, TAGS_MAX,
     TEXT_BYTES_MAX,
 };
 
@@ -35,7 +35,7 @@ impl EncodeError {
 
 pub(super) fn record(record: &Record) -> Result<Vec<u8>, EncodeError> {
     let mut to = Writer::default();
-    to.u8(SCHEMA);
+    to.u8(schema(&record.fact));
     to.code(Kind::of(&record.fact));
     to.u64(record.seq);
     to.u32(record.epoch);

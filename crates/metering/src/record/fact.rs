@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 pub use burstlet_model::metering::{Close, GapReason, State};
+pub use burstlet_model::spec::Scheduling;
 use burstlet_model::{BootTime, Bytes, ContainerName, GroupName, MilliCpu, WallTime};
 
 use super::{Samples, SessionId};
@@ -101,15 +102,6 @@ pub struct Opened {
     pub isolation: String,
     /// What is set aside for it.
     pub allocation: Allocation,
-}
-
-/// Whether a group may be evicted for others, which is cheaper.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scheduling {
-    /// Keeps its room.
-    OnDemand,
-    /// May lose its room.
-    Spot,
 }
 
 /// What is set aside for a group while it lasts. Zero is "none".

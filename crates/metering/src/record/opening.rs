@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burstlet_model::Bytes;
 use burstlet_model::spec::{GroupSpec, VolumeSource};
 
-use super::{Allocation, IMAGES_MAX, Opened, Scheduling};
+use super::{Allocation, IMAGES_MAX, Opened};
 
 /// The only tier of isolation that there is.
 const ISOLATION: &str = "container";
@@ -32,7 +32,7 @@ impl Opened {
             images,
             os: OS.to_owned(),
             arch: arch.to_owned(),
-            scheduling: Scheduling::OnDemand,
+            scheduling: spec.scheduling,
             isolation: ISOLATION.to_owned(),
             allocation: Allocation::of(spec),
         }
@@ -65,7 +65,9 @@ fn claimed(spec: &GroupSpec) -> Bytes {
         .volumes
         .iter()
         .filter_map(|volume| match &volume.source {
-            VolumeSource::Persistent { path, capacity, .. } => Some((&**path, capacity.as_ref()?.0)),
+            VolumeSource::Persistent { path, capacity, .. } => {
+                Some((&**path, capacity.as_ref()?.0))
+            }
             _ => None,
         })
         .collect();
@@ -102,9 +104,14 @@ mod tests {
             },
         };
         let mut spec = group("g", vec![container("web")]);
-        let check = |spec: &GroupSpec, bytes| assert_eq!(Allocation::of(spec).volumes, Bytes(bytes));
+        let check =
+            |spec: &GroupSpec, bytes| assert_eq!(Allocation::of(spec).volumes, Bytes(bytes));
         check(&spec, 0);
-        spec.volumes = vec![volume("/a", Some(7)), volume("/b", None), volume("/a", Some(7))];
+        spec.volumes = vec![
+            volume("/a", Some(7)),
+            volume("/b", None),
+            volume("/a", Some(7)),
+        ];
         check(&spec, 7);
         spec.volumes.push(volume("/c", Some(5)));
         check(&spec, 12);

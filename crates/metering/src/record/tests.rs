@@ -224,6 +224,30 @@ fn a_newer_schema_is_refused_by_name() {
     assert_eq!(Record::decode(&body), Err(DecodeError::NoSchema));
 }
 
+/// What a schema has not is in the next one: whoever knows only the former says so, and takes it for no
+/// damage.
+#[test]
+fn a_record_has_the_first_schema_that_can_say_it() {
+    let closed = |why| {
+        of(Fact::Session {
+            id: SessionId {
+                uid: GroupUid::new("g1").unwrap(),
+                start: 1,
+            },
+            fact: SessionFact::Closed(why),
+        })
+    };
+    for why in Close::ALL {
+        let record = closed(why);
+        let mut body = record.encode().unwrap();
+        let expected = if why == Close::SpotEvicted { 2 } else { 1 };
+        assert_eq!(body[0], expected, "{why:?}");
+        assert_eq!(Record::decode(&body), Ok(record));
+        body[0] = 3 - expected;
+        assert_eq!(Record::decode(&body), Err(DecodeError::Invalid("schema")));
+    }
+}
+
 #[test]
 fn what_has_no_room_is_refused() {
     let version = "v".repeat(TEXT_BYTES_MAX + 1);

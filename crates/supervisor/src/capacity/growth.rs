@@ -4,7 +4,7 @@
 use burstlet_model::GroupUid;
 use burstlet_model::spec::ResourceList;
 
-use super::{Ask, Queue, Turn, lack, minus, numbers};
+use super::{Ask, Queue, Rank, Turn, lack, minus, numbers};
 
 /// Why a group that has room gets no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,15 +38,15 @@ impl Queue {
     pub fn resize(
         &mut self,
         uid: &GroupUid,
-        priority: i32,
+        rank: Rank,
         requested: ResourceList,
     ) -> Result<(), TooLittle> {
         let wants = requested.or(self.capacity.default_request);
         let before = self.withdraw(uid);
         if let Some(ask) = self.waiting.values_mut().find(|ask| ask.uid == *uid) {
             ask.wants = wants;
-        } else if let Some(has) = self.admitted.get(uid).copied() {
-            let turn = before.unwrap_or_else(|| self.turn(priority));
+        } else if let Some(has) = self.admitted.get(uid).map(|tenant| tenant.has) {
+            let turn = before.unwrap_or_else(|| self.turn(rank));
             if let Some(short) = self.too_little(turn, has, wants) {
                 if !short.is_for_good() {
                     let uid = uid.clone();
@@ -54,7 +54,9 @@ impl Queue {
                 }
                 return Err(short);
             }
-            self.admitted.insert(uid.clone(), wants);
+            if let Some(tenant) = self.admitted.get_mut(uid) {
+                tenant.has = wants;
+            }
         }
         self.admit();
         Ok(())
@@ -84,7 +86,8 @@ impl Queue {
         let mut free = self.free();
         let comes_before = |(t, _): &(&Turn, &Ask)| turn.is_none_or(|turn| **t < turn);
         for (_, ask) in self.growing.iter().take_while(comes_before) {
-            let has = self.admitted.get(&ask.uid).copied().unwrap_or_default();
+            let tenant = self.admitted.get(&ask.uid);
+            let has = tenant.map(|tenant| tenant.has).unwrap_or_default();
             let more = minus(ask.wants, has);
             if lack(more, free).is_none() {
                 free = minus(free, more);

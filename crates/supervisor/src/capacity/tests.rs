@@ -21,6 +21,14 @@ fn queue(milli: u64, waiting_max: usize) -> Queue {
     })
 }
 
+/// On demand.
+fn rank(priority: i32) -> Rank {
+    Rank {
+        scheduling: Scheduling::OnDemand,
+        priority,
+    }
+}
+
 fn uid(name: &str) -> GroupUid {
     name.parse().unwrap()
 }
@@ -63,7 +71,7 @@ fn order_is_priority_then_age() {
         ("high", 5),
         ("young", 0),
     ] {
-        queue.enter(&uid(name), priority, cpu(600)).unwrap();
+        queue.enter(&uid(name), rank(priority), cpu(600)).unwrap();
     }
     assert!(queue.is_admitted(&uid("first")));
     assert_eq!(line(&queue), ["high", "old", "young", "low"]);
@@ -88,10 +96,10 @@ fn who_is_far_back_is_told_about_where() {
 #[test]
 fn small_ones_do_not_starve_a_large_one() {
     let mut queue = queue(1000, 9);
-    queue.enter(&uid("runs"), 0, cpu(500)).unwrap();
-    queue.enter(&uid("large"), 0, cpu(800)).unwrap();
-    queue.enter(&uid("small"), 0, cpu(100)).unwrap();
-    queue.enter(&uid("nothing"), 0, cpu(0)).unwrap();
+    queue.enter(&uid("runs"), rank(0), cpu(500)).unwrap();
+    queue.enter(&uid("large"), rank(0), cpu(800)).unwrap();
+    queue.enter(&uid("small"), rank(0), cpu(100)).unwrap();
+    queue.enter(&uid("nothing"), rank(0), cpu(0)).unwrap();
     assert!(queue.is_admitted(&uid("nothing")), "it delays nobody");
     assert_eq!(line(&queue), ["large", "small"]);
     let places: Vec<_> = queue.places().map(|(_, place)| place).collect();
@@ -113,8 +121,8 @@ fn small_ones_do_not_starve_a_large_one() {
 #[test]
 fn what_never_fits_waits_and_holds_nobody_up() {
     let mut queue = queue(1000, 9);
-    queue.enter(&uid("giant"), 9, cpu(2000)).unwrap();
-    queue.enter(&uid("small"), 0, cpu(1000)).unwrap();
+    queue.enter(&uid("giant"), rank(9), cpu(2000)).unwrap();
+    queue.enter(&uid("small"), rank(0), cpu(1000)).unwrap();
     assert!(queue.is_admitted(&uid("small")));
     let Some(Place::Waiting { why, .. }) = queue.place(&uid("giant")) else {
         panic!("it waits");
@@ -126,20 +134,20 @@ fn what_never_fits_waits_and_holds_nobody_up() {
 #[test]
 fn the_bound_counts_only_who_waits() {
     let mut queue = queue(1000, 1);
-    queue.enter(&uid("a"), 0, cpu(1000)).unwrap();
-    queue.enter(&uid("b"), 0, cpu(1)).unwrap();
-    assert_eq!(queue.enter(&uid("c"), 9, cpu(1)), Err(QueueFull));
+    queue.enter(&uid("a"), rank(0), cpu(1000)).unwrap();
+    queue.enter(&uid("b"), rank(0), cpu(1)).unwrap();
+    assert_eq!(queue.enter(&uid("c"), rank(9), cpu(1)), Err(QueueFull));
     assert_eq!(queue.place(&uid("c")), None);
-    queue.enter(&uid("d"), 0, cpu(0)).unwrap();
-    queue.reenter(&uid("e"), 0, cpu(1));
+    queue.enter(&uid("d"), rank(0), cpu(0)).unwrap();
+    queue.reenter(&uid("e"), rank(0), cpu(1));
     assert_eq!(line(&queue), ["b", "e"]);
 }
 
 #[test]
 fn holding_needs_no_room() {
     let mut queue = queue(1000, 9);
-    queue.hold(&uid("a"), cpu(5000));
-    queue.enter(&uid("b"), 0, cpu(1)).unwrap();
+    queue.hold(&uid("a"), rank(0), cpu(5000), false);
+    queue.enter(&uid("b"), rank(0), cpu(1)).unwrap();
     assert_eq!(line(&queue), ["b"]);
     queue.leave(&uid("a"));
     assert_eq!(queue.usage().admitted, 1);
@@ -147,16 +155,16 @@ fn holding_needs_no_room() {
 
 /// What a group that has room is told when it asks for so much.
 fn resize(queue: &mut Queue, name: &str, priority: i32, milli: u64) -> Result<(), (u64, bool)> {
-    let resized = queue.resize(&uid(name), priority, cpu(milli));
+    let resized = queue.resize(&uid(name), rank(priority), cpu(milli));
     resized.map_err(|short| (short.used, short.is_for_good()))
 }
 
 #[test]
 fn a_group_grows_where_there_is_room_and_shrinks_at_once() {
     let mut queue = queue(1000, 9);
-    queue.enter(&uid("a"), 0, cpu(400)).unwrap();
-    queue.enter(&uid("b"), 0, cpu(400)).unwrap();
-    queue.enter(&uid("waits"), 0, cpu(400)).unwrap();
+    queue.enter(&uid("a"), rank(0), cpu(400)).unwrap();
+    queue.enter(&uid("b"), rank(0), cpu(400)).unwrap();
+    queue.enter(&uid("waits"), rank(0), cpu(400)).unwrap();
     assert_eq!(resize(&mut queue, "a", 0, 700), Err((400, false)));
     assert_eq!(resize(&mut queue, "a", 0, 1001), Err((400, true)));
     assert_eq!(resize(&mut queue, "a", 0, 600), Ok(()));
@@ -169,9 +177,9 @@ fn a_group_grows_where_there_is_room_and_shrinks_at_once() {
 #[test]
 fn a_group_that_waits_asks_for_something_else() {
     let mut queue = queue(1000, 9);
-    queue.enter(&uid("a"), 0, cpu(800)).unwrap();
-    queue.enter(&uid("b"), 0, cpu(400)).unwrap();
-    queue.enter(&uid("c"), 0, cpu(100)).unwrap();
+    queue.enter(&uid("a"), rank(0), cpu(800)).unwrap();
+    queue.enter(&uid("b"), rank(0), cpu(400)).unwrap();
+    queue.enter(&uid("c"), rank(0), cpu(100)).unwrap();
     assert_eq!(line(&queue), ["b", "c"]);
     assert_eq!(resize(&mut queue, "b", 0, 100), Ok(()));
     assert!(line(&queue).is_empty());
@@ -181,10 +189,10 @@ fn a_group_that_waits_asks_for_something_else() {
 fn what_becomes_free_is_kept_for_those_that_grow_by_priority_and_age() {
     let mut queue = queue(1000, 9);
     for name in ["first", "second", "urgent"] {
-        queue.enter(&uid(name), 0, cpu(200)).unwrap();
+        queue.enter(&uid(name), rank(0), cpu(200)).unwrap();
     }
-    queue.enter(&uid("big"), 0, cpu(400)).unwrap();
-    queue.enter(&uid("waits"), 9, cpu(100)).unwrap();
+    queue.enter(&uid("big"), rank(0), cpu(400)).unwrap();
+    queue.enter(&uid("waits"), rank(9), cpu(100)).unwrap();
     for (name, priority) in [("first", 0), ("second", 0), ("urgent", 5)] {
         assert!(resize(&mut queue, name, priority, 400).is_err());
     }
@@ -209,13 +217,13 @@ fn what_a_group_has_it_keeps_though_there_is_less_by_now() {
         memory: Some(Bytes(7)),
         ..cpu(5000)
     };
-    queue.hold(&uid("a"), has);
+    queue.hold(&uid("a"), rank(0), has, false);
     let less = ResourceList {
         memory: Some(Bytes(9)),
         ..cpu(4000)
     };
-    queue.resize(&uid("a"), 0, less).unwrap();
-    let short = queue.resize(&uid("a"), 0, cpu(4500)).unwrap_err();
+    queue.resize(&uid("a"), rank(0), less).unwrap();
+    let short = queue.resize(&uid("a"), rank(0), cpu(4500)).unwrap_err();
     assert!(short.is_for_good());
 }
 
@@ -232,7 +240,7 @@ proptest! {
             let name = uid(&n.to_string());
             match what {
                 0 | 1 => {
-                    queue.enter(&name, priority, cpu(milli)).unwrap();
+                    queue.enter(&name, rank(priority), cpu(milli)).unwrap();
                     asked.insert(name, (milli, priority));
                 }
                 2 => {
@@ -241,7 +249,7 @@ proptest! {
                 }
                 3 => queue.stay(&name),
                 _ => {
-                    let resized = queue.resize(&name, priority, cpu(milli)).is_ok();
+                    let resized = queue.resize(&name, rank(priority), cpu(milli)).is_ok();
                     if let (true, Some(asked)) = (resized, asked.get_mut(&name)) {
                         asked.0 = milli;
                     }

@@ -8,11 +8,28 @@ use burstlet_model::status::Phase;
 
 use super::launch::restart_at;
 use super::{Action, Decision, probes, stop};
+use crate::capacity::Place;
 use crate::seen::{Cause, ContainerSeen, Run, SandboxState, Seen, StopCause};
 
 /// The specification's grace period.
 pub(super) fn grace(spec: &GroupSpec) -> Duration {
     Duration::from_secs(spec.termination_grace_period_s.into())
+}
+
+/// How long a group has at most to end that has lost its room: others wait for it.
+const OUTBID_GRACE_MAX: Duration = Duration::from_secs(120);
+
+/// What follows from the loss of its room.
+pub(super) fn outbid(spec: &GroupSpec) -> Action {
+    Action::End {
+        cause: Cause::SpotEvicted,
+        grace: outbid_grace(spec),
+    }
+}
+
+/// The specification's grace period, within bounds.
+pub(crate) fn outbid_grace(spec: &GroupSpec) -> Duration {
+    grace(spec).min(OUTBID_GRACE_MAX)
 }
 
 /// Why the group must end now, if it must, and with how much grace.
@@ -44,6 +61,9 @@ pub(super) fn due(
     }
     if let Some((message, grace)) = &seen.evicted {
         return Some((Cause::Evicted(message.clone()), *grace));
+    }
+    if seen.place == Some(Place::Outbid) {
+        return Some((Cause::SpotEvicted, outbid_grace(spec)));
     }
     let limit = Duration::from_secs(spec.active_deadline_s?.into());
     let deadline = seen.sessions.last()?.opened.boot + limit;

@@ -17,7 +17,7 @@ use crate::journal::ChangeKind;
 use crate::meter::Told;
 use crate::record::{Definition, GroupRecord};
 use crate::room::Seat;
-use crate::seen::{SandboxState, Seen, Stage};
+use crate::seen::{Cause, SandboxState, Seen, Stage};
 use crate::snapshot::Snapshot;
 
 /// A new group, whose seat says whether it has room.
@@ -56,9 +56,10 @@ pub(crate) fn adopt<H: Host>(
             Some(seat)
         }
         Stage::Live => {
-            shared.room.hold(&record.uid, spec.requested());
+            let ending = seen.ending.as_ref();
+            let is_leaving = ending.is_some_and(|ending| ending.cause == Cause::SpotEvicted);
             shared.unadopted.send_modify(|left| *left += 1);
-            None
+            shared.room.hold(&record.uid, spec, is_leaving)
         }
         Stage::Resting(_) | Stage::Removing | Stage::Gone => None,
     };

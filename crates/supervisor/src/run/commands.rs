@@ -63,6 +63,10 @@ impl<H: Host> GroupLoop<H> {
             Ask::Restart { container: None } if self.seen.phase().is_at_rest() => {
                 self.start_again()
             }
+            Ask::Restart { container: None } if self.is_outbid() => {
+                let why = "its room is given to groups on demand; start it again once it has ended";
+                Err(self.refuse(Verb::Restart, why))
+            }
             Ask::Restart { container: None } => {
                 self.seen.end(Cause::Restart, self.grace(None), now);
                 Ok(())
@@ -157,6 +161,12 @@ impl<H: Host> GroupLoop<H> {
         let now = self.shared.host.now();
         self.seen.change(&self.origin.definition.spec, &change, now);
         Ok(())
+    }
+
+    /// Whether the group has to leave its room to others.
+    fn is_outbid(&self) -> bool {
+        let ending = self.seen.ending.as_ref();
+        ending.is_some_and(|ending| ending.cause == Cause::SpotEvicted)
     }
 
     fn grace(&self, asked: Option<Duration>) -> Duration {

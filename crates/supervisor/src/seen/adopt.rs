@@ -10,11 +10,11 @@ use burstlet_model::status::{ContainerState, ContainerStatus, Desired, GroupStat
 use burstlet_model::{BootTime, Stamp};
 
 use super::{
-    Cause, ContainerSeen, ImageState, ProbeKind, Run, Running, SandboxState, Seen, Stage, Step,
-    Why, container_spec,
+    Cause, ContainerSeen, ImageState, ProbeKind, Run, Running, SPOT_EVICTED, SandboxState, Seen,
+    Stage, Step, Why, container_spec,
 };
 use crate::backoff::{Retry, Trouble};
-use crate::decide::is_done;
+use crate::decide::{is_done, outbid_grace};
 use crate::event_log::EventLog;
 use crate::host::{Adopted, AdoptedContainer, AdoptedState, Adoption, HostError, Started};
 use crate::record::GroupRecord;
@@ -69,6 +69,7 @@ impl Seen {
             (Desired::Running, "Restarting") => Some(Cause::Restart),
             (Desired::Running, "DeadlineExceeded") => Some(Cause::DeadlineExceeded),
             (Desired::Running, "KeeperLost") => Some(Cause::KeeperLost),
+            (Desired::Running, SPOT_EVICTED) => Some(Cause::SpotEvicted),
             (Desired::Running, "Evicted") => Some(Cause::Evicted(status.message.clone())),
             // What was being tidied up after an end that the containers tell of.
             (Desired::Running, "FailedKillPod" | "AdoptFailed") => None,
@@ -81,7 +82,10 @@ impl Seen {
             (Desired::Running, _) => None,
         };
         if let Some(cause) = cause {
-            let grace = Duration::from_secs(spec.termination_grace_period_s.into());
+            let grace = match cause {
+                Cause::SpotEvicted => outbid_grace(spec),
+                _ => Duration::from_secs(spec.termination_grace_period_s.into()),
+            };
             self.end(cause, grace, now);
         }
     }

@@ -8,8 +8,8 @@ use burstlet_model::spec::{ContainerKind, GroupSpec, PullPolicy};
 use burstlet_model::status::{Desired, LaunchTimeline, Phase, Session, Severity};
 
 use super::{
-    Cause, ContainerSeen, Ending, ImageSeen, ImageState, Renewal, Run, SandboxState, Seen,
-    SessionEnd, Stage, Step, StopCause, Stopping, Why, container_spec,
+    Cause, ContainerSeen, Ending, ImageSeen, ImageState, Renewal, Run, SPOT_EVICTED, SandboxState,
+    Seen, SessionEnd, Stage, Step, StopCause, Stopping, Why, container_spec,
 };
 use crate::backoff::Retry;
 use crate::decide::Action;
@@ -74,7 +74,10 @@ impl Seen {
             Cause::Stop => self.desired = Desired::Stopped,
             _ => {}
         }
-        self.tell_why_it_ends(&cause, now);
+        let ending = self.ending.as_ref();
+        if ending.is_none_or(|ending| cause.rank() >= ending.cause.rank()) {
+            self.tell_why_it_ends(&cause, now);
+        }
         match &mut self.ending {
             None => {
                 self.ending = Some(Ending {
@@ -339,6 +342,10 @@ impl Seen {
             ),
             Cause::Evicted(message) => ("Evicted", message.as_str()),
             Cause::Unrunnable(trouble) => (trouble.reason.as_str(), trouble.message.as_str()),
+            Cause::SpotEvicted => (
+                SPOT_EVICTED,
+                "its room is given to groups on demand; started again it waits for room",
+            ),
             Cause::Restart => ("Restarting", ""),
             Cause::Completed | Cause::InitFailed | Cause::Stop | Cause::Delete => return,
         };

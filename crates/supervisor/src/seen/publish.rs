@@ -33,7 +33,7 @@ impl Seen {
             message: why.message,
             queue_position: match self.place {
                 Some(Place::Waiting { position, .. }) => Some(position),
-                Some(Place::Admitted) | None => None,
+                Some(Place::Admitted | Place::Outbid) | None => None,
             },
             ip: self.ip,
             initialized: self.is_initialized(),

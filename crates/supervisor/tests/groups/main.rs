@@ -13,4 +13,5 @@ mod probes;
 mod queue;
 mod resize;
 mod restart;
+mod spot;
 mod stop;

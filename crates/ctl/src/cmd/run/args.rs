@@ -109,6 +109,9 @@ pub(crate) struct Args {
     /// Larger starts first when the machine is full
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub(crate) priority: Option<i32>,
+    /// Cheaper, and ended when a group on demand would have to wait for its room
+    #[arg(long)]
+    pub(crate) spot: bool,
     /// The image to run
     pub(crate) image: String,
     /// Replaces the image's command

@@ -72,6 +72,9 @@ fn spec(args: &Args, here: &dyn Fn(&str) -> Option<String>) -> Result<Value> {
     if let Some(priority) = args.priority {
         spec.insert("priority".into(), json!(priority));
     }
+    if args.spot {
+        spec.insert("scheduling".into(), json!("Spot"));
+    }
     spec.extend(network(args)?);
     if !args.sysctl.is_empty() {
         let pairs = values::pairs("--sysctl", &args.sysctl)?;

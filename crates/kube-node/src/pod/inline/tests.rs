@@ -218,3 +218,21 @@ fn an_optional_volume_has_what_there_is() {
     );
     assert_eq!(volumes[1]["configMap"], json!({}));
 }
+
+#[test]
+fn an_annotation_says_how_a_pod_is_scheduled() {
+    let made = |annotations: Value| {
+        let pod = pod(json!({
+            "metadata": {"name": "web-0", "annotations": annotations},
+            "spec": {"containers": []},
+        }));
+        let group = group(&pod, &fetched(), &[], &cluster()).unwrap();
+        group["spec"]["scheduling"].clone()
+    };
+    let annotated = |word: &str| made(json!({"burstlet.dev/scheduling": word}));
+    assert_eq!(made(json!({})), "OnDemand");
+    assert_eq!(annotated("OnDemand"), "OnDemand");
+    assert_eq!(annotated("Spot"), "Spot");
+    // The translator says what is wrong with it.
+    assert_eq!(annotated("spot"), Value::Null);
+}

@@ -95,6 +95,7 @@ fn every_flag() {
         "5",
         "--priority",
         "-3",
+        "--spot",
         "nginx",
         "-f",
         "-p",
