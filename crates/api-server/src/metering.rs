@@ -108,11 +108,11 @@ fn form(format: i32) -> Result<Form, Status> {
 /// The price books.
 pub(crate) fn price_books<H: Host, M: Machine>(api: &Asked<H, M>) -> v1::PriceBooksResponse {
     let shelf = api.meter().shelf();
-    let in_force = shelf.at(api.now().wall);
+    let in_force = api.meter().book_at(api.now().wall);
     let books = shelf.books().iter();
     v1::PriceBooksResponse {
         books: books
-            .map(|shelved| convert::book(shelved, in_force == Some(&shelved.book)))
+            .map(|shelved| convert::book(shelved, in_force.as_ref() == Some(&shelved.book)))
             .collect(),
     }
 }

@@ -261,6 +261,24 @@ async fn a_quote_is_by_the_book_in_force() {
     assert_eq!(status.code(), Code::InvalidArgument);
 }
 
+/// Groups that are created then are charged by it, so that is what they are told.
+#[tokio::test]
+async fn a_clock_that_is_set_back_before_the_first_book_leaves_it_in_force() {
+    let mut edge = edge().await;
+    let request = || v1::QuoteRequest {
+        definition: Some(manifest(&common::plain("web"))),
+        duration: None,
+    };
+    let before = edge.metering.quote(request()).await.unwrap();
+    edge.host.step_clock(-50 * 365 * 24 * 3_600_000_000_000);
+    let after = edge.metering.quote(request()).await.unwrap();
+    assert_eq!(after.into_inner(), before.into_inner());
+    let books = edge.metering.price_books(v1::PriceBooksRequest {});
+    let books = books.await.unwrap().into_inner().books;
+    assert_eq!(books.len(), 1);
+    assert!(books[0].in_force, "{books:?}");
+}
+
 #[tokio::test]
 async fn a_group_s_status_says_what_it_costs() {
     let mut edge = Edge::start().await;

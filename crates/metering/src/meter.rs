@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use burstlet_model::{GroupUid, Stamp, WallTime};
 use tokio::sync::watch;
 
-use crate::book::Shelf;
+use crate::book::{Book, Shelf};
 use crate::budget::{self, Budget};
 use crate::focus::{self, ExportError, Form, Invoice};
 use crate::ledger::{Shown, Status};
@@ -104,6 +104,13 @@ impl Meter {
     #[must_use]
     pub fn shelf(&self) -> Shelf {
         self.view().shelf().clone()
+    }
+
+    /// The book by which a group is charged that begins at a moment; nothing without one.
+    #[must_use]
+    pub fn book_at(&self, moment: WallTime) -> Option<Arc<Book>> {
+        let has_book = self.look(Sessions::has_book);
+        self.shelf().at_begin(moment, has_book).cloned()
     }
 
     /// What a group has cost so far, and what it costs; nothing without a price book.

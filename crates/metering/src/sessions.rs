@@ -90,6 +90,12 @@ impl Sessions {
         }
     }
 
+    /// Whether a price book has come into force: from then on there always is one.
+    #[must_use]
+    pub const fn has_book(&self) -> bool {
+        self.has_book
+    }
+
     /// The number of the last record taken note of.
     #[must_use]
     pub const fn seq(&self) -> u64 {

@@ -24,8 +24,8 @@ pub(crate) async fn quote<H: Host, M: Machine>(
     let duration_ns = duration_ns(request.duration.as_ref())?;
     let spec = definition(api, request.definition)?;
     let opened = Opened::of(&spec, &api.machine().info().await.architecture);
-    let shelf = api.meter().shelf();
-    let book = shelf.at(api.now().wall).ok_or_else(status::no_price_book)?;
+    let book = api.meter().book_at(api.now().wall);
+    let book = &*book.ok_or_else(status::no_price_book)?;
     let failed = |error| status::metering(&error);
     let quote = rate(book, &opened, duration_ns).map_err(failed)?;
     let charges = quote.charges.iter().map(|charge| {

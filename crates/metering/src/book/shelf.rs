@@ -108,7 +108,14 @@ impl Shelf {
     /// The book in force at a moment; nothing before the first.
     #[must_use]
     pub fn at(&self, moment: WallTime) -> Option<&Arc<Book>> {
-        let index = self.in_force(moment, false)?;
+        self.at_begin(moment, false)
+    }
+
+    /// The book by which a group is charged that begins at a moment. Where one `has_book` come into
+    /// force, an earlier moment than that is one of a clock that was set back.
+    #[must_use]
+    pub fn at_begin(&self, moment: WallTime, has_book: bool) -> Option<&Arc<Book>> {
+        let index = self.in_force(moment, has_book)?;
         self.books.get(index).map(|shelved| &shelved.book)
     }
 
