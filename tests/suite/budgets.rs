@@ -73,7 +73,7 @@ fn a_spent_budget_ends_its_groups_and_keeps_others_out_even_over_a_crash() {
             message.contains("core-seconds spent this month"),
             "{message}"
         );
-        let code = &state(&ended)["state"]["terminated"]["exitCode"];
+        let code = &state(&ended)["terminated"]["exitCode"];
         assert!(code.is_null() || *code == 137, "{ended:#}");
     }
     let stood = budgets(&agent);
