@@ -16,6 +16,10 @@ const IN_PROGRESS: &str = "PodResizeInProgress";
 const QUOTA: [&str; 2] = ["cpu.cfs_quota_us", "cpu.max"];
 /// The same of memory.
 const MEMORY: [&str; 2] = ["memory.limit_in_bytes", "memory.max"];
+/// The same two as the container itself reads them.
+const SHOWN: &str = "cd /sys/fs/cgroup; \
+                     cat cpu.max cpu/cpu.cfs_quota_us 2>/dev/null | cut -d' ' -f1; \
+                     cat memory.max memory/memory.limit_in_bytes 2>/dev/null";
 /// Keeps so many bytes of memory in use that no kernel takes them back.
 const HOLDS_16_MIB: &str = "dd if=/dev/zero bs=16M count=1 of=/dev/shm/held 2>/dev/null; \
                             while true; do sleep 0.1; done";
@@ -113,6 +117,8 @@ pub(crate) fn while_it_runs(cluster: &Cluster, node: &Node) {
         let after = has(&admin, "sized", &resources);
         assert_eq!(bound(node, "sized", QUOTA), (milli * 100).to_string());
         assert_eq!(bound(node, "sized", MEMORY), bytes.to_string());
+        let shown = (milli * 100).to_string() + "\n" + &bytes.to_string();
+        assert_eq!(inside(node, "sized", SHOWN), shown);
         let id = |pod: &Value| pod["status"]["containerStatuses"][0]["containerID"].clone();
         assert_eq!(id(&after), id(&before), "it was started again");
         let expected = f64::from(bytes) * 1000.0 / f64::from(milli);

@@ -6,7 +6,7 @@ use super::{IMAGE, agent};
 fn a_container_has_what_it_should_and_no_more() {
     let agent = agent();
     let script = "id -u; cat /proc/self/uid_map; grep -E '^(CapEff|CapBnd|CapInh|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status; \
-                  ls /proc/self/fd | wc -l; cat /proc/sys/kernel/hostname; ls -A /sys/fs/cgroup | wc -l";
+                  ls /proc/self/fd | wc -l; cat /proc/sys/kernel/hostname";
     let outcome = agent.ctl(&[
         "run", "--rm", "--name", "witness", IMAGE, "sh", "-c", script,
     ]);

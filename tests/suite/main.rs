@@ -36,6 +36,7 @@ mod prometheus;
 mod queue;
 mod registry;
 mod security;
+mod shown;
 mod spot;
 mod stepped;
 mod streams;

@@ -1,7 +1,8 @@
 //! The mounts that every container has: OCI's default file systems. Volumes are not among them.
 //!
-//! There is no cgroup mount. A container sees its limits in nothing else that it needs, and what
-//! is not there cannot be written (`release_agent`, a sibling's limits).
+//! The cgroup mount shows a container its own cgroup and nothing above it, for runtimes of languages
+//! size their heaps and pools by the limits there. It is read-only, so that `release_agent` and a
+//! container's own limits are out of reach.
 
 use oci_spec::runtime::Mount;
 
@@ -30,6 +31,11 @@ pub(crate) fn default_mounts(inputs: &Inputs<'_>) -> Vec<Mount> {
         ),
         mount("/dev/mqueue", "mqueue", &["nosuid", "nodev", "noexec"]),
         sys(inputs),
+        mount(
+            "/sys/fs/cgroup",
+            "cgroup",
+            &["nosuid", "nodev", "noexec", access(inputs)],
+        ),
     ];
     if let Some(size) = inputs.facts.shm {
         let size = format!("size={}", size.0);
@@ -43,9 +49,8 @@ pub(crate) fn default_mounts(inputs: &Inputs<'_>) -> Vec<Mount> {
 /// the owner of that namespace to mount it. A group that has its own ids but the host's network is
 /// not the owner, so it is shown the host's sysfs.
 fn sys(inputs: &Inputs<'_>) -> Mount {
-    let (group, privileged) = (inputs.group, inputs.container.security.privileged);
-    let access = if privileged { "rw" } else { "ro" };
-    let options = ["nosuid", "nodev", "noexec", access];
+    let group = inputs.group;
+    let options = ["nosuid", "nodev", "noexec", access(inputs)];
     if group.network.host_network && group.user_namespace {
         let mut bind = mount("/sys", "bind", &["bind", "rprivate"]);
         let all = bind.options().iter().flatten().cloned();
@@ -54,6 +59,15 @@ fn sys(inputs: &Inputs<'_>) -> Mount {
         bind
     } else {
         mount("/sys", "sysfs", &options)
+    }
+}
+
+/// A privileged container may change what the kernel shows it: that is what it is for.
+fn access(inputs: &Inputs<'_>) -> &'static str {
+    if inputs.container.security.privileged {
+        "rw"
+    } else {
+        "ro"
     }
 }
 

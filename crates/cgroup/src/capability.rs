@@ -18,6 +18,8 @@ pub struct Capabilities {
     pub device_list: bool,
     /// Bytes to and from block devices are counted.
     pub io_counters: bool,
+    /// Containers are shown the processors that they may use, where programs look for that.
+    pub processors: bool,
     /// One write kills all processes of a cgroup; else it is frozen and they are killed one by one.
     pub kill_file: bool,
 }
@@ -33,6 +35,8 @@ pub enum Warning {
     DevicesNotListed,
     /// See [`Capabilities::io_counters`].
     IoNotCounted,
+    /// See [`Capabilities::processors`].
+    ProcessorsNotShown,
 }
 
 impl Capabilities {
@@ -43,6 +47,7 @@ impl Capabilities {
             (self.oom_group, Warning::OomKillsOneProcess),
             (self.device_list, Warning::DevicesNotListed),
             (self.io_counters, Warning::IoNotCounted),
+            (self.processors, Warning::ProcessorsNotShown),
         ]
         .into_iter()
         .filter_map(|(able, warning)| (!able).then_some(warning))
@@ -62,6 +67,7 @@ impl Capabilities {
                 oom_group: has(Controller::Memory, "memory.oom.group"),
                 device_list: false,
                 io_counters: has(Controller::BlkIo, "io.stat"),
+                processors: true,
                 kill_file: has(Controller::Freezer, "cgroup.kill"),
             },
             Interface::V1 { .. } => Self {
@@ -70,6 +76,7 @@ impl Capabilities {
                 oom_group: false,
                 device_list: has(Controller::Devices, "devices.deny"),
                 io_counters: has(Controller::BlkIo, crate::usage::V1_IO_FILE),
+                processors: hierarchy.processors().is_some(),
                 kill_file: false,
             },
         }
@@ -89,6 +96,9 @@ impl fmt::Display for Warning {
                 "cgroups do not list the devices that a container may open: nodev mounts and the lack of CAP_MKNOD keep them out of reach"
             }
             Self::IoNotCounted => "bytes to and from block devices are not counted",
+            Self::ProcessorsNotShown => {
+                "containers are shown no cpuset cgroup, without which Java sees the host's memory: mount it, or use cgroup v2"
+            }
         })
     }
 }

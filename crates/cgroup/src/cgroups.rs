@@ -28,9 +28,14 @@ impl Cgroups {
     ///
     /// # Errors
     /// The root cannot be made, or a controller that we need cannot be given to it.
-    pub fn open(hierarchy: Hierarchy, root: CgroupRoot) -> Result<Self, CgroupError> {
+    pub fn open(mut hierarchy: Hierarchy, root: CgroupRoot) -> Result<Self, CgroupError> {
         for mount in hierarchy.mount_points() {
             make_root(mount, &root, hierarchy.is_v2())?;
+        }
+        let processors = hierarchy.processors();
+        if processors.is_some_and(|mount| make_processors(mount, &root).is_err()) {
+            // Nothing is limited there: [`Capabilities::processors`] says what is lacking.
+            hierarchy = hierarchy.without_processors();
         }
         let capabilities = Capabilities::probe(&hierarchy, root.as_path());
         Ok(Self {
@@ -124,6 +129,14 @@ impl Cgroups {
         Ok(daemon)
     }
 
+    /// What a daemon whose processes start containers enters besides its own cgroup: the one that
+    /// all groups share, in v1's tree of processors.
+    #[must_use]
+    pub fn processors_root(&self) -> Option<PathBuf> {
+        let mount = self.hierarchy.processors()?;
+        Some(mount.join(self.root.as_path()))
+    }
+
     /// The groups that have a cgroup, or a part of one, whoever left it. In order of name.
     ///
     /// # Errors
@@ -150,7 +163,11 @@ impl Cgroups {
                 path: group.path().to_owned(),
             });
         }
-        self.cgroup(self.root.as_path().to_owned()).remove(patience)
+        let root = self.cgroup(self.root.as_path().to_owned());
+        if let Some(processors) = self.processors_root() {
+            root.remove_tree(&processors, std::time::Instant::now() + patience)?;
+        }
+        root.remove(patience)
     }
 
     fn cgroup(&self, path: PathBuf) -> Cgroup {
@@ -179,6 +196,26 @@ fn make_root(mount: &Path, root: &CgroupRoot, v2: bool) -> Result<(), CgroupErro
         }
         _ => Ok(()),
     }
+}
+
+/// Makes the root below v1's tree of processors. A process can enter it only when it has processors
+/// and memory, so each part is given all that the one above it has.
+fn make_processors(mount: &Path, root: &CgroupRoot) -> Result<(), CgroupError> {
+    let read = |path: &Path| fs::read_to_string(path).map_err(|e| CgroupError::read(path, e));
+    let mut dir = mount.to_owned();
+    for part in root.as_path() {
+        let above = dir.clone();
+        dir.push(part);
+        make_if_absent(&dir)?;
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            let path = dir.join(file);
+            if read(&path)?.trim().is_empty() {
+                let all = read(&above.join(file))?;
+                fs::write(&path, all.trim()).map_err(|e| CgroupError::write(path, all, e))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Passes the controllers that we use on to the children of `dir`. Input and output are only

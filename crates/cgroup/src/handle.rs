@@ -8,8 +8,8 @@ use burstlet_model::{BootTime, Bytes};
 use crate::cgroups::{make_directory, subdirectories};
 use crate::{Capabilities, CgroupError, Hierarchy, Limits};
 
-/// How deep below a cgroup its descendants are looked for. Ours are one deep; a container can make
-/// none, for it sees its cgroup read-only or not at all.
+/// How deep below a cgroup its descendants are looked for. Ours are one deep; of the containers only
+/// a privileged one can make any, for the others see their cgroup read-only.
 const DEPTH_MAX: usize = 8;
 
 /// A cgroup by its name, existing or not. It stands for one directory on v2, and for one in each

@@ -26,7 +26,11 @@ pub(crate) enum Interface {
     V2 { mount: PathBuf },
     /// A tree for each controller, or for a few together. A v2 tree without controllers may stand
     /// beside them; then the host is called hybrid, and to us it is v1.
-    V1 { mounts: Vec<V1Mount> },
+    V1 {
+        mounts: Vec<V1Mount>,
+        /// The tree that assigns processors, which we do not: all groups share one cgroup of it.
+        processors: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +60,7 @@ impl Controller {
         Self::Freezer,
     ];
 
-    fn v1_name(self) -> &'static str {
+    pub(crate) fn v1_name(self) -> &'static str {
         let entry = Self::V1.iter().find(|(controller, _)| *controller == self);
         entry.map_or("", |(_, name)| name)
     }
@@ -92,7 +96,11 @@ impl Hierarchy {
             .map(|wanted| wanted.v1_name())
             .collect();
         if missing.is_empty() {
-            Ok(Self(Interface::V1 { mounts: v1 }))
+            Ok(Self(Interface::V1 {
+                mounts: v1,
+                processors: first(&mounts, |mount| mount.has("cpuset"))
+                    .map(|mount| mount.point.clone()),
+            }))
         } else {
             Err(CgroupError::Missing(missing))
         }
@@ -116,10 +124,29 @@ impl Hierarchy {
     pub fn mount_points(&self) -> impl Iterator<Item = &Path> {
         let (one, many) = match &self.0 {
             Interface::V2 { mount } => (Some(mount.as_path()), [].as_slice()),
-            Interface::V1 { mounts } => (None, mounts.as_slice()),
+            Interface::V1 { mounts, .. } => (None, mounts.as_slice()),
         };
         one.into_iter()
             .chain(many.iter().map(|mount| mount.point.as_path()))
+    }
+
+    /// Where v1's tree of processors is mounted, if it is.
+    pub(crate) fn processors(&self) -> Option<&Path> {
+        match &self.0 {
+            Interface::V2 { .. } => None,
+            Interface::V1 { processors, .. } => processors.as_deref(),
+        }
+    }
+
+    /// Goes on as if the tree of processors were not mounted.
+    pub(crate) fn without_processors(self) -> Self {
+        match self.0 {
+            Interface::V1 { mounts, .. } => Self(Interface::V1 {
+                mounts,
+                processors: None,
+            }),
+            v2 @ Interface::V2 { .. } => Self(v2),
+        }
     }
 
     pub(crate) const fn interface(&self) -> &Interface {
@@ -135,7 +162,7 @@ impl Hierarchy {
     pub(crate) fn directory(&self, controller: Controller, path: &Path) -> Option<PathBuf> {
         match &self.0 {
             Interface::V2 { mount } => Some(mount.join(path)),
-            Interface::V1 { mounts } => mounts
+            Interface::V1 { mounts, .. } => mounts
                 .iter()
                 .find(|mount| mount.controllers.contains(&controller))
                 .map(|mount| mount.point.join(path)),
@@ -162,6 +189,11 @@ impl Mount {
             kind: kind.to_owned(),
             options: options.split(',').map(str::to_owned).collect(),
         })
+    }
+
+    /// Whether this is a tree of v1 that has the controller.
+    fn has(&self, controller: &str) -> bool {
+        self.kind == "cgroup" && self.options.iter().any(|option| option == controller)
     }
 }
 
@@ -192,8 +224,7 @@ fn first(mounts: &[Mount], matches: impl Fn(&Mount) -> bool) -> Option<&Mount> {
 fn v1_mounts(mounts: &[Mount]) -> Vec<V1Mount> {
     let mut found: Vec<V1Mount> = Vec::new();
     for (controller, name) in Controller::V1 {
-        let has = |mount: &Mount| mount.kind == "cgroup" && mount.options.iter().any(|o| o == name);
-        let Some(mount) = first(mounts, has) else {
+        let Some(mount) = first(mounts, |mount| mount.has(name)) else {
             continue;
         };
         match found.iter_mut().find(|known| known.point == mount.point) {

@@ -9,6 +9,7 @@
 //! <mount>/<root>/<group uid>/_keeper         v2 only: a cgroup with children holds no processes
 //! <mount>/<root>/<group uid>                 limits of the group; on v1 the keeper lives here
 //! <mount>/<root>/_<name>                     the daemons' own cgroups
+//! <cpuset>/<root>                            v1 only: shared by the daemons and all groups
 //! ```
 //!
 //! Both versions of the interface are served behind the same calls; on v1 each of the above is a
@@ -38,6 +39,7 @@ mod limits;
 mod parse;
 mod remove;
 mod root;
+mod shown;
 mod usage;
 mod watch;
 
@@ -51,3 +53,4 @@ pub use hierarchy::Hierarchy;
 pub use join::{FinalRead, FinalUsage, IoUsage, JoinPaths};
 pub use limits::Limits;
 pub use root::CgroupRoot;
+pub use shown::ShownTree;

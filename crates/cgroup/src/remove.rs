@@ -20,9 +20,15 @@ impl Cgroup {
     pub fn remove(&self, patience: Duration) -> Result<(), CgroupError> {
         let deadline = Instant::now() + patience;
         for dir in self.directories() {
-            for dir in self_and_descendants(&dir)?.iter().rev() {
-                self.remove_directory(dir, deadline)?;
-            }
+            self.remove_tree(&dir, deadline)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the directory `dir`, which is of this cgroup, and those below it.
+    pub(crate) fn remove_tree(&self, dir: &Path, deadline: Instant) -> Result<(), CgroupError> {
+        for dir in self_and_descendants(dir)?.iter().rev() {
+            self.remove_directory(dir, deadline)?;
         }
         Ok(())
     }

@@ -127,6 +127,27 @@ pub struct ContainerCgroup {
     /// namespace is not its own, since the end of the first process does not end the others there.
     #[serde(default)]
     pub procs: Option<Outside>,
+    /// The trees by which the container is shown its cgroup, if its spec has a mount of kind
+    /// `cgroup`.
+    #[serde(default)]
+    pub shown: Vec<ShownCgroup>,
+}
+
+/// One tree of a container's cgroup, as the container is to see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownCgroup {
+    /// The directory that it is in the mount. `None` for a tree that is itself the mount, which is
+    /// then the only one.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Links to it, which lie beside it.
+    #[serde(default)]
+    pub links: Vec<String>,
+    /// Whether it is read-only even where the mount is not.
+    #[serde(default)]
+    pub read_only: bool,
+    /// The cgroup's directory.
+    pub directory: Outside,
 }
 
 /// One start of one container.

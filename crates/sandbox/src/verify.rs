@@ -65,6 +65,8 @@ pub struct Expected {
     pub namespaces: BTreeMap<&'static str, Namespace>,
     /// Where something must be mounted, in its own view.
     pub mounts: Vec<PathBuf>,
+    /// Where, and below, all that is mounted must be read-only.
+    pub guarded: Option<PathBuf>,
     /// Whether its root must be read-only; `None` if its mounts are not looked at.
     pub root_read_only: Option<bool>,
 }
@@ -151,6 +153,7 @@ pub fn check(expected: &Expected, seen: &Seen) -> Vec<Mismatch> {
             &seen.mounts.get(Path::new("/")).copied(),
         );
         check_mounts(&mut found, &expected.mounts, &seen.mounts);
+        check_guarded(&mut found, expected.guarded.as_deref(), &seen.mounts);
     }
     found.0
 }
@@ -219,6 +222,17 @@ fn check_mounts(found: &mut Found, expected: &[PathBuf], seen: &BTreeMap<PathBuf
                 "missing".into(),
             );
         }
+    }
+}
+
+fn check_guarded(found: &mut Found, guarded: Option<&Path>, seen: &BTreeMap<PathBuf, bool>) {
+    let Some(guarded) = guarded else { return };
+    let writable = seen
+        .iter()
+        .filter(|(point, read_only)| point.starts_with(guarded) && !**read_only);
+    for (point, _) in writable {
+        let what = format!("mount at {}", point.display());
+        found.add(&what, "read-only".into(), "writable".into());
     }
 }
 

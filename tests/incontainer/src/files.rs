@@ -10,6 +10,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, SFlag, major, makedev, minor, mknod};
 use rustix::fs::{PROC_SUPER_MAGIC, statfs};
 
+use crate::cgroups;
 use crate::report::{list, outcome, saw};
 
 /// Paths that tell of the host or of others' work, or lead to hardware.
@@ -29,7 +30,6 @@ const HIDDEN: &[(&str, &str)] = &[
     ("CTR-29", "/sys/kernel/debug"),
     ("CTR-29", "/sys/kernel/security"),
     ("CTR-29", "/sys/kernel/tracing"),
-    ("CTR-10", "/sys/fs/cgroup"),
     ("TEN-07", "/sys/devices/virtual/powercap"),
     ("TEN-07", "/sys/devices/system/cpu/cpu0/thermal_throttle"),
 ];
@@ -42,9 +42,6 @@ const GUARDED: &[(&str, &str)] = &[
     ("CTR-09", "/proc/sys/kernel/modprobe"),
     ("CTR-09", "/proc/sys/vm/swappiness"),
     ("CTR-09", "/proc/sys/net/ipv4/ip_forward"),
-    ("CTR-10", "/sys/fs/cgroup/release_agent"),
-    ("CTR-10", "/sys/fs/cgroup/memory/release_agent"),
-    ("CTR-10", "/sys/fs/cgroup/cgroup.procs"),
     ("CTR-11", "/proc/sys/kernel/core_pattern"),
     ("CTR-29", "/sys/kernel/uevent_helper"),
     ("CTR-29", "/sys/kernel/mm/transparent_hugepage/enabled"),
@@ -200,11 +197,9 @@ fn mounts() -> io::Result<()> {
         "mounts that propagate",
         those(&|it| it.propagates),
     );
-    saw(
-        "CTR-10",
-        "mounts of cgroups",
-        those(&|it| it.kind.starts_with("cgroup")),
-    );
+    let cgroups = listed.iter().filter(|it| it.kind.starts_with("cgroup"));
+    let cgroups: Vec<_> = cgroups.map(|it| (it.place, it.root)).collect();
+    cgroups::survey(&cgroups)?;
     let boundless = |it: &&Mount<'_>| it.kind == "tmpfs" && it.writable && !it.bounded;
     saw("CTR-21", "tmpfs without a bound", those(&boundless));
     let with_devices = |it: &&Mount<'_>| {
@@ -217,6 +212,7 @@ fn mounts() -> io::Result<()> {
 
 /// A line of `mountinfo`.
 struct Mount<'t> {
+    root: &'t str,
     place: &'t str,
     kind: &'t str,
     writable: bool,
@@ -233,6 +229,7 @@ impl<'t> Mount<'t> {
         let files: Vec<&str> = of_files.split(' ').collect();
         let bound = |option: &str| option.starts_with("size=");
         Some(Self {
+            root: fields.get(3)?,
             place: fields.get(4)?,
             kind: files.first()?,
             writable: options.clone().all(|option| option != "ro"),

@@ -9,6 +9,7 @@
 //! the machine if it succeeded.
 
 mod calls;
+mod cgroups;
 mod files;
 mod hold;
 mod network;

@@ -6,13 +6,13 @@ mod mounts;
 pub(super) use mounts::secret_volume;
 
 use burstlet_bundle::{Facts, ImageDefaults, Inputs, User, container_spec, stop_signal};
-use burstlet_cgroup::Cgroup;
+use burstlet_cgroup::{Cgroup, ShownTree};
 use burstlet_image::snapshot::{ContainerUser, Snapshot};
 use burstlet_image::store::Image;
 use burstlet_model::spec::{ContainerSpec, Signal};
 use burstlet_model::{ContainerName, GroupUid};
 use burstlet_sandbox::plan::{
-    ContainerCgroup, ContainerPlan, FinalRead, LogTarget, Outside, RootfsPlan, Stdin,
+    ContainerCgroup, ContainerPlan, FinalRead, LogTarget, Outside, RootfsPlan, ShownCgroup, Stdin,
 };
 use burstlet_supervisor::host::HostError;
 use oci_spec::runtime::{Process, Spec};
@@ -146,9 +146,20 @@ fn target<'a>(of: &Ingredients<'a>) -> Option<&'a ContainerName> {
 fn cgroup(of: &Ingredients<'_>) -> ContainerCgroup {
     let shared = of.standing.spec.share_process_namespace || target(of).is_some();
     let procs = shared.then(|| of.cgroup.process_list()).flatten();
+    let shown = of.parts.cgroups.shown(&of.cgroup).into_iter();
     ContainerCgroup {
         entry: cgroup_entry(of.cgroup.join_paths()),
         procs: procs.map(Outside::Path),
+        shown: shown.map(shown_cgroup).collect(),
+    }
+}
+
+fn shown_cgroup(tree: ShownTree) -> ShownCgroup {
+    ShownCgroup {
+        name: tree.name,
+        links: tree.links,
+        read_only: tree.shared,
+        directory: Outside::Path(tree.directory),
     }
 }
 

@@ -117,8 +117,12 @@ fn launcher(config: &Config, cgroups: &Cgroups) -> anyhow::Result<Launcher> {
     let cgroup = cgroups
         .daemon(&name)
         .context("make the launcher's cgroup")?;
+    let shared = cgroups.processors_root();
     let join = match cgroup.join_paths() {
-        JoinPaths::V1 { tasks } => tasks,
+        JoinPaths::V1 { tasks } => tasks
+            .into_iter()
+            .chain(shared.map(|directory| directory.join("tasks")))
+            .collect(),
         JoinPaths::V2 { directory } => vec![directory.join("cgroup.procs")],
     };
     Ok(Launcher::new(LauncherConfig {

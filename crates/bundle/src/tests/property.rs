@@ -120,8 +120,7 @@ fn check_mounts(spec: &Spec, privileged: bool) {
             "{place}"
         );
         let kind = mount.typ().as_deref().unwrap();
-        assert!(!kind.starts_with("cgroup"), "{place}");
-        if kind == "proc" || kind == "sysfs" || kind == "bind" {
+        if ["proc", "sysfs", "bind", "cgroup"].contains(&kind) {
             assert!(has("nodev") && has("noexec"), "{place}");
         }
         if mount.destination().starts_with("/sys") {
@@ -129,6 +128,14 @@ fn check_mounts(spec: &Spec, privileged: bool) {
             assert_eq!(has("ro"), !privileged, "{place}");
         }
     }
+    let cgroups = spec.mounts().iter().flatten().filter(|mount| {
+        let kind = mount.typ().as_deref().unwrap_or_default();
+        kind.starts_with("cgroup") || mount.destination().starts_with("/sys/fs/cgroup")
+    });
+    let places: Vec<_> = cgroups
+        .map(|mount| (mount.destination().to_str(), mount.typ().as_deref()))
+        .collect();
+    assert_eq!(places, [(Some("/sys/fs/cgroup"), Some("cgroup"))]);
 }
 
 fn check_restrictions(spec: &Spec, fixture: &Fixture, privileged: bool) {

@@ -33,6 +33,9 @@ impl Table {
             if let Some(procs) = &mut cgroup.procs {
                 table.pass(procs, open_read)?;
             }
+            for shown in &mut cgroup.shown {
+                table.pass(&mut shown.directory, |path| open_tree(path, None))?;
+            }
         }
         for read in &mut plan.final_reads {
             table.pass(&mut read.file, open_read)?;

@@ -9,6 +9,7 @@ use oci_spec::runtime::{
 };
 
 use super::capabilities;
+use super::cgroups::Wish;
 use crate::plan::MountPlan;
 use crate::protocol::{Failure, FailureClass};
 
@@ -38,6 +39,8 @@ pub(super) struct Bundle {
     pub(super) process: Process,
     /// The score that the starter sets before anything else.
     pub(super) oom_score_adj: Option<i32>,
+    /// How the container is shown its cgroup, which is not libcontainer's to do.
+    pub(super) cgroups: Option<Wish>,
 }
 
 /// Fills in what the keeper decides.
@@ -75,15 +78,13 @@ pub(super) fn prepare(mut spec: Spec, decided: &Decided<'_>) -> Result<Bundle, F
         .set_sysctl(None);
     linux.set_uid_mappings(None).set_gid_mappings(None);
     spec.set_linux(Some(linux));
-    let mut mounts = spec.mounts().clone().unwrap_or_default();
-    for (plan, staged) in &decided.mounts {
-        mounts.push(bind(plan, staged)?);
-    }
+    let (mounts, cgroups) = mounts(&spec, decided)?;
     spec.set_mounts(Some(mounts));
     Ok(Bundle {
         spec,
         process,
         oom_score_adj,
+        cgroups,
     })
 }
 
@@ -175,6 +176,16 @@ fn namespaces(decided: &Decided<'_>) -> Result<Vec<LinuxNamespace>, Failure> {
             builder.build().map_err(|error| invalid(&error.to_string()))
         })
         .collect()
+}
+
+/// The spec's mounts and the plan's, without that of cgroups.
+fn mounts(spec: &Spec, decided: &Decided<'_>) -> Result<(Vec<Mount>, Option<Wish>), Failure> {
+    let mut mounts = spec.mounts().clone().unwrap_or_default();
+    let cgroups = Wish::take(&mut mounts)?;
+    for (plan, staged) in &decided.mounts {
+        mounts.push(bind(plan, staged)?);
+    }
+    Ok((mounts, cgroups))
 }
 
 fn bind(plan: &MountPlan, staged: &Path) -> Result<Mount, Failure> {

@@ -9,6 +9,7 @@ use nix::unistd::{Gid, Pid, Uid, fchown, pipe2};
 use oci_spec::runtime::{Process, Spec};
 
 use super::bundle::{self, Bundle, Decided};
+use super::cgroups::{self, Shown};
 use super::direct;
 use super::finish::Finish;
 use super::journal::Journal;
@@ -21,7 +22,8 @@ use super::state::{CONTAINERS_MAX, Container, Keeper};
 use super::stdio::Streams;
 use crate::logs::Stream;
 use crate::plan::{
-    ContainerPlan, FINAL_READS_MAX, LAST_WORDS, LOWERS_MAX, MOUNTS_MAX, MountSource, Stdin,
+    ContainerPlan, FINAL_READS_MAX, LAST_WORDS, LOWERS_MAX, MOUNTS_MAX, MountSource, ShownCgroup,
+    Stdin,
 };
 use crate::protocol::{ContainerPhase, Failure, FailureClass};
 use crate::sys::process::Filter;
@@ -33,6 +35,8 @@ struct Belongings {
     procs: Option<File>,
     finals: Vec<(String, File)>,
     filter: Option<Filter>,
+    /// The trees of its cgroup that it is shown.
+    shown: Vec<(ShownCgroup, OwnedFd)>,
     /// For each further mount, in the plan's order.
     brought: Vec<Brought>,
     /// The process namespace of the container that this one is to look into.
@@ -79,15 +83,16 @@ impl Keeper {
         let bundle = self.prepare(&plan, id, &mut belongings)?;
         let seccomp = belongings.filter.is_some();
         let namespaces = (&self.namespaces, belongings.target.as_ref());
-        let (spec, process) = (&bundle.spec, &bundle.process);
-        let expected = self.facts.of_first(spec, process, namespaces, seccomp)?;
+        let expected = self.facts.of_first(&bundle, namespaces, seccomp)?;
         let (streams, their_streams) = self.open_streams(&plan, &bundle.process, serial)?;
         let (ours, theirs) = channel()?;
         let finish = Finish {
             channel: theirs,
             filter: belongings.filter.clone(),
         };
-        let maker = self.make(id, bundle, (their_streams, finish), &belongings)?;
+        let shown = std::mem::take(&mut belongings.shown);
+        let shown = cgroups::prepare(bundle.cgroups.as_ref(), shown)?;
+        let maker = self.make(id, bundle, shown, (their_streams, finish), &belongings)?;
         let container = Container::new(&plan, belongings, streams, (serial, id));
         if let Some(mut earlier) = self.containers.insert(plan.name.clone(), container) {
             drop(earlier.streams.cut_off(&mut self.reactor));
@@ -108,6 +113,7 @@ impl Keeper {
         &self,
         id: &str,
         bundle: Bundle,
+        shown: Vec<Shown>,
         (streams, finish): (starter::Streams, Finish),
         belongings: &Belongings,
     ) -> Result<Pid, Failure> {
@@ -119,6 +125,7 @@ impl Keeper {
                 let job = direct::Job {
                     plan,
                     namespaces,
+                    shown,
                     streams,
                     finish,
                 };
@@ -128,6 +135,7 @@ impl Keeper {
                 let job = Job {
                     id: id.to_owned(),
                     bundle,
+                    shown,
                     streams,
                     finish,
                 };
@@ -354,6 +362,10 @@ impl Belongings {
             .as_ref()
             .map(|program| passed.filter(program))
             .transpose()?;
+        let shown = cgroup.into_iter().flat_map(|cgroup| &cgroup.shown);
+        let shown = shown
+            .map(|shown| Ok((shown.clone(), passed.outside(&shown.directory)?)))
+            .collect::<Result<_, Failure>>()?;
         let brought = plan.mounts.iter().map(|mount| match &mount.source {
             MountSource::Tree { root, .. } => passed.outside(root).map(Brought::Tree),
             MountSource::Layers { .. } | MountSource::LastWords => Ok(Brought::Nothing),
@@ -365,6 +377,7 @@ impl Belongings {
             procs,
             finals,
             filter,
+            shown,
             brought,
             target: None,
         })

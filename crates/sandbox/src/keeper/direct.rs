@@ -25,6 +25,7 @@ use oci_spec::runtime::{Linux, Process, Spec};
 
 use self::root::Root;
 use super::bundle::Bundle;
+use super::cgroups::Shown;
 use super::finish::{Finish, Word};
 use super::join::{self, Identity};
 use super::stage::failed;
@@ -38,6 +39,8 @@ pub(super) struct Job<'a> {
     pub(super) plan: Plan,
     /// The group's namespaces, the user namespace first.
     pub(super) namespaces: Vec<(BorrowedFd<'a>, CloneFlags)>,
+    /// What it is shown of its cgroup.
+    pub(super) shown: Vec<Shown>,
     /// The container's end of its streams.
     pub(super) streams: Streams,
     /// The last steps.
@@ -57,6 +60,7 @@ pub(super) fn plan(bundle: &Bundle) -> Option<Plan> {
         spec,
         process,
         oom_score_adj,
+        cgroups: _,
     } = bundle;
     let linux = spec.linux().as_ref()?;
     if !is_plain(spec) || !is_plain_linux(linux) || !is_plain_process(process) {
@@ -167,7 +171,7 @@ fn become_container(job: &Job<'_>) -> Result<(), Failure> {
     setsid().map_err(failed("begin a session".into()))?;
     join::become_root_inside()?;
     umask(Mode::from_bits_truncate(0o022));
-    job.plan.root.enter()?;
+    job.plan.root.enter(&job.shown)?;
     let identity = Identity {
         process: &job.plan.process,
         streams: &job.streams,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Process, Spec};
 
+use super::bundle::Bundle;
 use super::capabilities;
 use super::namespaces::{Namespaces, inode};
 use crate::plan::IdRange;
@@ -26,12 +27,12 @@ impl GroupFacts {
     /// one.
     pub(super) fn of_first(
         &self,
-        spec: &Spec,
-        process: &Process,
+        bundle: &Bundle,
         (namespaces, target): (&Namespaces, Option<&OwnedFd>),
         seccomp: bool,
     ) -> Result<Expected, Failure> {
-        let mut expected = self.of_process(process, seccomp)?;
+        let spec = &bundle.spec;
+        let mut expected = self.of_process(&bundle.process, seccomp)?;
         for (name, outside) in &self.outside {
             // Those that the group does not have of its own must be the host's, all others not.
             let hosts = (*name == "user" && namespaces.user.is_none())
@@ -52,6 +53,11 @@ impl GroupFacts {
         expected.root_read_only =
             Some(spec.root().as_ref().and_then(|r| r.readonly()) == Some(true));
         expected.mounts = mount_points(spec);
+        if let Some(wish) = &bundle.cgroups {
+            expected.mounts.push(wish.destination.clone());
+            let guarded = Some(&wish.destination).filter(|_| wish.read_only);
+            expected.guarded = guarded.cloned();
+        }
         Ok(expected)
     }
 

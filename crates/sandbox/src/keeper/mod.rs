@@ -28,6 +28,7 @@
 mod boot;
 mod bundle;
 mod capabilities;
+mod cgroups;
 mod control;
 mod create;
 mod dial;

@@ -18,10 +18,12 @@ use libcontainer::syscall::syscall::SyscallType;
 use libcontainer::workload::{
     Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
 };
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oci_spec::runtime::{Process, Spec};
 
 use super::bundle::Bundle;
+use super::cgroups::{self, Shown};
 use super::finish::{Finish, Word};
 use super::stage::Stage;
 use super::{STAGE, first_line};
@@ -86,6 +88,8 @@ pub(super) struct Job {
     pub(super) id: String,
     /// The spec and what was taken out of it.
     pub(super) bundle: Bundle,
+    /// What it is shown of its cgroup.
+    pub(super) shown: Vec<Shown>,
     /// The container's end of its streams.
     pub(super) streams: Streams,
     /// The last steps.
@@ -164,7 +168,8 @@ fn make(job: Job, entry: &Entry) -> Result<(), Failure> {
         .with_detach(true)
         .as_sibling(true)
         .build();
-    made.map_err(|error| failed("create the container", &describe(&error)))?;
+    let made = made.map_err(|error| failed("create the container", &describe(&error)))?;
+    show_cgroups(&job.shown, made.pid().map(|pid| pid.as_raw()))?;
     if let Some(listener) = console {
         hand_on_console(&listener, &job.finish).map_err(|e| failed("take the terminal", &e))?;
     }
@@ -172,6 +177,16 @@ fn make(job: Job, entry: &Entry) -> Result<(), Failure> {
     NotifySocket::new(notify)
         .notify_container_start()
         .map_err(|error| failed("let the container go on", &error))
+}
+
+/// The container's process waits, and nobody else knows it yet.
+fn show_cgroups(shown: &[Shown], pid: Option<i32>) -> Result<(), Failure> {
+    let unknown = || Failure::new(FailureClass::Internal, "the container has no process");
+    let pid = Pid::from_raw(pid.ok_or_else(unknown)?);
+    cgroups::attach_in(shown, pid).inspect_err(|_| {
+        // That it is gone already is as good.
+        let _ = kill(pid, Signal::SIGKILL);
+    })
 }
 
 fn write_bundle(dir: &Path, spec: &Spec) -> io::Result<()> {

@@ -94,6 +94,19 @@ pub(crate) fn restrict(mount: BorrowedFd<'_>, attributes: u64) -> io::Result<()>
     set_attributes(mount, &attributes, 0)
 }
 
+/// Gives a detached mount more attributes, and parts it from the mount that it is a copy of: what is
+/// mounted below either is not seen below the other.
+#[cfg(feature = "launcher")]
+pub(crate) fn seal(mount: BorrowedFd<'_>, attributes: u64) -> io::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: attributes,
+        attr_clr: 0,
+        propagation: libc::MS_PRIVATE,
+        userns_fd: 0,
+    };
+    set_attributes(mount, &attributes, 0)
+}
+
 #[cfg(feature = "launcher")]
 fn set_attributes(
     mount: BorrowedFd<'_>,

@@ -9,7 +9,9 @@ const MOUNTINFO: &str = "\
     40 39 0:50 / / ro,relatime - overlay overlay rw,lowerdir=/k/l/0\n\
     41 40 0:51 / /proc rw,nosuid - proc proc rw\n\
     42 41 0:5 /null /proc/kcore rw - devtmpfs devtmpfs rw\n\
-    43 40 0:52 / /run/secrets/a\\040b ro - tmpfs tmpfs rw\n";
+    43 40 0:52 / /run/secrets/a\\040b ro - tmpfs tmpfs rw\n\
+    44 40 0:53 / /sys/fs/cgroup ro - tmpfs tmpfs rw\n\
+    45 44 0:54 / /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
 
 fn seen() -> Seen {
     let mut seen = Seen::from_status(STATUS).unwrap();
@@ -47,6 +49,7 @@ fn expected() -> Expected {
             "/proc/kcore".into(),
             "/var/run/secrets/a b".into(),
         ],
+        guarded: Some("/sys/fs/cgroup".into()),
         root_read_only: Some(true),
     }
 }
@@ -59,7 +62,7 @@ fn what_was_asked_for_passes() {
 #[test]
 fn every_weakening_is_found() {
     type Weaken = fn(&mut Seen);
-    let table: [(&str, Weaken); 17] = [
+    let table: [(&str, Weaken); 19] = [
         ("uid", |s| s.uids = vec![0; 4]),
         ("uid", |s| s.uids[2] = 0),
         ("gid", |s| s.gids[1] = 0),
@@ -78,6 +81,12 @@ fn every_weakening_is_found() {
         ("net namespace", |s| s.namespaces.extend([("net", 14)])),
         ("mount at /proc/kcore", |s| {
             s.mounts.retain(|path, _| path != Path::new("/proc/kcore"));
+        }),
+        ("mount at /sys/fs/cgroup", |s| {
+            s.mounts.extend([("/sys/fs/cgroup".into(), false)]);
+        }),
+        ("mount at /sys/fs/cgroup/memory", |s| {
+            s.mounts.extend([("/sys/fs/cgroup/memory".into(), false)]);
         }),
     ];
     for (what, weaken) in table {

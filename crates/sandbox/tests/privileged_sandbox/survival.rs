@@ -250,6 +250,7 @@ impl TestCgroups {
             CgroupEntry::Tasks(tasks.collect())
         };
         ContainerCgroup {
+            shown: Vec::new(),
             entry,
             procs: Some(Outside::Path(self.dirs[0].join("cgroup.procs"))),
         }

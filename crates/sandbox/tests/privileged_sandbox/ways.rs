@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use burstlet_sandbox::plan::{ContainerPlan, MountPlan, MountSource, Outside};
-use oci_spec::runtime::{PosixRlimitBuilder, PosixRlimitType, UserBuilder};
+use burstlet_sandbox::plan::{
+    CgroupEntry, ContainerCgroup, ContainerPlan, MountPlan, MountSource, Outside, ShownCgroup,
+};
+use oci_spec::runtime::{MountBuilder, PosixRlimitBuilder, PosixRlimitType, UserBuilder};
 
 use crate::harness::{Group, Node, within};
 
@@ -16,8 +18,9 @@ echo "== status"; grep -E '^(Umask|Uid|Gid|Groups|NStgid|NSpid|NSsid|Cap|NoNewPr
 echo "== limits"; cat /proc/self/limits
 echo "== files"; for fd in 0 1 2 3 4 5 6 7 8 9; do readlink /proc/self/fd/$fd | sed 's/[0-9]*]//'; done
 echo "== dev"; for f in /dev/* /dev/pts/*; do stat -c '%n %F %a %u:%g %t:%T %N' "$f"; done
-echo "== places"; for f in / /proc /sys /dev /dev/shm /dev/mqueue /in /in/deep /in/deep/er /file /ro /work /proc/kcore /proc/keys /sys/firmware; do stat -c '%n %F %a %u:%g' "$f"; done
-echo "== writes"; for f in /x /ro/x /in/deep/er/x /proc/sys/kernel/hostname /dev/x /dev/shm/x /sys/x; do (echo x > $f) 2>/dev/null && echo "$f can be written" || echo "$f cannot"; done
+echo "== places"; for f in / /proc /sys /dev /dev/shm /dev/mqueue /in /in/deep /in/deep/er /file /ro /work /sys/fs/cgroup /sys/fs/cgroup/* /proc/kcore /proc/keys /sys/firmware; do stat -c '%n %F %a %u:%g' "$f"; done
+echo "== writes"; for f in /x /ro/x /in/deep/er/x /proc/sys/kernel/hostname /dev/x /dev/shm/x /sys/x /sys/fs/cgroup/x /sys/fs/cgroup/a/text; do (echo x > $f) 2>/dev/null && echo "$f can be written" || echo "$f cannot"; done
+echo "== cgroups"; ls -l /sys/fs/cgroup | sed 's/.*:[0-9]* //'; cat /sys/fs/cgroup/*/text
 echo "== masked"; cat /proc/kcore /proc/keys | wc -c; ls /sys/firmware | wc -l
 for f in null zero full random urandom tty; do head -c 1 /dev/$f 2>&1 | wc -c; echo x > /dev/$f; done 2>&1
 echo "== rest"; hostname; readlink /proc/self/cwd; cat /proc/self/cgroup; cat /proc/self/oom_score_adj; ls /proc | grep -c '^[0-9]'; echo $$
@@ -39,6 +42,7 @@ fn with_everything(node: &Node, group: &Group, name: &str) -> ContainerPlan {
         read_only,
         options: vec!["nosuid".into(), "nodev".into()],
     };
+    show_cgroups(&mut plan, &volume);
     plan.mounts = vec![
         tree("/in", &volume, false),
         tree("/in/deep/er", &volume, false),
@@ -54,6 +58,29 @@ fn with_everything(node: &Node, group: &Group, name: &str) -> ContainerPlan {
     process.set_rlimits(Some(vec![limit.unwrap()]));
     process.set_oom_score_adj(Some(500));
     plan
+}
+
+/// Two trees as on v1, of which one has two controllers. Any directory serves.
+fn show_cgroups(plan: &mut ContainerPlan, directory: &Path) {
+    let tree = |name: &str, links: &[&str]| ShownCgroup {
+        name: Some(name.to_owned()),
+        links: links.iter().map(|link| (*link).to_owned()).collect(),
+        read_only: false,
+        directory: Outside::Path(directory.to_owned()),
+    };
+    plan.cgroup = Some(ContainerCgroup {
+        entry: CgroupEntry::Tasks(Vec::new()),
+        procs: None,
+        shown: vec![tree("a", &[]), tree("b,c", &["b", "c"])],
+    });
+    let mount = MountBuilder::default()
+        .destination("/sys/fs/cgroup")
+        .typ("cgroup")
+        .source("cgroup")
+        .options(["nosuid", "nodev", "noexec", "ro"].map(str::to_owned))
+        .build();
+    let mounts = plan.spec.mounts_mut().as_mut().unwrap();
+    mounts.push(mount.unwrap());
 }
 
 /// The same, but with something that only libcontainer knows and that changes nothing.

@@ -16,7 +16,7 @@ const CLASSES: &[(&str, usize, usize)] = &[
     ("REG", 14, 2),
     ("NTW", 8, 2),
     ("TEN", 14, 2),
-    ("LC", 22, 1),
+    ("LC", 23, 1),
 ];
 
 /// Everything that is wrong with the table.

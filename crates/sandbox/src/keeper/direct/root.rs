@@ -15,6 +15,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs};
 use nix::unistd::{chdir, fchdir, pivot_root, symlinkat};
 
 use super::steps::{Step, What};
+use crate::keeper::cgroups::{self, Shown};
 use crate::keeper::stage::failed;
 use crate::protocol::Failure;
 use crate::sys::mounts::{self, NewFs};
@@ -51,8 +52,9 @@ pub(super) struct Root {
 }
 
 impl Root {
-    /// Makes it the root of the calling process, which is in a new mount namespace.
-    pub(super) fn enter(&self) -> Result<(), Failure> {
+    /// Makes it the root of the calling process, which is in a new mount namespace, and shows it
+    /// these trees of its cgroup.
+    pub(super) fn enter(&self, shown: &[Shown]) -> Result<(), Failure> {
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
             .map_err(failed("keep mounts to the container".into()))?;
@@ -61,6 +63,7 @@ impl Root {
             step.take(&root)
                 .map_err(failed(format!("mount {}", step.destination.display())))?;
         }
+        cgroups::attach(shown, &root)?;
         fill_devices(&root)?;
         for path in &self.guarded {
             guard(&root, path).map_err(failed(format!("guard {}", path.display())))?;
