@@ -69,6 +69,10 @@ const JOINED: &[(&str, Joined)] = &[
         "a_pod_is_refused_with_its_path",
         pods::a_pod_is_refused_with_its_path,
     ),
+    (
+        "rules_start_containers_again",
+        pods::rules_start_containers_again,
+    ),
     ("a_job_completes", pods::a_job_completes),
     (
         "a_deployment_rolls_out_and_back",

@@ -186,6 +186,27 @@ pub(crate) fn a_pod_is_refused_with_its_path(cluster: &Cluster, _: &Node) {
     gone(&admin, "refused");
 }
 
+/// A container is started again by its own rules, whatever its pod's policy says.
+pub(crate) fn rules_start_containers_again(cluster: &Cluster, _: &Node) {
+    let admin = cluster.admin();
+    let script = "test -e /mark/once && exit 0; touch /mark/once; exit 42";
+    let more = "    restartPolicy: Never\n    \
+                restartPolicyRules:\n    \
+                - {action: Restart, exitCodes: {operator: In, values: [42]}}\n    \
+                volumeMounts: [{name: mark, mountPath: /mark}]\n  \
+                restartPolicy: Never\n  \
+                volumes: [{name: mark, emptyDir: {}}]\n";
+    admin.apply(&pod("ruled", script, more));
+    let ended = admin.wait_until(&["pod", "ruled"], "over", |pod| {
+        matches!(phase(pod), "Succeeded" | "Failed")
+    });
+    let status = &ended.unwrap()["status"];
+    assert_eq!(status["phase"], "Succeeded", "{status}");
+    assert_eq!(status["containerStatuses"][0]["restartCount"], 1);
+    admin.run(&["delete", "pod", "ruled"]);
+    gone(&admin, "ruled");
+}
+
 /// A Job runs its pods to their end, and a failure is tried again.
 pub(crate) fn a_job_completes(cluster: &Cluster, _: &Node) {
     let admin = cluster.admin();

@@ -138,6 +138,7 @@ fn container() -> ContainerSpec {
         resources: Resources::default(),
         resize_policy: ResizePolicy::default(),
         restart_always: false,
+        restart: None,
         startup_probe: None,
         liveness_probe: None,
         readiness_probe: None,

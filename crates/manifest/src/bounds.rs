@@ -10,6 +10,10 @@ pub const EPHEMERAL_CONTAINERS_MAX: usize = 100;
 pub const VOLUMES_MAX: usize = 100;
 /// Mounts of one container.
 pub const MOUNTS_MAX: usize = 100;
+/// Rules of one container about its restarts, as Kubernetes has it.
+pub const RESTART_RULES_MAX: usize = 20;
+/// Exit codes of one rule.
+pub const EXIT_CODES_MAX: usize = 255;
 /// Ports of one container.
 pub const PORTS_MAX: usize = 100;
 /// Environment variables of one container.

@@ -10,6 +10,7 @@ mod mount;
 mod network;
 mod probe;
 mod resources;
+mod restart;
 mod security;
 mod tags;
 mod volume;

@@ -261,11 +261,6 @@ fn containers() {
         &at("workingDir"),
     );
     refused(
-        &container(json!({"restartPolicy": "Always"})),
-        Rule::Unsupported,
-        &at("restartPolicy"),
-    );
-    refused(
         &container(json!({"envFrom": [{}]})),
         Rule::Unsupported,
         &at("envFrom"),
@@ -296,7 +291,7 @@ fn containers() {
     ));
     let path = "spec.initContainers[0].restartPolicy";
     refused(
-        &init(json!({"restartPolicy": "Never"})),
+        &init(json!({"restartPolicy": "Perhaps"})),
         Rule::Invalid,
         path,
     );
@@ -473,4 +468,53 @@ fn an_operator_may_let_unknown_fields_pass() {
     };
     let expected = [(Level::Warned, Rule::UnknownField, "spec.newInKubernetes")];
     check_with(&policy, &spec(json!({"newInKubernetes": 1})), &expected);
+}
+
+#[test]
+fn restart_rules() {
+    let with = container;
+    let rule = |rule: Value| with(json!({"restartPolicy": "Never", "restartPolicyRules": [rule]}));
+    let codes = |operator: &str, values: Value| {
+        rule(json!({"action": "Restart", "exitCodes": {"operator": operator, "values": values}}))
+    };
+    fine(&with(json!({"restartPolicy": "OnFailure"})));
+    fine(&codes("In", json!([0, 255, 256])));
+    fine(&codes("NotIn", json!([1])));
+    let at = |path: &str| format!("spec.containers[0].{path}");
+    let own = "restartPolicyRules[0]";
+    for (manifest, why, path) in [
+        (
+            with(json!({"restartPolicy": "Perhaps"})),
+            Rule::Invalid,
+            at("restartPolicy"),
+        ),
+        (
+            codes("Perhaps", json!([1])),
+            Rule::Invalid,
+            at(&format!("{own}.exitCodes.operator")),
+        ),
+        (
+            codes("In", json!([1_u64 << 31])),
+            Rule::Invalid,
+            at(&format!("{own}.exitCodes.values[0]")),
+        ),
+        (
+            rule(json!({"action": "Restart"})),
+            Rule::Required,
+            at(&format!("{own}.exitCodes")),
+        ),
+        (
+            rule(
+                json!({"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [1]}}),
+            ),
+            Rule::Unsupported,
+            at(&format!("{own}.action")),
+        ),
+    ] {
+        refused(&manifest, why, &path);
+    }
+    let without_policy = json!({"restartPolicyRules": [
+        {"action": "Restart", "exitCodes": {"operator": "In", "values": [1]}},
+    ]});
+    refused(&with(without_policy), Rule::Required, &at("restartPolicy"));
 }

@@ -20,7 +20,9 @@ pub use container::{
     ContainerKind, ContainerSpec, EnvSource, EnvVar, EphemeralContainer, PullPolicy,
     TerminationMessagePolicy, VolumeMount,
 };
-pub use lifecycle::{Backoff, Hook, HookAction, Lifecycle, RestartPolicy, Signal};
+pub use lifecycle::{
+    Backoff, Hook, HookAction, Lifecycle, OwnRestart, RestartPolicy, RestartRule, Signal,
+};
 pub use network::{DnsPolicy, DnsSpec, HostAlias, NetworkSpec, Port, Protocol, Reach};
 pub use probe::{HttpGet, HttpScheme, Probe, ProbeAction};
 pub use resources::{ResizePolicy, ResourceList, Resources};

@@ -42,6 +42,8 @@ pub(crate) const TERM_TO_KILL_MIN: Duration = Duration::from_secs(2);
 
 /// The reason of an exit that nobody saw (Kubernetes' word).
 pub(crate) const LOST: &str = "ContainerStatusUnknown";
+/// Its code.
+pub(crate) const LOST_CODE: i32 = 137;
 
 /// The reason of the end of a group whose room is given to others.
 pub(crate) const SPOT_EVICTED: &str = "SpotEvicted";

@@ -67,6 +67,7 @@ pub fn container(name: &str) -> ContainerSpec {
         resources: Resources::default(),
         resize_policy: ResizePolicy::default(),
         restart_always: false,
+        restart: None,
         startup_probe: None,
         liveness_probe: None,
         readiness_probe: None,

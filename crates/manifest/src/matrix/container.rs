@@ -1,7 +1,9 @@
 //! Containers, init containers and what both are made of.
 
 use super::security;
-use crate::schema::Shape::{Flag, List, Number, NumberOrText, Object, Quantity, Text, TextList};
+use crate::schema::Shape::{
+    Flag, List, Number, NumberList, NumberOrText, Object, Quantity, Text, TextList,
+};
 use crate::schema::{Field, done, refused, warned};
 
 pub(super) const MAIN: &[Field] = &[
@@ -16,10 +18,10 @@ pub(super) const MAIN: &[Field] = &[
     PORTS,
     RESOURCES,
     RESIZE,
-    refused(
+    done(
         "restartPolicy",
-        "Only init containers have a restart policy of their own.",
-        "use spec.restartPolicy",
+        Text,
+        "`Always`, `OnFailure` or `Never`; the group's by default.",
     ),
     RULES,
     STARTUP,
@@ -51,7 +53,8 @@ pub(super) const INIT: &[Field] = &[
     done(
         "restartPolicy",
         Text,
-        "`Always` makes it a sidecar: it starts in its turn and runs as long as the group.",
+        "`Always` makes it a sidecar: it starts in its turn and runs as long as the group. `OnFailure` \
+         or `Never`; the group's by default.",
     ),
     RULES,
     STARTUP,
@@ -116,10 +119,10 @@ const RESIZE: Field = done(
     "What of a pod's processors and memory changes only by starting the container again. Those of \
      other groups do not change.",
 );
-pub(super) const RULES: Field = refused(
+const RULES: Field = done(
     "restartPolicyRules",
-    "Restart rules by exit code are not supported.",
-    "use spec.restartPolicy",
+    List(RESTART_RULE),
+    "Ends after which it is started again whatever its `restartPolicy` says.",
 );
 const STARTUP: Field = done(
     "startupProbe",
@@ -244,6 +247,20 @@ const PORT: &[Field] = &[
         Text,
         "The address of the host that is published on; all by default.",
     ),
+];
+
+const RESTART_RULE: &[Field] = &[
+    done(
+        "action",
+        Text,
+        "`Restart`. `RestartAllContainers` is refused: all are never started again together.",
+    ),
+    done("exitCodes", Object(EXIT_CODES), "Of which ends it speaks."),
+];
+
+const EXIT_CODES: &[Field] = &[
+    done("operator", Text, "`In` or `NotIn`."),
+    done("values", NumberList, "Exit codes."),
 ];
 
 const RESIZE_POLICY: &[Field] = &[

@@ -2,8 +2,8 @@
 
 use super::container::{
     ARGS, COMMAND, DEVICES, ENV, ENV_FROM, IMAGE, MESSAGE_PATH, MESSAGE_POLICY, MOUNT_NAME,
-    MOUNT_PATH, NAME, PROPAGATION, PULL, READ_ONLY, RECURSIVE, RULES, SECURITY, STDIN, STDIN_ONCE,
-    TTY, WORKING_DIR,
+    MOUNT_PATH, NAME, PROPAGATION, PULL, READ_ONLY, RECURSIVE, SECURITY, STDIN, STDIN_ONCE, TTY,
+    WORKING_DIR,
 };
 use crate::schema::Shape::{List, Text};
 use crate::schema::{Field, done, refused};
@@ -54,7 +54,11 @@ pub(super) const CONTAINER: &[Field] = &[
         "An ephemeral container runs once.",
         "add another one",
     ),
-    RULES,
+    refused(
+        "restartPolicyRules",
+        "An ephemeral container runs once.",
+        "add another one",
+    ),
     refused(
         "startupProbe",
         "An ephemeral container is not probed.",

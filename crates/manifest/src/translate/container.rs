@@ -63,6 +63,7 @@ impl Cx<'_> {
             resources: around.facts.resources.get(own).copied().unwrap_or_default(),
             resize_policy: self.resize_policy(node),
             restart_always: false,
+            restart: self.own_restart(node),
             startup_probe,
             liveness_probe,
             readiness_probe,
@@ -97,9 +98,7 @@ impl Cx<'_> {
         node: &Node<'_>,
         around: &Surroundings<'_>,
     ) -> Option<ContainerSpec> {
-        let sidecar = self
-            .word(node, "restartPolicy", &[("Always", true)])
-            .unwrap_or(false);
+        let sidecar = node.text("restartPolicy") == Some("Always");
         if !sidecar {
             let names = [
                 "startupProbe",
@@ -116,6 +115,8 @@ impl Cx<'_> {
         }
         let mut container = self.container(node, around)?;
         container.restart_always = sidecar;
+        // A sidecar is always started again, to which rules have nothing to add.
+        container.restart = container.restart.filter(|_| !sidecar);
         Some(container)
     }
 

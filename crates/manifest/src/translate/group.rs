@@ -151,7 +151,7 @@ impl Cx<'_> {
     fn life(&mut self, spec: &Node<'_>) -> Life {
         let seconds_max = i32::MAX as u32;
         Life {
-            restart_policy: self.restart_policy(spec),
+            restart_policy: self.restart_policy(spec).unwrap_or(RestartPolicy::Always),
             backoff: self.backoff(spec),
             grace_s: self
                 .bounded(spec, "terminationGracePeriodSeconds", 0, GRACE_S_MAX)
@@ -268,16 +268,6 @@ impl Cx<'_> {
             }
         }
         Some(resources)
-    }
-
-    fn restart_policy(&mut self, spec: &Node<'_>) -> RestartPolicy {
-        let words = [
-            ("Always", RestartPolicy::Always),
-            ("OnFailure", RestartPolicy::OnFailure),
-            ("Never", RestartPolicy::Never),
-        ];
-        self.word(spec, "restartPolicy", &words)
-            .unwrap_or(RestartPolicy::Always)
     }
 
     fn backoff(&mut self, spec: &Node<'_>) -> Backoff {

@@ -1,4 +1,6 @@
-use super::{ContainerSecurity, Lifecycle, Port, Probe, ResizePolicy, Resources};
+use super::{
+    ContainerSecurity, Lifecycle, OwnRestart, Port, Probe, ResizePolicy, Resources, RestartPolicy,
+};
 use crate::{ContainerName, ImageRef, Secret};
 
 /// One container of a group.
@@ -27,6 +29,8 @@ pub struct ContainerSpec {
     pub resize_policy: ResizePolicy,
     /// For an init container: `true` makes it a sidecar.
     pub restart_always: bool,
+    /// Whether it is started again, if it does not leave that to its group.
+    pub restart: Option<OwnRestart>,
     /// Gates the other probes until it succeeds.
     pub startup_probe: Option<Probe>,
     /// Restarts the container when it fails.
@@ -52,6 +56,15 @@ pub struct ContainerSpec {
 }
 
 impl ContainerSpec {
+    /// Whether it is started again after it ended with this code, in a group with this policy.
+    #[must_use]
+    pub fn restarts(&self, of_group: RestartPolicy, code: i32) -> bool {
+        match &self.restart {
+            Some(own) => own.restarts(code),
+            None => of_group.restarts(code),
+        }
+    }
+
     /// What this container is, if it stands among the init containers.
     #[must_use]
     pub const fn init_kind(&self) -> ContainerKind {

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::HttpGet;
@@ -11,6 +12,48 @@ pub enum RestartPolicy {
     OnFailure,
     /// It stays as it is.
     Never,
+}
+
+impl RestartPolicy {
+    /// Whether what ended with this code is started again.
+    #[must_use]
+    pub const fn restarts(self, code: i32) -> bool {
+        match self {
+            Self::Always => true,
+            Self::OnFailure => code != 0,
+            Self::Never => false,
+        }
+    }
+}
+
+/// A container's own word on whether it is started again, which counts before its group's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnRestart {
+    /// What happens where no rule says anything.
+    pub policy: RestartPolicy,
+    /// After what ends it is started again whatever its policy says.
+    pub rules: Vec<RestartRule>,
+}
+
+/// Ends by their exit codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RestartRule {
+    /// Those with one of these codes.
+    In(BTreeSet<i32>),
+    /// Those with none of these codes.
+    NotIn(BTreeSet<i32>),
+}
+
+impl OwnRestart {
+    /// Whether what ended with this code is started again.
+    #[must_use]
+    pub fn restarts(&self, code: i32) -> bool {
+        let matches = |rule: &RestartRule| match rule {
+            RestartRule::In(codes) => codes.contains(&code),
+            RestartRule::NotIn(codes) => !codes.contains(&code),
+        };
+        self.rules.iter().any(matches) || self.policy.restarts(code)
+    }
 }
 
 /// The wait between restarts of one container: the first restart is immediate, then `initial`,

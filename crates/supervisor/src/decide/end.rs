@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use burstlet_model::BootTime;
-use burstlet_model::spec::{ContainerKind, GroupSpec, RestartPolicy};
+use burstlet_model::spec::{ContainerKind, ContainerSpec, GroupSpec};
 use burstlet_model::status::Phase;
 
 use super::launch::restart_at;
 use super::{Action, Decision, probes, stop};
 use crate::capacity::Place;
-use crate::seen::{Cause, ContainerSeen, Run, SandboxState, Seen, StopCause};
+use crate::seen::{Cause, ContainerSeen, LOST_CODE, Run, SandboxState, Seen, StopCause};
 
 /// The specification's grace period.
 pub(super) fn grace(spec: &GroupSpec) -> Duration {
@@ -53,9 +53,10 @@ pub(super) fn due(
     }
     if seen.sandbox.state == SandboxState::Vanished {
         // As after a restart of the machine under a kubelet: what may run again does.
-        let cause = match spec.restart_policy {
-            RestartPolicy::Never => Cause::KeeperLost,
-            RestartPolicy::Always | RestartPolicy::OnFailure => Cause::Restart,
+        let may_again = |own: &ContainerSpec| own.restarts(spec.restart_policy, LOST_CODE);
+        let cause = match spec.containers.iter().all(may_again) {
+            true => Cause::Restart,
+            false => Cause::KeeperLost,
         };
         return Some((cause, Duration::ZERO));
     }

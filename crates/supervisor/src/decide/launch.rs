@@ -1,7 +1,7 @@
 //! From admission to a running group, and on: pulls, sandbox, starts and restarts.
 
 use burstlet_model::BootTime;
-use burstlet_model::spec::{ContainerKind, GroupSpec, RestartPolicy};
+use burstlet_model::spec::{ContainerKind, GroupSpec};
 use burstlet_model::status::ExitStatus;
 
 use super::{Action, Decision, probes, stop};
@@ -33,12 +33,14 @@ pub(crate) fn restart_at(
     if !runs_once && (container.restart_asked || container.changed) {
         return Some(exit.finished_at.boot);
     }
-    let again = match (container.kind, spec.restart_policy) {
-        (ContainerKind::Sidecar, _) | (ContainerKind::Main, RestartPolicy::Always) => true,
-        (ContainerKind::Init, RestartPolicy::Always)
-        | (ContainerKind::Init | ContainerKind::Main, RestartPolicy::OnFailure) => !exit.success(),
-        (ContainerKind::Init | ContainerKind::Main, RestartPolicy::Never)
-        | (ContainerKind::Ephemeral, _) => false,
+    let mut all = spec.all_containers().map(|(_, own)| own);
+    let own = all.find(|own| own.name == container.name);
+    let restarts = own.is_some_and(|own| own.restarts(spec.restart_policy, exit.code));
+    let again = match container.kind {
+        ContainerKind::Sidecar => true,
+        ContainerKind::Main => restarts,
+        ContainerKind::Init => restarts && !exit.success(),
+        ContainerKind::Ephemeral => false,
     };
     let wait = backoff::delay(&spec.backoff, container.failures);
     again.then(|| exit.finished_at.boot + wait)

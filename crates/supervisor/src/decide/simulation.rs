@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use burstlet_model::spec::{GroupSpec, Hook, HookAction, RestartPolicy, Signal};
+use burstlet_model::spec::{
+    GroupSpec, Hook, HookAction, OwnRestart, RestartPolicy, RestartRule, Signal,
+};
 use burstlet_model::status::{ExitStatus, ImagePull, Phase};
 use burstlet_model::{Digest, ErrorKind, MilliCpu, Stamp, WallTime};
 use burstlet_testkit::spec::{container, ephemeral, group, probe};
@@ -430,6 +432,10 @@ fn some_spec(dice: &mut Dice) -> GroupSpec {
     let all = spec.init_containers.iter_mut().chain(&mut spec.containers);
     for (index, container) in all.enumerate() {
         container.restart_always = index < inits && dice.roll(2) == 1;
+        container.restart = (dice.roll(4) == 3).then(|| OwnRestart {
+            policy: RestartPolicy::Never,
+            rules: vec![RestartRule::In([1].into())],
+        });
         container.resize_policy.cpu_restarts = dice.roll(2) == 1;
         let hook = || Hook {
             action: HookAction::Sleep { duration_s: 1 },

@@ -7,8 +7,8 @@ use burstlet_model::spec::{GroupSpec, Probe};
 use burstlet_model::status::{ExitStatus, Severity};
 
 use super::{
-    ContainerSeen, ImageState, LOST, ProbeKind, ProbeSeen, Run, Running, SandboxState, Seen, Step,
-    container_spec,
+    ContainerSeen, ImageState, LOST, LOST_CODE, ProbeKind, ProbeSeen, Run, Running, SandboxState,
+    Seen, Step, container_spec,
 };
 use crate::backoff::{self, Retry, Trouble};
 use crate::decide::restart_at;
@@ -21,8 +21,6 @@ const PROBER_ERRORS_MAX: u32 = 3;
 const EXCUSED_MAX: u32 = 6;
 /// The code of a run that could not be started.
 const START_ERROR_CODE: i32 = 128;
-/// The code of a run whose end nobody saw.
-const UNKNOWN_CODE: i32 = 137;
 
 impl Seen {
     pub(super) fn started(
@@ -236,7 +234,7 @@ impl ContainerSeen {
         };
         let started_at = running.started.started;
         self.run = Run::Ended(ExitStatus {
-            code: UNKNOWN_CODE,
+            code: LOST_CODE,
             signal: None,
             reason: LOST.to_owned(),
             message: "the container was gone before its end was written down".to_owned(),

@@ -1,6 +1,6 @@
 //! What ends is started again, as policy and back-off say.
 
-use burstlet_model::spec::RestartPolicy;
+use burstlet_model::spec::{OwnRestart, RestartPolicy, RestartRule};
 use burstlet_model::status::{ContainerState, Phase};
 use burstlet_supervisor::{Condition, Refusal};
 use burstlet_testkit::host::RunScript;
@@ -122,4 +122,54 @@ async fn a_group_is_restarted_as_a_new_session() {
     assert!(matches!(status.state, ContainerState::Running { .. }));
     assert_eq!(status.restart_count, 1);
     insta::assert_snapshot!(agent.host.calls());
+}
+
+/// A container's own word counts before its group's, and its rules before both.
+#[tokio::test(start_paused = true)]
+async fn a_container_has_a_policy_and_rules_of_its_own() {
+    let agent = Agent::start();
+    let again = RunScript::ends(secs(1), 42);
+    agent
+        .host
+        .script("worker", [again, RunScript::ends(secs(1), 1)]);
+    agent.host.script(
+        "server",
+        [RunScript::ends(secs(1), 0), RunScript::forever()],
+    );
+    agent.host.script("other", [RunScript::ends(secs(1), 42)]);
+    let mut spec = group("g", ["worker", "server", "other"].map(container).into());
+    spec.restart_policy = RestartPolicy::Never;
+    spec.containers[0].restart = Some(OwnRestart {
+        policy: RestartPolicy::Never,
+        rules: vec![RestartRule::In([42].into())],
+    });
+    spec.containers[1].restart = Some(OwnRestart {
+        policy: RestartPolicy::Always,
+        rules: Vec::new(),
+    });
+    let group = agent.create(spec).await;
+    pass(secs(600)).await;
+    assert_eq!(state(&group, "worker"), "Error:1#1");
+    assert_eq!(state(&group, "server"), "Running#1");
+    assert_eq!(state(&group, "other"), "Error:42#0");
+    assert_eq!(phase(&group), Phase::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_init_container_that_failed_is_started_again_by_its_own_rules() {
+    let agent = Agent::start();
+    let script = [RunScript::ends(secs(1), 7), RunScript::ends(secs(1), 0)];
+    agent.host.script("init", script);
+    let mut spec = group("g", vec![container("web")]);
+    spec.restart_policy = RestartPolicy::Never;
+    spec.init_containers = vec![container("init")];
+    spec.init_containers[0].restart = Some(OwnRestart {
+        policy: RestartPolicy::Never,
+        // An init container that has done its work is never started again.
+        rules: vec![RestartRule::NotIn([1].into())],
+    });
+    let group = agent.create(spec).await;
+    wait(&group, Condition::Ready).await;
+    pass(secs(60)).await;
+    assert_eq!(state(&group, "init"), "Completed:0#1");
 }
