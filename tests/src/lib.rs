@@ -339,10 +339,7 @@ impl Agent {
     /// Processor time that the launcher has taken, in ticks of 10 ms.
     #[must_use]
     pub fn launcher_ticks(&self) -> u64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.launcher())).unwrap();
-        let (_, fields) = stat.rsplit_once(')').unwrap();
-        let times = fields.split_whitespace().skip(11).take(2);
-        times.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+        ticks(self.launcher())
     }
 
     /// The launcher's process. Keepers have other names.
@@ -439,6 +436,15 @@ pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "it never came: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Processor time that a process has taken, in ticks of 10 ms.
+#[must_use]
+pub fn ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let times = fields.split_whitespace().skip(11).take(2);
+    times.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
 }
 
 /// Waits until no other suite is on this host, which would look like a leak of ours. The lock is on

@@ -23,6 +23,7 @@ use super::stage::Stage;
 use super::state::Keeper;
 use crate::plan::GroupPlan;
 use crate::protocol::{Answer, Failure, FailureClass, Reply, encode};
+use crate::sys::listening::{self, Listening};
 use crate::sys::{clock, passing, process, title};
 use crate::verify::read_namespaces;
 
@@ -170,14 +171,14 @@ fn stage(plan: &GroupPlan, namespaces: &Namespaces) -> Result<Stage, BootError> 
     Stage::set_up(user.zip(plan.user)).map_err(step("set the stage up"))
 }
 
-fn reactor(signals: &SignalFd, listener: &OwnedFd) -> Result<Reactor, BootError> {
+fn reactor(signals: &SignalFd, listener: &Listening) -> Result<Reactor, BootError> {
     let mut reactor = Reactor::new().map_err(step("make the reactor"))?;
     let read = EpollFlags::EPOLLIN;
     reactor
         .add(signals, Token::Signals, read)
         .map_err(step("wait for children"))?;
     reactor
-        .add(listener, Token::Listener, read)
+        .add(listener, Token::Listener, listening::INTEREST)
         .map_err(step("wait for connections"))?;
     Ok(reactor)
 }
@@ -201,9 +202,9 @@ fn take_signals() -> io::Result<SignalFd> {
 }
 
 /// A socket of that name is left over from a keeper that is gone: uids are never used again.
-fn listen(path: &Path) -> io::Result<OwnedFd> {
+fn listen(path: &Path) -> io::Result<Listening> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => passing::listen(path, BACKLOG),
+        _ => passing::listen(path, BACKLOG).map(Listening::new),
     }
 }

@@ -6,7 +6,9 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+
+use crate::sys::clock;
 
 /// The most events taken at once.
 const EVENTS_MAX: usize = 64;
@@ -85,13 +87,7 @@ impl Reactor {
     /// Waits, at most for `timeout`, and gives the events by the names of their sources.
     pub(super) fn wait(&self, timeout: Option<Duration>) -> io::Result<Vec<(Key, EpollFlags)>> {
         let mut events = [EpollEvent::empty(); EVENTS_MAX];
-        let timeout = timeout.map_or(EpollTimeout::NONE, |timeout| {
-            // One more, so that what falls due within a millisecond is due when we wake.
-            let ms = timeout.as_millis().saturating_add(1);
-            EpollTimeout::try_from(Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX)))
-                .unwrap_or(EpollTimeout::MAX)
-        });
-        let count = match self.epoll.wait(&mut events, timeout) {
+        let count = match self.epoll.wait(&mut events, clock::epoll_timeout(timeout)) {
             Ok(count) => count,
             Err(Errno::EINTR) => 0,
             Err(errno) => return Err(errno.into()),

@@ -14,7 +14,7 @@ use super::state::{Keeper, RUNS_WAITING_MAX};
 use super::stdio::{ATTACHMENTS_MAX, Attachment};
 use crate::plan::MountSource;
 use crate::protocol::{ContainerPhase, Event, Failure, FailureClass, Reply, Request, decode_call};
-use crate::sys::passing::{self, Packet};
+use crate::sys::passing::Packet;
 use crate::sys::{clock, process, terminal};
 
 /// How a request is answered: now, later by whoever was given its number, or with a failure.
@@ -50,6 +50,9 @@ impl Keeper {
             }
         }
         let now = clock::now().boot;
+        if self.listener.is_due(now) {
+            self.on_connection();
+        }
         self.give_up_dials(now);
         self.give_up_launches(now);
         self.give_up_ends(now);
@@ -66,6 +69,7 @@ impl Keeper {
         containers
             .chain(self.launches.values().filter_map(|launch| launch.deadline))
             .chain(self.dials.values().map(|dial| dial.deadline))
+            .chain(self.listener.again())
             .chain(self.shutdown.as_ref().map(|shutdown| shutdown.deadline))
             .min()
     }
@@ -112,9 +116,18 @@ impl Keeper {
     }
 
     fn on_connection(&mut self) {
-        while let Ok(connection) = passing::accept(&self.listener) {
-            self.drop_control();
-            self.control = Control::new(&mut self.reactor, connection).ok();
+        loop {
+            match self.listener.next(clock::now().boot) {
+                Ok(Some(connection)) => {
+                    self.drop_control();
+                    self.control = Control::new(&mut self.reactor, connection).ok();
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    eprintln!("keep group {}: take a connection: {error}", self.plan.uid);
+                    return;
+                }
+            }
         }
     }
 

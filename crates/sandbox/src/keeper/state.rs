@@ -24,6 +24,7 @@ use crate::plan::{ContainerPlan, GroupPlan, Stdin};
 use crate::protocol::{
     ContainerPhase, ContainerView, Event, ExecView, Exit, Failure, FailureClass, Reply, Snapshot,
 };
+use crate::sys::listening::Listening;
 use crate::sys::process::Filter;
 
 /// The most containers that a keeper remembers.
@@ -45,7 +46,7 @@ pub(super) struct Keeper {
     pub(super) stage: Stage,
     pub(super) reactor: Reactor,
     pub(super) signals: SignalFd,
-    pub(super) listener: OwnedFd,
+    pub(super) listener: Listening,
     pub(super) control: Option<Control>,
     pub(super) containers: BTreeMap<ContainerName, Container>,
     pub(super) execs: BTreeMap<String, Exec>,

@@ -15,6 +15,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, execveat, setgroups, setsid};
 
 use super::{Options, StartError, step};
+use crate::sys::listening::Listening;
 use crate::sys::process::{self, Fork, ForkOptions, fork};
 use crate::sys::{memfile, passing};
 use crate::{cores, protocol};
@@ -28,7 +29,7 @@ const TITLE_ROOM: usize = 96;
 /// What the launcher listens with.
 pub(super) struct Sockets {
     /// The socket that clients connect to.
-    pub(super) listener: OwnedFd,
+    pub(super) listener: Listening,
     /// Its path.
     pub(super) path: PathBuf,
     /// Says that a launcher serves this run directory, for as long as it is held.
@@ -121,7 +122,7 @@ pub(super) fn claim(options: &Options) -> Result<Sockets, StartError> {
     }
     let listener = passing::listen(&path, BACKLOG).map_err(step("listen"))?;
     Ok(Sockets {
-        listener,
+        listener: Listening::new(listener),
         path,
         lock,
     })

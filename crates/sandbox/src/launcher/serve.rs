@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use burstlet_model::GroupUid;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -20,6 +20,8 @@ use super::detach::Sockets;
 use crate::keeper::{self, Seed};
 use crate::plan::{CgroupEntry, GroupPlan, Outside};
 use crate::protocol::{Answer, Failure, FailureClass, Reply, Request, decode_call, encode};
+use crate::sys::clock;
+use crate::sys::listening;
 use crate::sys::passing::{self, Packet};
 use crate::sys::process::{self, Fork, ForkOptions, fork};
 
@@ -73,7 +75,7 @@ impl Launcher {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(
             &sockets.listener,
-            EpollEvent::new(EpollFlags::EPOLLIN, LISTENER),
+            EpollEvent::new(listening::INTEREST, LISTENER),
         )?;
         epoll.add(&signals, EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS))?;
         Ok(Self {
@@ -90,8 +92,10 @@ impl Launcher {
     fn run(&mut self) -> io::Result<()> {
         loop {
             let mut events = [EpollEvent::empty(); 32];
-            let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
-                Err(nix::errno::Errno::EINTR) => continue,
+            let now = clock::now().boot;
+            let again = self.sockets.listener.again().map(|again| again.since(now));
+            let count = match self.epoll.wait(&mut events, clock::epoll_timeout(again)) {
+                Err(nix::errno::Errno::EINTR) => 0,
                 result => result?,
             };
             for event in events.iter().take(count) {
@@ -105,22 +109,35 @@ impl Launcher {
                     return Ok(());
                 }
             }
+            if self.sockets.listener.is_due(clock::now().boot) {
+                self.accept();
+            }
         }
     }
 
     fn accept(&mut self) -> bool {
-        while let Ok(connection) = passing::accept(&self.sockets.listener) {
-            if self.connections.len() >= CONNECTIONS_MAX {
-                continue;
-            }
-            let number = self.next;
-            self.next += 1;
-            let event = EpollEvent::new(EpollFlags::EPOLLIN, number);
-            if self.epoll.add(&connection, event).is_ok() {
-                self.connections.insert(number, connection);
+        loop {
+            match self.sockets.listener.next(clock::now().boot) {
+                Ok(Some(connection)) => self.admit(connection),
+                Ok(None) => return false,
+                Err(error) => {
+                    eprintln!("burstlet-launcher: take a connection: {error}");
+                    return false;
+                }
             }
         }
-        false
+    }
+
+    fn admit(&mut self, connection: OwnedFd) {
+        if self.connections.len() >= CONNECTIONS_MAX {
+            return;
+        }
+        let number = self.next;
+        self.next += 1;
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, number);
+        if self.epoll.add(&connection, event).is_ok() {
+            self.connections.insert(number, connection);
+        }
     }
 
     /// Reaps keepers, and tidies up after those that could not do it themselves.

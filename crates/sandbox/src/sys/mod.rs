@@ -2,6 +2,8 @@
 
 #[cfg(feature = "launcher")]
 pub(crate) mod clock;
+#[cfg(feature = "launcher")]
+pub(crate) mod listening;
 pub(crate) mod memfile;
 pub(crate) mod mounts;
 pub(crate) mod passing;
