@@ -283,7 +283,7 @@ fn whose_certificate_is_taken_back_is_out_at_once() {
     node.renew_lists("");
     wait_for("it is told", || {
         let log = node.agent.log();
-        log.contains("the lists of before stay in force")
+        log.contains("the list of revoked certificates cannot be used")
             .then_some(())
     });
     alice.refused(&["ps"], "has been revoked");

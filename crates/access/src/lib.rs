@@ -20,7 +20,7 @@ mod trail;
 
 pub use certificate::{CertificateError, TrustDomain, TrustDomainError, identify};
 pub use identity::{Identity, Proof, Reach, Role, UnknownRole};
-pub use revocation::{NotStanding, Revocations, RevocationsError, Standing};
+pub use revocation::{Lists, NotStanding, Revocations, RevocationsError, Standing};
 pub use token::{IssuerError, TokenError, TokenRule, TokenSettings, Tokens};
 pub use trail::{
     Entry, Event, Fault, Head, HeadError, Line, Reader, Trail, TrailConfig, TrailError, Verified,

@@ -1,17 +1,12 @@
-//! Certificates that their authority has taken back before their time, by lists in a file that is read
-//! again when it changes.
+//! Certificates that their authority has taken back before their time, by lists that are renewed.
 //!
 //! TLS looks at a certificate once, when its owner connects. He may stay connected for long, so here
-//! his certificate is looked at for each call, and again for open streams when there are new lists. It
-//! must be proved not to be taken back: a list must be there for its authority, signed by it, and not
-//! past its time. A file that cannot be read as lists leaves those in force that were read before.
+//! his certificate is looked at for each call, and for open streams again and again. It must be proved
+//! not to be taken back: a list must be there for its authority, signed by it, and not past its time.
+//! Whoever owns the lists puts new ones in their place.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use burstlet_model::{ErrorKind, WallTime};
@@ -21,33 +16,19 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{CertificateError, RootCertStore};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-/// Bytes of the file: hundreds of thousands of certificates.
-const FILE_BYTES_MAX: u64 = 16 << 20;
-/// How often it is looked at whether the file has changed.
-const LOOK_PAUSE: Duration = Duration::from_secs(2);
+/// How often the certificate of somebody with an open stream is looked at though there are no new
+/// lists: those that there are may have come to their end.
+const LOOK_PERIOD: Duration = Duration::from_secs(15);
 
-/// The lists in a file. Cheap to clone.
+/// Lists of revoked certificates, and the authorities whose they are. Cheap to clone.
 #[derive(Clone)]
-pub struct Revocations(Arc<Inner>);
+pub struct Lists(Arc<dyn ClientCertVerifier>);
 
-struct Inner {
-    authority: PathBuf,
-    file: PathBuf,
-    /// The authority's file and that of the lists, as they were read.
-    seen: Mutex<[Seen; 2]>,
-    lists: RwLock<Arc<dyn ClientCertVerifier>>,
-    renewed: watch::Sender<()>,
-}
-
-/// What tells one file from another that is put in its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seen {
-    inode: u64,
-    bytes: u64,
-    changed: (i64, i64),
-}
+/// The lists that are in force. Cheap to clone.
+#[derive(Clone)]
+pub struct Revocations(watch::Receiver<Lists>);
 
 /// A caller's certificate, with those that lead to its authority.
 #[derive(Clone)]
@@ -56,44 +37,21 @@ pub struct Standing {
     chain: Arc<[CertificateDer<'static>]>,
 }
 
-/// Why lists cannot be read.
+/// Why lists cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RevocationsError {
     /// One of the authority's certificates is none.
-    #[error("take {file} as certificates of the clients' authority")]
-    NotAnAuthority {
-        /// Which.
-        file: PathBuf,
-        /// Why not.
-        source: rustls::Error,
-    },
-    /// A file cannot be read.
-    #[error("read {file}")]
-    Read {
-        /// Which.
-        file: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    #[error("take the certificates of the clients' authority")]
+    NotAnAuthority(#[source] rustls::Error),
     /// It is not in PEM.
-    #[error("read {file} as PEM")]
-    NotPem {
-        /// Which.
-        file: PathBuf,
-        /// Why not.
-        source: rustls::pki_types::pem::Error,
-    },
-    /// It has no list.
-    #[error("{0} has no list of revoked certificates")]
-    Empty(PathBuf),
+    #[error("read as PEM")]
+    NotPem(#[source] rustls::pki_types::pem::Error),
+    /// There is no list.
+    #[error("there is no list of revoked certificates")]
+    Empty,
     /// A list is damaged.
-    #[error("use the lists of revoked certificates in {file}")]
-    NotAList {
-        /// Which.
-        file: PathBuf,
-        /// Why not.
-        source: rustls::server::VerifierBuilderError,
-    },
+    #[error("use the lists of revoked certificates")]
+    NotAList(#[source] rustls::server::VerifierBuilderError),
 }
 
 /// Why a certificate does not stand.
@@ -114,10 +72,7 @@ impl RevocationsError {
     /// What class of failure it is.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Read { .. } => ErrorKind::Unavailable,
-            _ => ErrorKind::Invalid,
-        }
+        ErrorKind::Invalid
     }
 }
 
@@ -129,9 +84,15 @@ impl NotStanding {
     }
 }
 
+impl fmt::Debug for Lists {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lists")
+    }
+}
+
 impl fmt::Debug for Revocations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Revocations").field(&self.0.file).finish()
+        f.write_str("Revocations")
     }
 }
 
@@ -141,20 +102,52 @@ impl fmt::Debug for Standing {
     }
 }
 
-impl Revocations {
-    /// The lists in `file` for certificates that lead to those in `authority`, both in PEM. Blocks.
+impl Lists {
+    /// From PEM: lists for certificates that lead to those of `authority`.
     ///
     /// # Errors
-    /// A file cannot be read.
-    pub fn open(authority: PathBuf, file: PathBuf) -> Result<Self, RevocationsError> {
-        let (seen, lists) = read(&authority, &file)?;
-        Ok(Self(Arc::new(Inner {
-            authority,
-            file,
-            seen: Mutex::new(seen),
-            lists: RwLock::new(lists),
-            renewed: watch::channel(()).0,
-        })))
+    /// Either is not what it should be, or there is no list.
+    pub fn parse(authority: &[u8], lists: &[u8]) -> Result<Self, RevocationsError> {
+        let mut authorities = RootCertStore::empty();
+        for certificate in items::<CertificateDer<'static>>(authority)? {
+            let added = authorities.add(certificate);
+            added.map_err(RevocationsError::NotAnAuthority)?;
+        }
+        let lists = items::<CertificateRevocationListDer<'static>>(lists)?;
+        if lists.is_empty() {
+            return Err(RevocationsError::Empty);
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider)
+            .with_crls(lists)
+            .enforce_revocation_expiration()
+            .build();
+        Ok(Self(verifier.map_err(RevocationsError::NotAList)?))
+    }
+
+    fn check(&self, chain: &[CertificateDer<'static>], now: WallTime) -> Result<(), NotStanding> {
+        let Some((own, others)) = chain.split_first() else {
+            return Ok(());
+        };
+        let since = Duration::from_nanos(now.0.max(0).unsigned_abs());
+        let now = UnixTime::since_unix_epoch(since);
+        let verified = self.0.verify_client_cert(own, others, now);
+        verified.map(drop).map_err(|error| match error {
+            rustls::Error::InvalidCertificate(CertificateError::Revoked) => NotStanding::Revoked,
+            rustls::Error::InvalidCertificate(
+                CertificateError::ExpiredRevocationList
+                | CertificateError::ExpiredRevocationListContext { .. },
+            ) => NotStanding::OutOfDate,
+            other => NotStanding::Unproved(other),
+        })
+    }
+}
+
+impl Revocations {
+    /// By those lists that are the latest.
+    #[must_use]
+    pub const fn new(lists: watch::Receiver<Lists>) -> Self {
+        Self(lists)
     }
 
     /// A certificate (DER) to be looked at by these lists, those that lead to its authority behind it.
@@ -165,48 +158,6 @@ impl Revocations {
             chain: chain.into(),
         }
     }
-
-    /// Reads the files again if one is another than was read, and gives whether it was. Blocks.
-    ///
-    /// # Errors
-    /// It cannot be read; what was read before is in force.
-    pub fn renew(&self) -> Result<bool, RevocationsError> {
-        let inner = &*self.0;
-        let mut seen = inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = look(&inner.authority).and_then(|one| Ok([one, look(&inner.file)?]));
-        if now.is_ok_and(|now| now == *seen) {
-            return Ok(false);
-        }
-        let (now, lists) = read(&inner.authority, &inner.file)?;
-        *seen = now;
-        *inner.lists.write().unwrap_or_else(PoisonError::into_inner) = lists;
-        inner.renewed.send_replace(());
-        Ok(true)
-    }
-
-    /// Keeps to the file for as long as it is polled.
-    pub async fn follow(&self) {
-        let mut is_sound = true;
-        loop {
-            tokio::time::sleep(LOOK_PAUSE).await;
-            let lists = self.clone();
-            match tokio::task::spawn_blocking(move || lists.renew()).await {
-                Ok(Ok(is_new)) => {
-                    is_sound = true;
-                    if is_new {
-                        let file = self.0.file.display();
-                        tracing::info!(%file, "new lists of revoked certificates are in force");
-                    }
-                }
-                // Told once for each time that it begins.
-                Ok(Err(error)) if std::mem::replace(&mut is_sound, false) => {
-                    let source = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::error!(%error, source, "the lists of before stay in force");
-                }
-                Ok(Err(_)) | Err(_) => {}
-            }
-        }
-    }
 }
 
 impl Standing {
@@ -215,104 +166,34 @@ impl Standing {
     /// # Errors
     /// It was taken back, or nobody can tell.
     pub fn check(&self, now: WallTime) -> Result<(), NotStanding> {
-        let Some((own, others)) = self.chain.split_first() else {
-            return Ok(());
-        };
-        let lists = &self.revocations.0.lists;
-        let lists = Arc::clone(&lists.read().unwrap_or_else(PoisonError::into_inner));
-        let since = Duration::from_nanos(now.0.max(0).unsigned_abs());
-        let verified = lists.verify_client_cert(own, others, UnixTime::since_unix_epoch(since));
-        verified.map(drop).map_err(|error| match error {
-            rustls::Error::InvalidCertificate(CertificateError::Revoked) => NotStanding::Revoked,
-            rustls::Error::InvalidCertificate(
-                CertificateError::ExpiredRevocationList
-                | CertificateError::ExpiredRevocationListContext { .. },
-            ) => NotStanding::OutOfDate,
-            other => NotStanding::Unproved(other),
-        })
+        let lists = self.revocations.0.borrow().clone();
+        lists.check(&self.chain, now)
     }
 
     /// Comes back when the certificate does not stand by the lists that there are then. `now` is when
     /// this is asked.
     pub async fn ended(&self, now: WallTime) -> NotStanding {
         let asked = Instant::now();
-        let mut renewed = self.revocations.0.renewed.subscribe();
+        let mut latest = self.revocations.0.clone();
         loop {
             let since = i64::try_from(asked.elapsed().as_nanos()).unwrap_or(i64::MAX);
-            if let Err(ended) = self.check(WallTime(now.0.saturating_add(since))) {
+            let lists = latest.borrow_and_update().clone();
+            if let Err(ended) = lists.check(&self.chain, WallTime(now.0.saturating_add(since))) {
                 return ended;
             }
-            // The sender lives as long as the lists do.
-            let _ = renewed.changed().await;
+            tokio::select! {
+                // Nobody renews the lists any more once the agent ends; then there is the other.
+                Ok(()) = latest.changed() => {}
+                () = sleep(LOOK_PERIOD) => {}
+            }
         }
     }
 }
 
-fn look(file: &Path) -> io::Result<Seen> {
-    Ok(seen(&std::fs::metadata(file)?))
-}
-
-fn seen(metadata: &std::fs::Metadata) -> Seen {
-    Seen {
-        inode: metadata.ino(),
-        bytes: metadata.len(),
-        changed: (metadata.ctime(), metadata.ctime_nsec()),
-    }
-}
-
-/// Reads lists for an authority, and what tells both files from others.
-fn read(
-    authority: &Path,
-    file: &Path,
-) -> Result<([Seen; 2], Arc<dyn ClientCertVerifier>), RevocationsError> {
-    let (of_authority, certificates) = items::<CertificateDer<'static>>(authority)?;
-    let mut authorities = RootCertStore::empty();
-    for certificate in certificates {
-        let added = authorities.add(certificate);
-        added.map_err(|source| RevocationsError::NotAnAuthority {
-            file: authority.to_owned(),
-            source,
-        })?;
-    }
-    let (of_lists, lists) = items::<CertificateRevocationListDer<'static>>(file)?;
-    if lists.is_empty() {
-        return Err(RevocationsError::Empty(file.to_owned()));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider)
-        .with_crls(lists)
-        .enforce_revocation_expiration()
-        .build();
-    let verifier = verifier.map_err(|source| RevocationsError::NotAList {
-        file: file.to_owned(),
-        source,
-    })?;
-    Ok(([of_authority, of_lists], verifier))
-}
-
-/// What a file in PEM has of one kind, and what tells it from others.
-fn items<T: PemObject>(file: &Path) -> Result<(Seen, Vec<T>), RevocationsError> {
-    let (seen, pem) = contents(file).map_err(|source| RevocationsError::Read {
-        file: file.to_owned(),
-        source,
-    })?;
-    let items: Result<Vec<T>, _> = T::pem_slice_iter(&pem).collect();
-    let items = items.map_err(|source| RevocationsError::NotPem {
-        file: file.to_owned(),
-        source,
-    })?;
-    Ok((seen, items))
-}
-
-fn contents(path: &Path) -> io::Result<(Seen, Vec<u8>)> {
-    let file = File::open(path)?;
-    let seen = seen(&file.metadata()?);
-    if seen.bytes > FILE_BYTES_MAX {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok((seen, bytes))
+/// What a text in PEM has of one kind.
+fn items<T: PemObject>(pem: &[u8]) -> Result<Vec<T>, RevocationsError> {
+    let items: Result<Vec<T>, _> = T::pem_slice_iter(pem).collect();
+    items.map_err(RevocationsError::NotPem)
 }
 
 #[cfg(test)]

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
-use burstlet_access::{Revocations, TokenRule, TokenSettings, Tokens, Trail, TrailConfig};
+use burstlet_access::{Lists, Revocations, TokenRule, TokenSettings, Tokens, Trail, TrailConfig};
 use burstlet_api_server::{Gate, Rates, RatesByNamespace};
 use burstlet_model::Namespace;
 use burstlet_supervisor::{Quota, Quotas};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, Oidc, Whose};
+use crate::reload::{Contents, Reloaded};
 
 /// The directory of the audit trail, below the state directory.
 pub(crate) const AUDIT: &str = "audit";
@@ -24,26 +25,38 @@ pub(crate) fn trail(config: &Config) -> TrailConfig {
     }
 }
 
-/// Who comes in, with the trail of what they do.
+/// Who comes in, with the trail of what they do, and the lists of revoked certificates, which are to be
+/// followed.
 ///
 /// # Errors
 /// A file that is named cannot be read, or the issuer is none.
-pub(crate) fn gate(config: &Config, trail: Trail) -> anyhow::Result<Gate> {
+pub(crate) fn gate(
+    config: &Config,
+    trail: Trail,
+) -> anyhow::Result<(Gate, Option<Reloaded<Lists>>)> {
     let given = &config.access;
-    Ok(Gate {
+    let lists = lists(&config.api)?;
+    let gate = Gate {
         trust_domain: given.trust_domain.clone(),
-        revocations: revocations(&config.api)?,
+        revocations: lists.as_ref().map(|lists| Revocations::new(lists.value())),
         tokens: tokens(&given.oidc)?,
         trail,
-    })
+    };
+    Ok((gate, lists))
 }
 
-fn revocations(given: &config::Api) -> anyhow::Result<Option<Revocations>> {
-    let (Some(lists), Some(authority)) = (&given.client_crl_file.0, &given.client_ca_file.0) else {
+fn lists(given: &config::Api) -> anyhow::Result<Option<Reloaded<Lists>>> {
+    let files = (
+        given.client_ca_file.0.clone(),
+        given.client_crl_file.0.clone(),
+    );
+    let (Some(authority), Some(lists)) = files else {
         return Ok(None);
     };
-    let lists = Revocations::open(authority.clone(), lists.clone());
-    Ok(Some(lists.context("[api] client_crl_file")?))
+    let paths = vec![authority.clone(), lists.clone()];
+    let make = move |files: &Contents| Ok(Lists::parse(files.of(&authority), files.of(&lists))?);
+    let opened = Reloaded::open("the list of revoked certificates", paths, make);
+    opened.context("[api] client_crl_file").map(Some)
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -71,12 +84,9 @@ fn tokens(given: &Oidc) -> anyhow::Result<Option<Tokens>> {
 }
 
 /// Keeps to the lists of revoked certificates, if there are any, until the shutdown.
-pub(crate) async fn follow(lists: Option<Revocations>, shutdown: &CancellationToken) {
+pub(crate) async fn follow(lists: Option<Reloaded<Lists>>, shutdown: CancellationToken) {
     if let Some(lists) = lists {
-        tokio::select! {
-            () = lists.follow() => {}
-            () = shutdown.cancelled() => {}
-        }
+        lists.follow(shutdown).await;
     }
 }
 

@@ -13,13 +13,14 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use ring::digest::{self, SHA256};
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// Between looks at the files.
 const PERIOD: Duration = Duration::from_secs(5);
-/// Bytes of one file.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of one file: as many as a list of hundreds of thousands of revoked certificates has.
+const FILE_BYTES_MAX: u64 = 16 << 20;
 /// Looks that find the same trouble until it is told of.
 const LOOKS_UNTIL_TOLD: u32 = 2;
 
@@ -56,7 +57,7 @@ struct Trouble {
     looks: u32,
 }
 
-impl<T> Reloaded<T> {
+impl<T: Send + Sync + 'static> Reloaded<T> {
     /// Makes the first value.
     ///
     /// # Errors
@@ -89,7 +90,16 @@ impl<T> Reloaded<T> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = ticks.tick() => self.look(),
+                _ = ticks.tick() => {}
+                () = shutdown.cancelled() => return,
+            }
+            // A file may be long, or on a disk that does not answer.
+            let looking = spawn_blocking(move || {
+                self.look();
+                self
+            });
+            tokio::select! {
+                Ok(looked) = looking => self = looked,
                 () = shutdown.cancelled() => return,
             }
         }

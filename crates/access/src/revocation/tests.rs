@@ -47,43 +47,29 @@ impl Authority {
     }
 }
 
-/// The first day of a year.
+/// The second day of a year.
 fn in_year(year: i32) -> WallTime {
     let seconds = rcgen::date_time_ymd(year, 1, 2).unix_timestamp();
     WallTime(seconds * 1_000_000_000)
 }
 
-struct Lists {
-    dir: tempfile::TempDir,
-    authority: Authority,
+fn lists(authority: &Authority, text: &str) -> Result<Lists, RevocationsError> {
+    Lists::parse(authority.0.pem().as_bytes(), text.as_bytes())
 }
 
-impl Lists {
-    fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-            authority: Authority::new("first"),
-        }
-    }
-
-    fn file(&self) -> PathBuf {
-        self.dir.path().join("revoked.pem")
-    }
-
-    fn open(&self, text: &str) -> Result<Revocations, RevocationsError> {
-        std::fs::write(self.file(), text).unwrap();
-        let authority = self.dir.path().join("authority.pem");
-        std::fs::write(&authority, self.authority.0.pem()).unwrap();
-        Revocations::open(authority, self.file())
-    }
+/// An authority's lists that are in force, and who renews them.
+fn in_force(authority: &Authority, text: &str) -> (watch::Sender<Lists>, Revocations) {
+    let renewing = watch::Sender::new(lists(authority, text).unwrap());
+    let revocations = Revocations::new(renewing.subscribe());
+    (renewing, revocations)
 }
 
 #[test]
 fn who_is_in_a_list_does_not_stand() {
-    let lists = Lists::new();
-    let revocations = lists.open(&lists.authority.list(&[7])).unwrap();
+    let authority = Authority::new("first");
+    let (_renewing, revocations) = in_force(&authority, &authority.list(&[7]));
     let stands = |serial: u64, year| {
-        let certificate = lists.authority.issue(serial);
+        let certificate = authority.issue(serial);
         revocations.standing(&[certificate]).check(in_year(year))
     };
     stands(8, 2027).unwrap();
@@ -94,79 +80,82 @@ fn who_is_in_a_list_does_not_stand() {
 
 #[test]
 fn a_list_counts_for_its_authority_only() {
-    let lists = Lists::new();
-    let other = Authority::new("second");
-    let revocations = lists.open(&other.list(&[])).unwrap();
-    let certificate = lists.authority.issue(8);
-    let checked = revocations.standing(&[certificate]).check(in_year(2027));
-    assert!(
-        matches!(checked, Err(NotStanding::Unproved(_))),
-        "{checked:?}"
-    );
-    let stranger = lists.open(&lists.authority.list(&[])).unwrap();
-    let checked = stranger.standing(&[other.issue(8)]).check(in_year(2027));
-    assert!(
-        matches!(checked, Err(NotStanding::Unproved(_))),
-        "{checked:?}"
-    );
+    let (first, other) = (Authority::new("first"), Authority::new("second"));
+    for (list, certificate) in [
+        (other.list(&[]), first.issue(8)),
+        (first.list(&[]), other.issue(8)),
+    ] {
+        let (_renewing, revocations) = in_force(&first, &list);
+        let checked = revocations.standing(&[certificate]).check(in_year(2027));
+        assert!(
+            matches!(checked, Err(NotStanding::Unproved(_))),
+            "{checked:?}"
+        );
+    }
 }
 
 #[test]
 fn a_new_authority_counts_with_its_lists() {
-    let lists = Lists::new();
-    let revocations = lists.open(&lists.authority.list(&[])).unwrap();
-    let next = Authority::new("second");
+    let (first, next) = (Authority::new("first"), Authority::new("second"));
+    let (renewing, revocations) = in_force(&first, &first.list(&[]));
     let certificate = revocations.standing(&[next.issue(8)]);
     certificate.check(in_year(2027)).unwrap_err();
-    let both = lists.authority.list(&[]) + &next.list(&[]);
-    std::fs::write(lists.file(), both).unwrap();
-    let authorities = lists.authority.0.pem() + &next.0.pem();
-    std::fs::write(lists.dir.path().join("authority.pem"), authorities).unwrap();
-    assert!(revocations.renew().unwrap());
+    let authorities = first.0.pem() + &next.0.pem();
+    let both = first.list(&[]) + &next.list(&[]);
+    let both = Lists::parse(authorities.as_bytes(), both.as_bytes()).unwrap();
+    renewing.send_replace(both);
     certificate.check(in_year(2027)).unwrap();
-    let old = revocations.standing(&[lists.authority.issue(8)]);
+    let old = revocations.standing(&[first.issue(8)]);
     old.check(in_year(2027)).unwrap();
 }
 
+#[test]
+fn what_is_no_list_is_refused() {
+    let authority = Authority::new("first");
+    let list = authority.list(&[]);
+    let damaged = list.replace("-----END", "-----");
+    for broken in ["", "no list", &damaged, &authority.0.pem()] {
+        lists(&authority, broken).unwrap_err();
+    }
+    for broken in ["", &list] {
+        let parsed = Lists::parse(broken.as_bytes(), list.as_bytes());
+        assert!(
+            matches!(parsed, Err(RevocationsError::NotAList(_))),
+            "{parsed:?}"
+        );
+    }
+}
+
 #[tokio::test]
-async fn new_lists_are_read_and_broken_ones_leave_those_of_before() {
-    let lists = Lists::new();
-    let revocations = lists.open(&lists.authority.list(&[])).unwrap();
-    let standing = revocations.standing(&[lists.authority.issue(7)]);
-    standing.check(in_year(2027)).unwrap();
-    assert!(!revocations.renew().unwrap());
+async fn new_lists_end_who_is_in_them() {
+    let authority = Authority::new("first");
+    let (renewing, revocations) = in_force(&authority, &authority.list(&[]));
+    let standing = revocations.standing(&[authority.issue(7)]);
     let ended = standing.ended(in_year(2027));
     tokio::pin!(ended);
     assert!(at_once(&mut ended).await.is_none());
-    // Whoever renews a file does it so.
-    let put = |text: &str| {
-        let new = lists.dir.path().join("new");
-        std::fs::write(&new, text).unwrap();
-        std::fs::rename(new, lists.file()).unwrap();
-    };
-    put(&lists.authority.list(&[7]));
-    assert!(revocations.renew().unwrap());
+    renewing.send_replace(lists(&authority, &authority.list(&[7])).unwrap());
     assert!(matches!(ended.await, NotStanding::Revoked));
     assert!(matches!(
         standing.check(in_year(2027)),
         Err(NotStanding::Revoked)
     ));
-    let damaged = lists.authority.list(&[]).replace("-----END", "-----");
-    for broken in ["", "no list", &damaged, &lists.authority.0.pem()] {
-        put(broken);
-        revocations.renew().unwrap_err();
-        assert!(matches!(
-            standing.check(in_year(2027)),
-            Err(NotStanding::Revoked)
-        ));
-        assert!(lists.open(broken).is_err());
-    }
-    std::fs::remove_file(lists.file()).unwrap();
-    revocations.renew().unwrap_err();
-    assert!(matches!(
-        standing.check(in_year(2027)),
-        Err(NotStanding::Revoked)
-    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_that_come_to_their_end_end_who_is_there() {
+    let authority = Authority::new("first");
+    let (renewing, revocations) = in_force(&authority, &authority.list(&[]));
+    let standing = revocations.standing(&[authority.issue(7)]);
+    let left = Duration::from_secs(100);
+    let end = rcgen::date_time_ymd(NEXT_YEAR, 1, 1).unix_timestamp();
+    let now = WallTime((end - left.as_secs().cast_signed()) * 1_000_000_000);
+    // Nobody renews them, as when the agent ends.
+    drop(renewing);
+    let asked = Instant::now();
+    assert!(matches!(standing.ended(now).await, NotStanding::OutOfDate));
+    let took = asked.elapsed();
+    assert!(took >= left && took <= left + LOOK_PERIOD, "{took:?}");
 }
 
 /// What a future gives if it is polled once.

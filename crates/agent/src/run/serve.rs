@@ -58,11 +58,10 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
     let doors = doors::open(&config).await;
     let gate = access::gate(&config, trail);
     // Whatever fails must end the agent, and not only its door.
-    let (doors, gate) = doors
+    let (doors, (gate, lists)) = doors
         .and_then(|doors| Ok((doors, gate?)))
         .inspect_err(|_| shutdown.cancel())?;
     let settings = settings(&config, &rules, &machine, groups.host());
-    let revocations = gate.revocations.clone();
     let pages = vec![billing::page(settings.meter.clone())];
     let api = Api::new(groups.clone(), node(&groups, config), settings);
     let on_call = metrics.on_call.clone();
@@ -85,7 +84,7 @@ pub(super) async fn serve(serve: Serve) -> anyhow::Result<()> {
         }
     };
     let files = doors.files.follow(shutdown.clone());
-    let lists = access::follow(revocations, &shutdown);
+    let lists = access::follow(lists, shutdown.clone());
     let following = metrics.follow(&groups);
     let (served, (), (), (), ()) = tokio::join!(serving, administering, following, files, lists);
     served.context("serve the API")
