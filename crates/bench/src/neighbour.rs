@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use burstlet_proto::v1::LogStream;
 use burstlet_proto::v1::wait_request::Condition;
 
@@ -20,6 +20,8 @@ use crate::scratch::{self, Scratch};
 
 /// What both groups ask for of the processors.
 const CPU_REQUEST: &str = "500m";
+/// The neighbour's name.
+const NOISE: &str = "noise";
 /// How long the noise goes on before it counts.
 const SETTLE: Duration = Duration::from_secs(2);
 
@@ -38,7 +40,44 @@ pub(crate) struct Args {
     /// Requests of one measurement
     #[arg(long, default_value_t = 3000)]
     requests: u32,
+    /// Also beside a group that takes all it can get of only one thing
+    #[arg(long)]
+    each: bool,
 }
+
+/// What a neighbour takes.
+struct Noise {
+    label: &'static str,
+    /// By the payload's names; all of it if there is none.
+    parts: &'static [&'static str],
+}
+
+const ALL: Noise = Noise {
+    label: "beside a bad neighbour",
+    parts: &[],
+};
+const EACH: [Noise; 5] = [
+    Noise {
+        label: "beside one that computes",
+        parts: &["cpu"],
+    },
+    Noise {
+        label: "beside one that takes memory",
+        parts: &["memory"],
+    },
+    Noise {
+        label: "beside one that writes to the disk",
+        parts: &["disk"],
+    },
+    Noise {
+        label: "beside one that forks",
+        parts: &["forks"],
+    },
+    Noise {
+        label: "beside one that floods its log",
+        parts: &["log"],
+    },
+];
 
 /// What clients wait.
 #[derive(Default)]
@@ -49,17 +88,7 @@ struct Waits {
 
 /// Measures, and prints a table.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    ensure!(
-        nix::unistd::geteuid().is_root(),
-        "namespaces and cgroups need root: run it by sudo"
-    );
-    ensure!(args.rounds > 0, "--rounds must be at least 1");
-    scratch::leave_the_hosts_mounts()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")?;
-    let scratch = Scratch::new()?;
+    let (scratch, runtime) = scratch::begin(args.rounds)?;
     let mut report = Report::new(vec![machine::describe()]);
     let burstlet = Burstlet::start(&args.programs, &scratch, &runtime)?;
     let measured = prepare(args, &scratch, &burstlet)
@@ -81,18 +110,25 @@ fn prepare(args: &Args, scratch: &Scratch, burstlet: &Burstlet<'_>) -> Result<()
 }
 
 fn measure(args: &Args, burstlet: &Burstlet<'_>) -> Result<Table> {
-    let (mut alone, mut beside) = (Waits::default(), Waits::default());
+    let each = if args.each { &EACH[..] } else { &[] };
+    let noises: Vec<&Noise> = std::iter::once(&ALL).chain(each).collect();
+    let mut alone = Waits::default();
+    let mut beside: Vec<Waits> = noises.iter().map(|_| Waits::default()).collect();
     for round in 0..args.rounds {
         alone.add(requests(args, burstlet, &format!("alone-{round}"))?);
-        burstlet.runtime().block_on(begin_noise(burstlet))?;
-        beside.add(requests(args, burstlet, &format!("beside-{round}"))?);
-        let mut groups = burstlet.groups();
-        burstlet.runtime().block_on(groups.remove("noise"))?;
+        for (number, (noise, waits)) in noises.iter().zip(&mut beside).enumerate() {
+            burstlet.runtime().block_on(begin(burstlet, noise))?;
+            let name = format!("beside-{number}-{round}");
+            waits.add(requests(args, burstlet, &name)?);
+            let mut groups = burstlet.groups();
+            burstlet.runtime().block_on(groups.remove(NOISE))?;
+        }
     }
     let title = "A small service's clients wait, in the middle of the rounds";
     let mut table = Table::new(title, &["", "p50 ms", "p99 ms", "p99 × alone"]);
     let quiet = median(&alone.p99).as_secs_f64();
-    for (label, waits) in [("alone", &alone), ("beside a bad neighbour", &beside)] {
+    let labels = std::iter::once("alone").chain(noises.iter().map(|noise| noise.label));
+    for (label, waits) in labels.zip(std::iter::once(&alone).chain(&beside)) {
         let (p50, p99) = (median(&waits.p50), median(&waits.p99));
         let times = format!("{:.2}", p99.as_secs_f64() / quiet);
         table.row(&[label, &milliseconds(p50), &milliseconds(p99), &times]);
@@ -107,12 +143,12 @@ impl Waits {
     }
 }
 
-async fn begin_noise(burstlet: &Burstlet<'_>) -> Result<()> {
+/// Starts a neighbour, and waits until it is in full swing.
+async fn begin(burstlet: &Burstlet<'_>, noise: &Noise) -> Result<()> {
     let mut groups = burstlet.groups();
-    groups
-        .create_asking("noise", &["noise"], CPU_REQUEST)
-        .await?;
-    groups.wait("noise", Condition::Running).await?;
+    let task = [&["noise"][..], noise.parts].concat();
+    groups.create_asking(NOISE, &task, CPU_REQUEST).await?;
+    groups.wait(NOISE, Condition::Running).await?;
     tokio::time::sleep(SETTLE).await;
     Ok(())
 }

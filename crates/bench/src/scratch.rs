@@ -3,9 +3,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use tokio::runtime::Runtime;
 
 /// The kernel's list of controllers that cgroup v2 has, where both versions are mounted.
 const HYBRID_CONTROLLERS: &str = "/sys/fs/cgroup/unified/cgroup.controllers";
@@ -52,8 +53,24 @@ impl Scratch {
     }
 }
 
+/// What measuring groups begins with: a mount namespace of our own, a place in it, and what runs the
+/// API's calls.
+pub(crate) fn begin(rounds: u32) -> Result<(Scratch, Runtime)> {
+    ensure!(
+        nix::unistd::geteuid().is_root(),
+        "namespaces and cgroups need root: run it by sudo"
+    );
+    ensure!(rounds > 0, "--rounds must be at least 1");
+    leave_the_hosts_mounts()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    Ok((Scratch::new()?, runtime))
+}
+
 /// Gives this process a mount namespace of its own.
-pub(crate) fn leave_the_hosts_mounts() -> Result<()> {
+fn leave_the_hosts_mounts() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).context("make a mount namespace")?;
     let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).context("keep mounts to ourselves")

@@ -9,10 +9,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::report::Report;
-use crate::scratch::{self, Scratch};
+use crate::scratch;
 use crate::setting::Setting;
 use crate::{bursts, idle, latency, logs, machine, pull};
 
@@ -58,17 +58,7 @@ pub(crate) enum Part {
 
 /// Measures, and prints tables.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    ensure!(
-        nix::unistd::geteuid().is_root(),
-        "namespaces and cgroups need root: run it by sudo"
-    );
-    ensure!(args.rounds > 0, "--rounds must be at least 1");
-    scratch::leave_the_hosts_mounts()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")?;
-    let scratch = Scratch::new()?;
+    let (scratch, runtime) = scratch::begin(args.rounds)?;
     let mut report = Report::new(machine::with_peers());
     let setting = Setting::prepare(args, &scratch, &runtime)?;
     let measured = measure(args, &setting, &mut report);

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         Some("lines") => lines(args.next().and_then(|count| count.parse().ok())),
         Some("floor") => floor(),
         Some("requests") => requests::run(args.next().and_then(|count| count.parse().ok())),
-        Some("noise") => noise::run(),
+        Some("noise") => noise::run(&args.collect::<Vec<_>>()),
         Some(other) => Err(io::Error::other(format!("no such task: {other}"))),
     };
     match done {

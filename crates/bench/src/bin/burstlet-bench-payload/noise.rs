@@ -1,4 +1,5 @@
-//! A bad neighbour: takes all that it can get of everything at once, for as long as it lives.
+//! A bad neighbour: takes all that it can get of everything at once, or of some of it, for as long as it
+//! lives.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -16,22 +17,34 @@ const FILE_BYTES: usize = 64 << 20;
 const SYNC_BYTES: usize = 4 << 20;
 /// Bytes of a piece of the log.
 const LOG_BYTES: usize = 64 << 10;
+/// What can be taken, by name.
+const PARTS: [(&str, fn()); 5] = [
+    ("cpu", compute_much),
+    ("memory", take_memory),
+    ("disk", || while write_file().is_ok() {}),
+    ("forks", || while fork().is_ok() {}),
+    ("log", || while flood().is_ok() {}),
+];
 
-/// Does not end.
-pub(crate) fn run() -> io::Result<()> {
+/// Takes what is named, or everything; does not end.
+pub(crate) fn run(names: &[String]) -> io::Result<()> {
+    for name in names {
+        if !PARTS.iter().any(|(known, _)| known == name) {
+            return Err(io::Error::other(format!("no such noise: {name}")));
+        }
+    }
+    let is_wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    for (_, part) in PARTS.iter().filter(|(name, _)| is_wanted(name)) {
+        thread::spawn(part);
+    }
+    loop {
+        thread::park();
+    }
+}
+
+fn compute_much() {
     for _ in 0..COMPUTING {
         thread::spawn(compute);
-    }
-    thread::spawn(take_memory);
-    thread::spawn(|| while write_file().is_ok() {});
-    thread::spawn(|| while fork().is_ok() {});
-    let mut text = vec![b'x'; LOG_BYTES];
-    text.iter_mut()
-        .skip(127)
-        .step_by(128)
-        .for_each(|byte| *byte = b'\n');
-    loop {
-        io::stdout().write_all(&text)?;
     }
 }
 
@@ -70,4 +83,15 @@ fn fork() -> io::Result<()> {
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     command.status().map(drop)
+}
+
+fn flood() -> io::Result<()> {
+    let mut text = vec![b'x'; LOG_BYTES];
+    text.iter_mut()
+        .skip(127)
+        .step_by(128)
+        .for_each(|byte| *byte = b'\n');
+    loop {
+        io::stdout().write_all(&text)?;
+    }
 }
