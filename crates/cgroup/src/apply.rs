@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use burstlet_model::MilliCpu;
 use cgroups_rs::fs::MaxValue;
 use cgroups_rs::fs::cpu::CpuController;
 use cgroups_rs::fs::memory::MemController;
@@ -39,6 +40,11 @@ pub(crate) fn amounts(cgroup: &Cgroup, limits: &Limits) -> Result<(), CgroupErro
     let memory = directory(cgroup, Controller::Memory)?;
     memory_limit(&memory, cgroup, memory_bytes(limits.memory_limit))?;
     cpu(&directory(cgroup, Controller::Cpu)?, cgroup, limits)
+}
+
+/// Writes what a cgroup has of the processors where others want them too.
+pub(crate) fn share(cgroup: &Cgroup, request: MilliCpu) -> Result<(), CgroupError> {
+    shares(&directory(cgroup, Controller::Cpu)?, cgroup, request)
 }
 
 /// Writes the bounds of both that are above those in force.
@@ -91,16 +97,19 @@ fn pids(dir: &Path, cgroup: &Cgroup, limits: &Limits) -> Result<(), CgroupError>
 }
 
 fn cpu(dir: &Path, cgroup: &Cgroup, limits: &Limits) -> Result<(), CgroupError> {
-    let v2 = cgroup.hierarchy.is_v2();
-    let controller = CpuController::new(dir.to_owned(), PathBuf::new(), v2);
-    let (share, file) = match v2 {
-        true => (cpu_weight(limits.cpu_request), "cpu.weight"),
-        false => (cpu_shares(limits.cpu_request), "cpu.shares"),
-    };
-    controller
-        .set_shares(share)
-        .map_err(|e| write_error(&dir.join(file), &share, &e))?;
+    shares(dir, cgroup, limits.cpu_request)?;
     quota(dir, cgroup, limits)
+}
+
+fn shares(dir: &Path, cgroup: &Cgroup, request: MilliCpu) -> Result<(), CgroupError> {
+    let v2 = cgroup.hierarchy.is_v2();
+    let (share, file) = match v2 {
+        true => (cpu_weight(request), "cpu.weight"),
+        false => (cpu_shares(request), "cpu.shares"),
+    };
+    CpuController::new(dir.to_owned(), PathBuf::new(), v2)
+        .set_shares(share)
+        .map_err(|e| write_error(&dir.join(file), &share, &e))
 }
 
 fn quota(dir: &Path, cgroup: &Cgroup, limits: &Limits) -> Result<(), CgroupError> {

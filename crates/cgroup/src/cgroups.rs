@@ -6,10 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use burstlet_model::{ContainerName, GroupUid};
+use burstlet_model::{ContainerName, GroupUid, MilliCpu};
 
 use crate::hierarchy::Interface;
-use crate::{Capabilities, Cgroup, CgroupError, CgroupRoot, Hierarchy, Limits};
+use crate::{Capabilities, Cgroup, CgroupError, CgroupRoot, Hierarchy, Limits, apply};
 
 /// The leaf of a group's keeper on v2, where a cgroup with children holds no processes. A name
 /// with `_` is never a container's.
@@ -43,6 +43,15 @@ impl Cgroups {
             root,
             capabilities,
         })
+    }
+
+    /// Gives all groups together their share of the processors beside what else the host runs, in
+    /// the measure that groups have among themselves.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn share(&self, request: MilliCpu) -> Result<(), CgroupError> {
+        apply::share(&self.cgroup(self.root.as_path().to_owned()), request)
     }
 
     /// What this host's cgroups can do.

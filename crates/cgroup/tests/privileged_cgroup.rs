@@ -45,6 +45,15 @@ impl Host {
         found.map(|text| text.trim().to_owned())
     }
 
+    /// A control file of the root.
+    fn root_file(&self, name: &str) -> Option<String> {
+        let directories = self.directories();
+        let found = directories
+            .iter()
+            .find_map(|dir| fs::read_to_string(dir.join(name)).ok());
+        found.map(|text| text.trim().to_owned())
+    }
+
     fn directories(&self) -> Vec<PathBuf> {
         let root = self.cgroups.group(&self.uid);
         let points = self.cgroups.hierarchy().mount_points();
@@ -153,6 +162,20 @@ fn privileged_limits_are_in_force_and_can_be_changed() {
     };
     group.set_limits(&unlimited).unwrap();
     leaf.set_limits(&unlimited).unwrap();
+}
+
+#[test]
+fn privileged_all_groups_together_weigh_what_they_may_ask_for() {
+    let host = Host::new("share");
+    host.cgroups.share(MilliCpu(16_000)).unwrap();
+    let group = host.cgroups.create_group(&host.uid, &limits()).unwrap();
+    let v2 = host.cgroups.capabilities().v2;
+    let (file, together, one) = match v2 {
+        true => ("cpu.weight", "942", "59"),
+        false => ("cpu.shares", "16384", "512"),
+    };
+    assert_eq!(host.file(&group, file).as_deref(), Some(one));
+    assert_eq!(host.root_file(file).as_deref(), Some(together));
 }
 
 /// On v1 neither may a child have more than its parent, nor a parent less than its child.

@@ -35,6 +35,10 @@ pub(super) async fn open(
     reach(Point::StartLoaded);
     let host = Arc::new(host(config, records, recent).await?);
     reach(Point::StartNetwork);
+    // Otherwise they would weigh as much together as any one service of the host.
+    let share = rules.allocatable().cpu.unwrap_or_default();
+    let shared = host.cgroups.share(share);
+    shared.context("give the groups their share of the processors")?;
     settle(&host, &loaded).await?;
     reach(Point::StartSettled);
     host.renew_leases(&loaded.records).await;
