@@ -1,7 +1,8 @@
-//! No core is written of who holds the secrets of groups.
+//! No core is written of who holds the secrets of groups, and nobody else reads their memory.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -53,6 +54,50 @@ fn nobody_who_holds_secrets_leaves_a_core() {
     assert_eq!((ended.signal(), ended.core_dumped()), (Some(6), false));
     agent.launch();
     assert_eq!(pid(&agent.group("box")), Some(container));
+    agent.ok(&["rm", "-f", "box"]);
+    agent.finish();
+}
+
+/// Who is nobody, and who is root but for its rights, as in a container with the host's ids.
+const OTHERS: [&[&str]; 2] = [
+    &["--reuid=65534", "--regid=65534", "--clear-groups"],
+    &["--bounding-set=-all", "--inh-caps=-all"],
+];
+
+/// Whether somebody reads a byte of a file of a process, and what he is told if not.
+fn read_as(who: &[&str], file: &str) -> Result<(), String> {
+    let mut command = Command::new("setpriv");
+    let read = command.args(who).args(["head", "-c", "1", file]).output();
+    let read = read.unwrap();
+    match read.status.success() && !read.stdout.is_empty() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&read.stderr).into_owned()),
+    }
+}
+
+#[test]
+fn nobody_else_reads_the_memory_of_who_holds_secrets() {
+    let agent = agent();
+    create(
+        &agent,
+        "box",
+        "sleep 1000",
+        "  terminationGracePeriodSeconds: 0\n",
+    );
+    let pid = |g: &serde_json::Value| state(g)["running"]["pid"].as_u64();
+    let running = agent.wait_until("box", "running", |g| pid(g).is_some());
+    let keeper = keeper_of(pid(&running).unwrap());
+    for holder in [agent.pid(), agent.launcher(), keeper] {
+        // What a dump of a process begins with, and what is in its memory from the start.
+        for file in ["maps", "auxv"] {
+            let file = format!("/proc/{holder}/{file}");
+            read_as(&["--keep-groups"], &file).unwrap();
+            for who in OTHERS {
+                let refused = read_as(who, &file).unwrap_err();
+                assert!(refused.contains("denied"), "{file} {who:?}: {refused}");
+            }
+        }
+    }
     agent.ok(&["rm", "-f", "box"]);
     agent.finish();
 }

@@ -4,6 +4,7 @@
 mod descriptors;
 mod hung;
 mod kernel;
+mod memory;
 
 use std::fs;
 use std::io::Write;
