@@ -70,7 +70,11 @@ pub(crate) fn run(seed: Seed) -> ! {
     let (call, uid) = (seed.call, seed.plan.uid.clone());
     let spare = seed.connection.try_clone();
     let code = match boot(seed) {
-        Ok(keeper) => keeper.serve(),
+        Ok(keeper) => {
+            // While it is held, a client that is let go does not notice.
+            drop(spare);
+            keeper.serve()
+        }
         Err(error) => {
             let message = describe(&error);
             eprintln!("keep group {uid}: {message}");

@@ -240,12 +240,13 @@ impl Launcher {
                 Ok(())
             }
             Fork::Child => {
-                let kept = fds.iter().chain([connection]).map(AsRawFd::as_raw_fd);
-                close_all_but(kept.collect());
                 let keepers_dir = self.keepers_dir.clone();
+                // The keeper has to own it, to be able to close it.
                 let Ok(connection) = connection.try_clone() else {
                     std::process::exit(1)
                 };
+                let kept = fds.iter().chain([&connection]).map(AsRawFd::as_raw_fd);
+                close_all_but(kept.collect());
                 keeper::run(Seed {
                     plan,
                     fds,
