@@ -104,6 +104,8 @@ pub(crate) struct HostFacts {
     pub(crate) memory: Bytes,
     /// The lowest `oom_score_adj` that can be given to others: our own, without `CAP_SYS_RESOURCE`.
     pub(crate) oom_score_min: i32,
+    /// The capabilities that can be given to others without a user namespace: our own bounding set.
+    pub(crate) capabilities: u64,
     /// Directories below `/sys` that tell of others' work.
     pub(crate) masked_paths: Vec<String>,
     /// Where a cluster may have volumes.
@@ -122,6 +124,7 @@ impl HostFacts {
             ip: kubernetes::node_ip(config),
             memory: Machine::read()?.memory,
             oom_score_min: own.trim().parse().unwrap_or(0),
+            capabilities: machine::capabilities(),
             masked_paths: machine::thermal_paths(),
             volume_paths: config.kubernetes.volume_paths.clone(),
         })

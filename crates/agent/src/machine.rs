@@ -140,9 +140,27 @@ pub(crate) fn boot_id() -> io::Result<String> {
         .to_owned())
 }
 
+/// The capabilities that this process can hand on, as bits; none if the kernel does not tell.
+pub(crate) fn capabilities() -> u64 {
+    bounding(&std::fs::read_to_string("/proc/self/status").unwrap_or_default())
+}
+
+fn bounding(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+    let bits = line.map(|bits| u64::from_str_radix(bits.trim(), 16));
+    bits.and_then(Result::ok).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn capabilities_are_read() {
+        let status = "CapEff:\t0000000000000001\nCapBnd:\t000001fffeffffff\n";
+        assert_eq!(bounding(status), 0x1ff_feff_ffff);
+        assert_eq!(bounding("Name:\tburstlet\n"), 0);
+    }
 
     #[test]
     fn memory_is_read() {

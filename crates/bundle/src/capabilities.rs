@@ -24,49 +24,49 @@ pub const DEFAULT_CAPABILITIES: [&str; 9] = [
 
 const ALL: &str = "ALL";
 
-/// Every capability of Linux.
+/// Every capability of Linux, in the order of the kernel's numbers.
 const EVERY: [Capability; 41] = [
-    Capability::AuditControl,
-    Capability::AuditRead,
-    Capability::AuditWrite,
-    Capability::BlockSuspend,
-    Capability::Bpf,
-    Capability::CheckpointRestore,
     Capability::Chown,
     Capability::DacOverride,
     Capability::DacReadSearch,
     Capability::Fowner,
     Capability::Fsetid,
-    Capability::IpcLock,
-    Capability::IpcOwner,
     Capability::Kill,
-    Capability::Lease,
+    Capability::Setgid,
+    Capability::Setuid,
+    Capability::Setpcap,
     Capability::LinuxImmutable,
-    Capability::MacAdmin,
-    Capability::MacOverride,
-    Capability::Mknod,
-    Capability::NetAdmin,
     Capability::NetBindService,
     Capability::NetBroadcast,
+    Capability::NetAdmin,
     Capability::NetRaw,
-    Capability::Perfmon,
-    Capability::Setfcap,
-    Capability::Setgid,
-    Capability::Setpcap,
-    Capability::Setuid,
+    Capability::IpcLock,
+    Capability::IpcOwner,
+    Capability::SysModule,
+    Capability::SysRawio,
+    Capability::SysChroot,
+    Capability::SysPtrace,
+    Capability::SysPacct,
     Capability::SysAdmin,
     Capability::SysBoot,
-    Capability::SysChroot,
-    Capability::SysModule,
     Capability::SysNice,
-    Capability::SysPacct,
-    Capability::SysPtrace,
-    Capability::SysRawio,
     Capability::SysResource,
     Capability::SysTime,
     Capability::SysTtyConfig,
+    Capability::Mknod,
+    Capability::Lease,
+    Capability::AuditWrite,
+    Capability::AuditControl,
+    Capability::Setfcap,
+    Capability::MacOverride,
+    Capability::MacAdmin,
     Capability::Syslog,
     Capability::WakeAlarm,
+    Capability::BlockSuspend,
+    Capability::AuditRead,
+    Capability::Perfmon,
+    Capability::Bpf,
+    Capability::CheckpointRestore,
 ];
 
 /// The sets of a container's processes. Inheritable and ambient are empty: what is in them would
@@ -86,7 +86,7 @@ pub(crate) fn sets(inputs: &Inputs<'_>) -> Result<LinuxCapabilities, BundleError
 fn allowed(inputs: &Inputs<'_>) -> Result<Capabilities, BundleError> {
     let security = &inputs.container.security;
     if security.privileged {
-        return Ok(EVERY.into_iter().collect());
+        return Ok(every(inputs));
     }
     let named = |names: &BTreeSet<String>, field: &str| -> Result<Capabilities, BundleError> {
         let names = names.iter().filter(|name| *name != ALL);
@@ -104,7 +104,7 @@ fn allowed(inputs: &Inputs<'_>) -> Result<Capabilities, BundleError> {
     let mut allowed: Capabilities = if security.capabilities.drop.contains(ALL) {
         Capabilities::new()
     } else if security.capabilities.add.contains(ALL) {
-        EVERY.into_iter().collect()
+        every(inputs)
     } else {
         DEFAULT_CAPABILITIES.into_iter().filter_map(parse).collect()
     };
@@ -119,6 +119,16 @@ fn allowed(inputs: &Inputs<'_>) -> Result<Capabilities, BundleError> {
     Ok(allowed)
 }
 
+/// All that there are. In a user namespace of its own a container has every one; of the host's it cannot
+/// have what the host has given up itself.
+fn every(inputs: &Inputs<'_>) -> Capabilities {
+    let all = EVERY.into_iter().enumerate();
+    let to_give = all.filter(|(number, _)| {
+        inputs.group.user_namespace || inputs.facts.capabilities >> number & 1 == 1
+    });
+    to_give.map(|(_, capability)| capability).collect()
+}
+
 fn parse(name: &str) -> Option<Capability> {
     Capability::from_str(name).ok()
 }
@@ -126,6 +136,23 @@ fn parse(name: &str) -> Option<Capability> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::Fixture;
+
+    #[test]
+    fn of_the_host_there_is_only_what_it_has() {
+        let mut fixture = Fixture::new();
+        let sys_resource = 24;
+        fixture.facts.capabilities = !(1 << sys_resource);
+        fixture.container_mut().security.privileged = true;
+        let has = |fixture: &Fixture| {
+            let sets = sets(&fixture.inputs()).unwrap();
+            let bounding = sets.bounding().clone().unwrap();
+            (bounding.len(), bounding.contains(&Capability::SysResource))
+        };
+        assert_eq!(has(&fixture), (41, true));
+        fixture.group.user_namespace = false;
+        assert_eq!(has(&fixture), (40, false));
+    }
 
     #[test]
     fn every_capability_is_in_the_list_once() {

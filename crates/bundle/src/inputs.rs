@@ -66,6 +66,9 @@ pub struct Facts {
     /// The lowest `oom_score_adj` that the starter of containers may set: its own, if it lacks
     /// `CAP_SYS_RESOURCE`.
     pub oom_score_min: i32,
+    /// The capabilities that the starter of containers can give, as bits by the kernel's numbers: what
+    /// it has given up itself is not to be had without a user namespace.
+    pub capabilities: u64,
     /// Whether cgroups refuse to open a device that is not on a container's list.
     pub devices_listed: bool,
     /// Paths below `/sys` that differ from host to host and tell of others' work, to be hidden:

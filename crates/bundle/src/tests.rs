@@ -50,6 +50,7 @@ impl Fixture {
                 shm: Some(Bytes(64 << 20)),
                 memory: Bytes(8 << 30),
                 oom_score_min: 0,
+                capabilities: u64::MAX,
                 devices_listed: true,
                 masked_paths: vec!["/sys/devices/system/cpu/cpu0/thermal_throttle".to_owned()],
             },

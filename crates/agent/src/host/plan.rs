@@ -181,6 +181,7 @@ fn facts(of: &Ingredients<'_>) -> Facts {
         shm: None,
         memory: host.memory,
         oom_score_min: host.oom_score_min,
+        capabilities: host.capabilities,
         devices_listed: of.parts.cgroups.capabilities().device_list,
         masked_paths: host.masked_paths.clone(),
     }
