@@ -18,6 +18,7 @@ mod files;
 mod forward;
 mod identity;
 mod kubectl;
+mod levels;
 mod measure;
 mod node;
 mod pki;
@@ -102,6 +103,12 @@ const JOINED: &[(&str, Joined)] = &[
     (
         "daemons_come_where_they_are_meant_to",
         daemons::they_come_where_they_are_meant_to,
+    ),
+    ("levels_are_enforced", levels::are_enforced),
+    ("levels_are_told_of", levels::are_told_of),
+    (
+        "a_level_may_leave_it_to_the_cluster",
+        levels::may_leave_it_to_the_cluster,
     ),
     ("files_are_pods", files::are_pods),
     (

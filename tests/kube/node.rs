@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::kubectl::{Kubectl, PATIENCE};
+use crate::levels;
 use crate::pods::{pod, running};
 
 /// The node's name.
@@ -29,12 +30,13 @@ pub(crate) fn join(cluster: &Cluster) -> Node {
     let agent = Agent::start_with(&format!(
         "[kubernetes]\nnode_name = \"{NAME}\"\nkubeconfig = \"{}\"\nbootstrap_kubeconfig = \"{}\"\n\
          node_ip = \"127.0.0.1\"\nlisten = \"127.0.0.1:0\"\nclient_ca_file = \"{}\"\n\
-         volume_paths = [\"{}\"]\nstatic_pod_dir = \"{}\"\n",
+         volume_paths = [\"{}\"]\nstatic_pod_dir = \"{}\"\n{}",
         cluster.scratch().join("node.kubeconfig").display(),
         bootstrap.display(),
         cluster.authority(),
         disks(cluster).display(),
         static_pods(cluster).display(),
+        levels::NAMESPACES,
     ));
     agent.ok_with(&["import", "-"], &sample_image(IMAGE));
     certify(&cluster.admin());

@@ -25,6 +25,7 @@ mod hostile;
 mod isolation;
 mod kills;
 mod ledger;
+mod levels;
 mod life;
 mod metering;
 mod metrics;

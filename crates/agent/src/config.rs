@@ -9,6 +9,7 @@ mod budget;
 mod kubernetes;
 mod load;
 mod otlp;
+mod policy;
 mod sections;
 mod value;
 
@@ -17,9 +18,10 @@ pub(crate) use budget::Budget;
 pub(crate) use kubernetes::{CapacityMode, DaemonSets, Kubernetes, PodCidr};
 pub(crate) use load::load;
 pub(crate) use otlp::{Otlp, OtlpSignal};
+pub(crate) use policy::{GroupIsolation, Policy, UserNamespaces};
 pub(crate) use sections::{
     Admin, Api, Billing, Capacity, IDS_PER_GROUP, Images, Isolation, Log, LogFormat, Logs,
-    MirrorOrder, Network, NetworkMode, Policy, Registry, Sandbox, ServerTls,
+    MirrorOrder, Network, NetworkMode, Registry, Sandbox, ServerTls,
 };
 pub(crate) use value::AbsolutePath;
 
@@ -46,6 +48,7 @@ pub(crate) struct Config {
     pub(crate) network: Network,
     pub(crate) capacity: Capacity,
     pub(crate) policy: Policy,
+    pub(crate) isolation: GroupIsolation,
     pub(crate) sandbox: Sandbox,
     pub(crate) logs: Logs,
     pub(crate) images: Images,
@@ -71,6 +74,7 @@ impl Default for Config {
             network: Network::default(),
             capacity: Capacity::default(),
             policy: Policy::default(),
+            isolation: GroupIsolation::default(),
             sandbox: Sandbox::default(),
             logs: Logs::default(),
             images: Images::default(),

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use burstlet_access::{Entry, Event, Trail};
 use burstlet_kube_node::{
-    ClusterFacts, ClusterView, Condition, Credentials, DaemonSets, IdentityState, NodeConfig,
-    NodeFacts, PortLink, SystemInfo,
+    Auditor, ClusterFacts, ClusterView, Condition, Credentials, DaemonSets, IdentityState,
+    NodeConfig, NodeFacts, PortLink, SystemInfo, UserNamespaces,
 };
-use burstlet_manifest::{Level, Policy};
 use burstlet_network::files::ResolvConf;
 use burstlet_supervisor::Groups;
 use burstlet_telemetry::Registry;
@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::self_test::SelfTest;
-use crate::config::{self, AbsolutePath, Config};
+use crate::config::{self, Config};
 use crate::host::RealHost;
 use crate::kubelet::{self, Port};
 use crate::machine::{self, Machine};
@@ -32,6 +32,9 @@ use crate::policy::Rules;
 /// What is done, for who is told that it failed.
 const BE_A_NODE: &str = "be a node of the Kubernetes cluster";
 
+/// What stands for a call in the audit trail, for pods.
+const AUDITED_CALL: &str = "kubernetes/Pod";
+
 /// What the node is made of.
 #[derive(Clone, Copy)]
 pub(crate) struct Of<'a> {
@@ -40,6 +43,7 @@ pub(crate) struct Of<'a> {
     pub(crate) config: &'a Arc<Config>,
     pub(crate) rules: &'a Rules,
     pub(crate) machine: &'a Machine,
+    pub(crate) trail: &'a Trail,
 }
 
 /// Is the cluster's node until the shutdown; at once back if the configuration has no cluster.
@@ -96,7 +100,8 @@ fn node(of: Of<'_>, kubeconfig: PathBuf, kubelet_port: Option<u16>) -> anyhow::R
         },
         node: facts(config, of.machine, kubelet_port)?,
         cluster: cluster(config),
-        policy: Arc::new(policy(rules.policy(), &config.kubernetes.volume_paths)),
+        policy: Arc::new(rules.pods().clone()),
+        auditor: auditor(of.trail),
         daemon_sets: match config.kubernetes.daemon_sets {
             config::DaemonSets::Tolerating => DaemonSets::Tolerating,
             config::DaemonSets::All => DaemonSets::All,
@@ -104,6 +109,19 @@ fn node(of: Of<'_>, kubeconfig: PathBuf, kubelet_port: Option<u16>) -> anyhow::R
         },
         allocatable: rules.allocatable(),
         static_pods: config.kubernetes.static_pod_dir.0.clone(),
+    })
+}
+
+/// Pods have no caller; what is audited of them is written all the same.
+fn auditor(trail: &Trail) -> Auditor {
+    let trail = trail.clone();
+    Auditor::new(move |audited| {
+        let at = machine::now().wall;
+        let mut entry = Entry::new(at, Event::Pod, AUDITED_CALL, "OK");
+        entry.group = Some(audited.pod);
+        entry.uid = Some(audited.uid);
+        entry.violations = audited.violations;
+        trail.put(&entry);
     })
 }
 
@@ -167,22 +185,6 @@ pub(crate) fn node_ip(config: &Config) -> Option<IpAddr> {
     config.kubernetes.node_ip.or_else(machine::address)
 }
 
-/// A pod means what it means on a kubelet: what is left unsaid about privileges is Kubernetes' own
-/// default, and a field that is newer than this agent, or a tag that the operator misses, is worth a warning.
-fn policy(policy: &Policy, volume_paths: &[AbsolutePath]) -> Policy {
-    let paths = volume_paths.iter();
-    Policy {
-        privilege_escalation_default: true,
-        volume_paths: paths.map(|path| path.display().to_string()).collect(),
-        cluster_network: true,
-        // Its API server is who adds them.
-        ephemeral_containers: true,
-        unknown_fields: Level::Warned,
-        lacking_tags: Level::Warned,
-        ..policy.clone()
-    }
-}
-
 fn facts(
     config: &Config,
     machine: &Machine,
@@ -215,6 +217,11 @@ fn cluster(config: &Config) -> ClusterFacts {
         domain: config.kubernetes.cluster_domain.clone(),
         host_searches: ResolvConf::parse(&read("/etc/resolv.conf")).searches,
         selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+        user_namespaces: match config.isolation.user_namespaces {
+            config::UserNamespaces::Prefer => UserNamespaces::Prefer,
+            config::UserNamespaces::Require => UserNamespaces::Require,
+            config::UserNamespaces::AsAsked => UserNamespaces::AsAsked,
+        },
     }
 }
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burstlet_manifest::{Context, Policy, Translation};
+use burstlet_manifest::{Context, Door, Level, Policy, Translation, capability_name};
 use burstlet_model::spec::ResourceList;
 use burstlet_model::{GroupUid, Name};
 use burstlet_supervisor::record::Origin;
 use serde_json::Value;
 
-use crate::config::Config;
+use crate::config::{Config, UserNamespaces};
 use crate::machine::Machine;
 
 /// The domain under which groups find each other.
@@ -19,6 +19,7 @@ pub(crate) const DOMAIN: &str = "burstlet.local";
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     policy: Policy,
+    pods: Policy,
     allocatable: ResourceList,
     cluster_domain: String,
 }
@@ -29,9 +30,12 @@ impl Rules {
         let given = &config.policy;
         let policy = Policy {
             seccomp_profiles: profile_files(&given.seccomp_profiles).into_keys().collect(),
+            standards: given.standards(Door::Direct),
+            user_namespaces_required: config.isolation.user_namespaces == UserNamespaces::Require,
             privileged: given.privileged,
             host_network: given.host_network,
             cluster_network: given.cluster_network,
+            host_ports: given.host_ports,
             host_users: given.host_users,
             unconfined_seccomp: given.unconfined_seccomp,
             host_paths: given
@@ -48,15 +52,21 @@ impl Rules {
             capabilities: given
                 .capabilities
                 .iter()
-                .map(|name| capability(name))
+                .map(|name| capability_name(name))
                 .collect(),
             ..Policy::default()
         };
         Self {
+            pods: of_pods(&policy, config),
             policy,
             allocatable: machine.allocatable(&config.capacity),
             cluster_domain: config.kubernetes.cluster_domain.clone(),
         }
+    }
+
+    /// What the operator allows pods of the cluster.
+    pub(crate) const fn pods(&self) -> &Policy {
+        &self.pods
     }
 
     /// What the operator allows.
@@ -99,12 +109,24 @@ impl Rules {
     }
 }
 
-/// Capabilities are written with or without `CAP_`, in either case.
-fn capability(name: &str) -> String {
-    let upper = name.to_ascii_uppercase();
-    upper
-        .strip_prefix("CAP_")
-        .map_or(upper.clone(), str::to_owned)
+/// A pod means what it means on a kubelet: what is left unsaid about privileges is Kubernetes' own
+/// default, and a field that is newer than this agent, or a tag that the operator misses, is worth a warning.
+fn of_pods(policy: &Policy, config: &Config) -> Policy {
+    let paths = config.kubernetes.volume_paths.iter();
+    let as_asked = config.isolation.user_namespaces == UserNamespaces::AsAsked;
+    Policy {
+        standards: config.policy.standards(Door::Kubernetes),
+        // A kubelet's pods have none unless they ask for one, and nobody has to allow that.
+        host_users: policy.host_users || as_asked,
+        privilege_escalation_default: true,
+        volume_paths: paths.map(|path| path.display().to_string()).collect(),
+        cluster_network: true,
+        // Its API server is who adds them.
+        ephemeral_containers: true,
+        unknown_fields: Level::Warned,
+        lacking_tags: Level::Warned,
+        ..policy.clone()
+    }
 }
 
 /// The seccomp profiles in a directory, which may not exist, by the names that groups use.

@@ -170,6 +170,7 @@ impl Agent {
             rules: &self.rules,
             machine: &self.machine,
             registry,
+            trail: &self.trail,
         };
         let node = kubernetes::run(of, self.groups.clone(), self.shutdown.clone());
         tokio::join!(upkeep, node).1

@@ -25,6 +25,8 @@ pub(crate) const STREAMS_MAX: usize = 4096;
 pub struct Settings {
     /// What definitions may ask for.
     pub policy: Policy,
+    /// What pods of a cluster may.
+    pub pods: Policy,
     /// What a container without limits may use at most.
     pub allocatable: ResourceList,
     /// The domain of the node's groups.

@@ -27,8 +27,7 @@ pub(crate) fn group(
     metadata.uid = snapshot.uid.to_string();
     metadata.creation_timestamp = Some(timestamp(snapshot.status.created_at));
     metadata.resource_version = snapshot.resource_version.to_string();
-    let origin = snapshot.definition.origin;
-    group.status = Some(status::group_status(&snapshot.status, origin, cost, now));
+    group.status = Some(status::group_status(snapshot, cost, now));
     Ok(group)
 }
 
@@ -63,6 +62,7 @@ pub(crate) fn finding(finding: &burstlet_manifest::Finding) -> v1::Finding {
         rule: finding.rule.as_str().to_owned(),
         message: finding.message.clone(),
         way_out: finding.way_out.clone(),
+        control: finding.control.to_owned(),
     }
 }
 

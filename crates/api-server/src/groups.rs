@@ -7,6 +7,7 @@ pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod export;
 pub(crate) mod logs;
+pub(crate) mod policy;
 pub(crate) mod port_forward;
 pub(crate) mod query;
 mod resolve;

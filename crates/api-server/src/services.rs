@@ -134,6 +134,14 @@ impl<H: Host, M: Machine> ContainerGroups for Api<H, M> {
         let (api, request) = Asked::open(self, request)?;
         groups::export::export(&api, &request).map(Response::new)
     }
+
+    async fn policy_report(
+        &self,
+        request: Request<v1::PolicyReportRequest>,
+    ) -> Reply<v1::PolicyReportResponse> {
+        let (api, request) = Asked::open(self, request)?;
+        groups::policy::report(&api, &request).map(Response::new)
+    }
 }
 
 #[tonic::async_trait]

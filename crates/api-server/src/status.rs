@@ -269,6 +269,7 @@ mod tests {
             rule: Rule::Invalid,
             message: "x".repeat(300),
             way_out: "y".repeat(100),
+            control: "",
         });
         let refused = Refused {
             findings: findings.collect(),

@@ -47,7 +47,7 @@ async fn every_call_is_there() {
             }
         }
     }
-    assert_eq!(calls, 18 + 6 + 4 + 7);
+    assert_eq!(calls, 19 + 6 + 4 + 7);
 }
 
 /// Every field below a message, as the matrix writes its path.

@@ -139,6 +139,9 @@ pub(crate) enum Command {
     Doctor(cmd::doctor::Args),
     /// Show which fields of a group file are done, warned about or refused
     Capabilities(cmd::capabilities::Args),
+    /// Say what of what is there the rules of today would not accept
+    #[command(subcommand)]
+    Policy(cmd::policy::Command),
     /// Print a completion script
     Completion(cmd::completion::Args),
     /// Print the manual pages

@@ -22,6 +22,7 @@ pub(crate) mod info;
 pub(crate) mod ledger;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod policy;
 pub(crate) mod port_forward;
 pub(crate) mod prices;
 pub(crate) mod prune;
@@ -81,6 +82,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Prices(args) => prices::run(&args, &client).await,
         Command::Ledger(command) => ledger::run(&command, &client).await,
         Command::Budgets(args) => budgets::run(&args, &client).await,
+        Command::Policy(command) => policy::run(&command, &client).await,
         Command::Export(args) => export::run(&args, &client).await,
         Command::Images(args) => images::run(&args, &client).await,
         Command::Pull(args) => pull::run(&args, &client).await,

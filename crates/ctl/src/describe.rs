@@ -105,6 +105,7 @@ fn head(lines: &mut Lines, metadata: &ObjectMeta, status: &GroupStatus, now: &Ti
     lines.field("Reason", &status.reason);
     lines.field("Message", &status.message);
     lines.field("Address", &status.pod_ip);
+    lines.field("Users", &status.users);
     for (key, at) in [
         ("Created", &status.created_at),
         ("Finished", &status.finished_at),

@@ -1,6 +1,7 @@
 //! What the node is told about itself, all of it valid.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct NodeConfig {
     pub cluster: ClusterFacts,
     /// What the operator allows pods to ask for.
     pub policy: Arc<Policy>,
+    /// Where it is told what is audited of pods.
+    pub auditor: Auditor,
     /// Which pods of DaemonSets are run.
     pub daemon_sets: DaemonSets,
     /// What a container without limits may use at most.
@@ -110,6 +113,50 @@ impl std::str::FromStr for Taint {
     }
 }
 
+/// Writes into the audit trail.
+#[derive(Clone)]
+pub struct Auditor(Arc<dyn Fn(Audited) + Send + Sync>);
+
+/// A pod that asks for more than the level that is audited has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audited {
+    /// `NAMESPACE/NAME`.
+    pub pod: String,
+    /// Its uid, which is its group's.
+    pub uid: String,
+    /// Controls, and the paths of fields.
+    pub violations: Vec<String>,
+}
+
+impl Auditor {
+    /// Hands on what is to be written, and must not wait.
+    pub fn new(write: impl Fn(Audited) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(write))
+    }
+
+    pub(crate) fn tell(&self, audited: Audited) {
+        (self.0)(audited);
+    }
+}
+
+impl fmt::Debug for Auditor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Auditor")
+    }
+}
+
+/// When a pod has no user namespace of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UserNamespaces {
+    /// When it says so, or asks for what cannot be had with one.
+    #[default]
+    Prefer,
+    /// Never: such a pod is refused.
+    Require,
+    /// When it does not ask for one, as on a kubelet.
+    AsAsked,
+}
+
 /// What the node runs on.
 #[derive(Clone, Debug, Default)]
 pub struct SystemInfo {
@@ -138,6 +185,8 @@ pub struct ClusterFacts {
     pub host_searches: Vec<String>,
     /// The host's kernel labels processes and files.
     pub selinux: bool,
+    /// When pods have no user namespace.
+    pub user_namespaces: UserNamespaces,
 }
 
 #[cfg(test)]

@@ -46,7 +46,10 @@ mod watching;
 mod worker;
 
 pub use access::{Access, Account};
-pub use config::{ClusterFacts, Credentials, DaemonSets, NodeConfig, NodeFacts, SystemInfo, Taint};
+pub use config::{
+    Audited, Auditor, ClusterFacts, Credentials, DaemonSets, NodeConfig, NodeFacts, SystemInfo,
+    Taint, UserNamespaces,
+};
 pub use error::KubeNodeError;
 pub use identity::{IdentityState, Standing};
 pub use link::PortLink;

@@ -28,6 +28,7 @@ pub(crate) mod seen;
 pub(crate) mod services;
 pub(crate) mod status;
 pub(crate) mod tokens;
+pub(crate) mod user_namespace;
 pub(crate) mod volumes;
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub struct Finding {
     pub level: Level,
     /// The rule that it breaks.
     pub rule: Rule,
+    /// The control of the Pod Security Standards that it is about; empty if it is about none.
+    pub control: &'static str,
     /// What is the matter, for people.
     pub message: String,
     /// What to write instead; empty if there is no way.
@@ -59,6 +61,8 @@ pub enum Rule {
     Duplicate,
     /// The field has no effect here.
     Ignored,
+    /// A level of the Pod Security Standards does not admit it.
+    PodSecurity,
 }
 
 impl Rule {
@@ -74,6 +78,7 @@ impl Rule {
             Self::TooLarge => "TooLarge",
             Self::Duplicate => "Duplicate",
             Self::Ignored => "Ignored",
+            Self::PodSecurity => "PodSecurity",
         }
     }
 }
@@ -143,6 +148,12 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// Goes on with findings that were made before.
+    pub(crate) fn of(findings: Vec<Finding>) -> Self {
+        let refused = findings.iter().any(|f| f.level == Level::Refused);
+        Self { findings, refused }
+    }
+
     pub(crate) fn refuse(
         &mut self,
         rule: Rule,
@@ -184,21 +195,51 @@ impl Report {
         message: impl Into<String>,
         way_out: impl Into<String>,
     ) {
-        self.refused |= level == Level::Refused;
-        // A refusal always finds a place, so that a flood of warnings cannot hide it.
-        if self.findings.len() >= FINDINGS_MAX {
-            let warned = self.findings.iter().rposition(|f| f.level == Level::Warned);
-            match warned {
-                Some(last) if level == Level::Refused => drop(self.findings.remove(last)),
-                _ => return,
-            }
-        }
-        self.findings.push(Finding {
+        self.push(Finding {
             path: path.into(),
             level,
             rule,
+            control: "",
             message: message.into(),
             way_out: way_out.into(),
         });
     }
+
+    /// Adds what a level of the Pod Security Standards says. What is refused already is not said
+    /// twice: it is told which control it is about.
+    pub(crate) fn add_judged(&mut self, judged: Finding) {
+        let said = self
+            .findings
+            .iter_mut()
+            .find(|said| said.level == Level::Refused && touches(&said.path, &judged.path));
+        match said {
+            Some(said) => said.control = judged.control,
+            None => self.push(judged),
+        }
+    }
+
+    fn push(&mut self, finding: Finding) {
+        let is_refusal = finding.level == Level::Refused;
+        self.refused |= is_refusal;
+        // A refusal always finds a place, so that a flood of warnings cannot hide it.
+        if self.findings.len() >= FINDINGS_MAX {
+            let warned = self.findings.iter().rposition(|f| f.level == Level::Warned);
+            match warned {
+                Some(last) if is_refusal => drop(self.findings.remove(last)),
+                _ => return,
+            }
+        }
+        self.findings.push(finding);
+    }
+}
+
+/// Whether one of two paths is the other, or leads to it.
+fn touches(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() < other.len() {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let rest = long.strip_prefix(short);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }

@@ -48,6 +48,13 @@ impl<'a> Node<'a> {
         self.value.get(name).is_some()
     }
 
+    /// The names of the fields that are there and not refused.
+    pub(crate) fn names(&self) -> Vec<&'a str> {
+        let fields = self.value.as_object().into_iter().flatten();
+        let there = fields.filter(|(_, value)| !value.is_null());
+        there.map(|(name, _)| name.as_str()).collect()
+    }
+
     /// An object without fields.
     pub(crate) fn is_empty(&self) -> bool {
         self.value.as_object().is_some_and(Map::is_empty)

@@ -6,6 +6,8 @@ use burstlet_model::GroupUid;
 use burstlet_model::spec::ResourceList;
 
 use crate::finding::Level;
+use crate::kernel::{BASELINE_CAPABILITIES, SAFE_SYSCTLS};
+use crate::standard::{Door, Modes, Standard, Standards};
 
 /// What the operator allows. The default allows nothing that could reach beyond a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +18,12 @@ pub struct Policy {
     pub host_network: bool,
     /// `networkIsolation: Cluster`: the pods of the host's cluster, and the host itself.
     pub cluster_network: bool,
+    /// `hostPort` of a cluster's pods; ports of groups are not refused.
+    pub host_ports: bool,
     /// `hostUsers: true`: no user namespace.
     pub host_users: bool,
+    /// Every group has a user namespace, whatever else is allowed.
+    pub user_namespaces_required: bool,
     /// `seccompProfile.type: Unconfined`.
     pub unconfined_seccomp: bool,
     /// `ephemeralContainers`: whoever gives the manifest adds them to groups that run.
@@ -44,6 +50,9 @@ pub struct Policy {
     pub required_tags: BTreeMap<String, BTreeSet<String>>,
     /// What becomes of a manifest that has not all of them as they must be.
     pub lacking_tags: Level,
+    /// The levels of the Pod Security Standards. At `privileged` what is above about them counts as
+    /// allowed.
+    pub standards: Standards,
 }
 
 impl Default for Policy {
@@ -52,7 +61,9 @@ impl Default for Policy {
             privileged: false,
             host_network: false,
             cluster_network: false,
+            host_ports: false,
             host_users: false,
+            user_namespaces_required: false,
             unconfined_seccomp: false,
             ephemeral_containers: false,
             nfs: false,
@@ -65,6 +76,7 @@ impl Default for Policy {
             unknown_fields: Level::Refused,
             required_tags: BTreeMap::new(),
             lacking_tags: Level::Refused,
+            standards: Standards::default(),
         }
     }
 }
@@ -79,7 +91,9 @@ impl Policy {
             privileged: true,
             host_network: true,
             cluster_network: true,
+            host_ports: true,
             host_users: true,
+            user_namespaces_required: false,
             unconfined_seccomp: true,
             ephemeral_containers: true,
             nfs: true,
@@ -92,6 +106,7 @@ impl Policy {
             unknown_fields: Level::Warned,
             required_tags: BTreeMap::new(),
             lacking_tags: Level::Warned,
+            standards: Standards::enforcing(Door::Direct, Standard::Privileged),
         }
     }
 
@@ -107,9 +122,11 @@ impl Policy {
                 .collect::<Vec<_>>()
                 .join(", "),
         };
-        vec![
+        let mut sentences = vec![self.levels()];
+        sentences.extend([
             format!("privileged containers are {}", leave(self.privileged)),
             format!("the host's network is {}", leave(self.host_network)),
+            format!("ports of the host are {} to pods", leave(self.host_ports)),
             format!("the cluster's network is {}", leave(self.cluster_network)),
             format!(
                 "running without a user namespace is {}",
@@ -127,7 +144,26 @@ impl Policy {
                 list(&self.capabilities)
             ),
             format!("tags required: {}", self.required()),
-        ]
+        ]);
+        sentences
+    }
+
+    fn levels(&self) -> String {
+        let Modes {
+            enforce,
+            warn,
+            audit,
+        } = self.standards.modes;
+        let mut text = format!("Pod Security's level {} is enforced", enforce.as_str());
+        for (level, done) in [(warn, "warned about"), (audit, "audited")] {
+            if level > Standard::Privileged {
+                text.push_str(&format!(", {} {done}", level.as_str()));
+            }
+        }
+        match self.standards.namespaces.len() {
+            0 => text,
+            some => format!("{text}; {some} namespaces have levels of their own"),
+        }
     }
 
     fn required(&self) -> String {
@@ -186,86 +222,6 @@ pub(crate) fn one_of(values: &BTreeSet<String>) -> String {
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     values.join(" or ")
 }
-
-/// Kubernetes' safe sysctls: namespaced, and harmless to other groups and to the node.
-pub const SAFE_SYSCTLS: [&str; 12] = [
-    "kernel.shm_rmid_forced",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ping_group_range",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_syncookies",
-    "net.ipv4.tcp_wmem",
-];
-
-/// What may be added without the operator's leave: the baseline level of the Pod Security
-/// Standards.
-pub const BASELINE_CAPABILITIES: [&str; 14] = [
-    "AUDIT_WRITE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "MKNOD",
-    "NET_BIND_SERVICE",
-    "NET_RAW",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_CHROOT",
-];
-
-/// Every capability of Linux, without `CAP_`.
-pub const CAPABILITIES: [&str; 41] = [
-    "AUDIT_CONTROL",
-    "AUDIT_READ",
-    "AUDIT_WRITE",
-    "BLOCK_SUSPEND",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "KILL",
-    "LEASE",
-    "LINUX_IMMUTABLE",
-    "MAC_ADMIN",
-    "MAC_OVERRIDE",
-    "MKNOD",
-    "NET_ADMIN",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_RAW",
-    "PERFMON",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYSLOG",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_CHROOT",
-    "SYS_MODULE",
-    "SYS_NICE",
-    "SYS_PACCT",
-    "SYS_PTRACE",
-    "SYS_RAWIO",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "WAKE_ALARM",
-];
 
 /// What the translator must know beside the manifest.
 #[derive(Clone, Copy, Debug)]

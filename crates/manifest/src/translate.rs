@@ -24,7 +24,8 @@ use crate::bounds::MANIFEST_BYTES_MAX;
 use crate::finding::{Finding, Refused, Report, Rule, quote};
 use crate::matrix::DOCUMENT;
 use crate::node::Node;
-use crate::policy::Context;
+use crate::policy::{Context, Policy};
+use crate::standard::{Door, Judgement, Standard, Violation};
 use crate::survey::survey;
 
 /// `apiVersion` of a group.
@@ -41,6 +42,8 @@ pub struct Translation {
     pub source: Value,
     /// What was warned about.
     pub findings: Vec<Finding>,
+    /// What the audit trail is to tell.
+    pub audited: Vec<Violation>,
 }
 
 /// Reads a manifest's JSON text.
@@ -72,17 +75,51 @@ pub fn translate(manifest: &Value, context: &Context<'_>) -> Result<Translation,
     let mut cx = Cx {
         context,
         report: Report::default(),
+        standard: Standard::default(),
+        judgement: Judgement::default(),
     };
     let translated = cx.document(manifest);
     let refused = cx.report.is_refused();
     let findings = cx.report.into_findings();
-    match translated {
+    let translated = match translated {
         Some((spec, source)) if !refused => Ok(Translation {
             spec,
             source,
             findings,
+            audited: Vec::new(),
         }),
         _ => Err(Refused { findings }),
+    };
+    cx.judgement.over(translated)
+}
+
+impl Judgement {
+    /// A translation with what the standards say of the manifest that it was made of.
+    ///
+    /// # Errors
+    /// It was refused before, or is by this.
+    pub fn over(self, translated: Result<Translation, Refused>) -> Result<Translation, Refused> {
+        let (made, findings) = match translated {
+            Ok(mut made) => {
+                let findings = std::mem::take(&mut made.findings);
+                (Some(made), findings)
+            }
+            Err(refused) => (None, refused.findings),
+        };
+        let mut report = Report::of(findings);
+        for finding in self.refused.into_iter().chain(self.warned) {
+            report.add_judged(finding);
+        }
+        let refused = report.is_refused();
+        let findings = report.into_findings();
+        match made {
+            Some(made) if !refused => Ok(Translation {
+                findings,
+                audited: self.audited,
+                ..made
+            }),
+            _ => Err(Refused { findings }),
+        }
     }
 }
 
@@ -90,6 +127,9 @@ pub fn translate(manifest: &Value, context: &Context<'_>) -> Result<Translation,
 struct Cx<'c> {
     context: &'c Context<'c>,
     report: Report,
+    /// What is enforced in the namespace of the group.
+    standard: Standard,
+    judgement: Judgement,
 }
 
 impl Cx<'_> {
@@ -104,7 +144,14 @@ impl Cx<'_> {
         let mut canonical = Value::Object(canonical);
         let root = Node::root(&canonical);
         let named = self.metadata(&root);
+        if let Some(named) = &named {
+            let namespace = named.name.namespace.as_str();
+            self.standard = self.context.policy.standards.of(namespace).enforce;
+        }
         let spec = self.group(&root, named.as_ref());
+        if let Some(named) = &named {
+            self.judge(named, &canonical);
+        }
         complete(&mut canonical, &named?);
         Some((spec?, canonical))
     }
@@ -205,6 +252,20 @@ impl Cx<'_> {
             let message = format!("{count} {what}; at most {max} are taken");
             self.report.refuse(Rule::TooLarge, path, message, "");
         }
+    }
+
+    /// What a pod of a cluster asked for can no longer be seen here: it is judged by whoever has it.
+    fn judge(&mut self, named: &Named, canonical: &Value) {
+        let policy = self.context.policy;
+        if policy.standards.door == Door::Direct {
+            self.judgement = policy.judge(named.name.namespace.as_str(), canonical);
+        }
+    }
+
+    /// Whether the operator allows something that the standards are about: by name, or by leaving
+    /// everything to others.
+    fn allows(&self, by_name: impl Fn(&Policy) -> bool) -> bool {
+        self.standard == Standard::Privileged || by_name(self.context.policy)
     }
 
     /// Refuses what the operator does not allow.

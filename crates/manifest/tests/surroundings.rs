@@ -4,7 +4,7 @@
 
 mod common;
 
-use burstlet_manifest::{Level, Policy, Rule};
+use burstlet_manifest::{Level, Policy, Rule, Standards};
 use burstlet_model::spec::Scheduling;
 use common::{
     check_with, container, fine, group, merge, permissive, refused, spec, translate_with,
@@ -95,7 +95,11 @@ fn volumes_of_elsewhere() {
     refused(&etc, Rule::NotAllowed, &path);
     let outside = volume(json!({"hostPath": {"path": "/srv/database"}}));
     let not_allowed = [(Level::Refused, Rule::NotAllowed, &*path)];
-    check_with(&permissive(), &outside, &not_allowed);
+    let by_name = Policy {
+        standards: Standards::default(),
+        ..permissive()
+    };
+    check_with(&by_name, &outside, &not_allowed);
     let path = at_volume(".persistent.path");
     let kept = |path: &str| volume(json!({"persistent": {"path": path}}));
     refused(&kept("/mnt/disks/a"), Rule::NotAllowed, &path);

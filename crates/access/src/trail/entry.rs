@@ -14,6 +14,8 @@ pub enum Event {
     Begin,
     /// A stream that is over.
     End,
+    /// A pod that a cluster had for this node: it has no caller.
+    Pod,
 }
 
 /// A line of the trail. What is not known is left out.
@@ -68,6 +70,10 @@ pub struct Entry {
     /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What it asks for beyond the level of the Pod Security Standards that is audited: controls and
+    /// the paths of fields.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub violations: Vec<String>,
     /// Refusals of strangers before this one that have no entry of their own.
     #[serde(skip_serializing_if = "is_zero")]
     pub left_out: u64,
@@ -95,6 +101,7 @@ impl Entry {
             port: None,
             code,
             reason: None,
+            violations: Vec::new(),
             left_out: 0,
         }
     }

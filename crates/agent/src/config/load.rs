@@ -42,13 +42,14 @@ const NOT_KEYS: [&str; 7] = [
     "BURSTLET_TLS_KEY",
     "BURSTLET_TOKEN_FILE",
 ];
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "access",
     "admin",
     "api",
     "billing",
     "capacity",
     "images",
+    "isolation",
     "kubernetes",
     "log",
     "logs",

@@ -1,11 +1,10 @@
 //! The sections of the configuration. What each key means, with units and defaults, is written in
 //! `runtime-config/burstlet.toml`, which a test holds against these types.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use burstlet_manifest::bounds::TAGS_MAX;
 use burstlet_metering::view::TAG_LABELS_MAX;
 use burstlet_model::{Bytes, MilliCpu};
 use ipnet::Ipv4Net;
@@ -260,66 +259,6 @@ impl Default for Capacity {
             overcommit_percent: 100,
             queue_max: 10_000,
         }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "each is an independent permission of the operator"
-)]
-pub(crate) struct Policy {
-    pub(crate) privileged: bool,
-    pub(crate) host_network: bool,
-    pub(crate) cluster_network: bool,
-    pub(crate) host_users: bool,
-    pub(crate) unconfined_seccomp: bool,
-    pub(crate) capabilities: Vec<String>,
-    pub(crate) host_paths: Vec<AbsolutePath>,
-    pub(crate) sysctls: Vec<String>,
-    pub(crate) required_tags: BTreeMap<String, Vec<String>>,
-    pub(crate) seccomp_profiles: AbsolutePath,
-    pub(crate) container_pids: u32,
-    pub(crate) group_pids: u32,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            privileged: false,
-            host_network: false,
-            cluster_network: false,
-            host_users: false,
-            unconfined_seccomp: false,
-            capabilities: Vec::new(),
-            host_paths: Vec::new(),
-            sysctls: Vec::new(),
-            required_tags: BTreeMap::new(),
-            seccomp_profiles: AbsolutePath::constant("/etc/burstlet/seccomp"),
-            container_pids: 1024,
-            group_pids: 4096,
-        }
-    }
-}
-
-impl Policy {
-    /// Checks what no single value can know.
-    pub(super) fn check(&self) -> Result<(), String> {
-        if self.required_tags.len() > TAGS_MAX {
-            return Err(format!(
-                "[policy] required_tags has more than {TAGS_MAX} tags, which is what a group may have"
-            ));
-        }
-        let mut names = BTreeSet::new();
-        for name in self.required_tags.keys() {
-            if name.is_empty() || !names.insert(name.to_ascii_lowercase()) {
-                return Err(format!(
-                    "[policy] required_tags has {name:?} twice, or empty"
-                ));
-            }
-        }
-        Ok(())
     }
 }
 

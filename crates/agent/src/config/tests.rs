@@ -78,6 +78,53 @@ fn a_collector_is_a_url_and_is_told_what_is_named() {
 }
 
 #[test]
+fn levels_are_words_or_tables_and_follow_from_the_wider_ones() {
+    use burstlet_manifest::{Door, Modes, Standard};
+    let of = |text: &str, door, namespace: &str| {
+        let config = check(&format!("[policy]\n{text}"), &[]).unwrap();
+        config.policy.standards(door).of(namespace)
+    };
+    let [privileged, baseline, restricted] = Standard::ALL;
+    for door in [Door::Direct, Door::Kubernetes] {
+        assert_eq!(of("", door, "shop"), Modes::enforcing(baseline));
+    }
+    let word = "kubernetes = 'restricted'";
+    let enforced = of(word, Door::Kubernetes, "shop");
+    assert_eq!(enforced, Modes::enforcing(restricted));
+    assert_eq!(of(word, Door::Direct, "shop"), Modes::enforcing(baseline));
+    let table = "direct = { warn = 'restricted', audit = 'baseline' }\n\
+                 [policy.namespaces]\n\
+                 ops = { direct = 'privileged' }\nshop = { direct = { warn = 'privileged' } }";
+    let modes = |enforce, warn, audit| Modes {
+        enforce,
+        warn,
+        audit,
+    };
+    for (namespace, expected) in [
+        ("other", modes(baseline, restricted, baseline)),
+        ("ops", modes(privileged, restricted, baseline)),
+        ("shop", modes(baseline, privileged, baseline)),
+    ] {
+        assert_eq!(of(table, Door::Direct, namespace), expected, "{namespace}");
+    }
+    let variable = [("BURSTLET_POLICY_DIRECT", "privileged")];
+    let config = check("", &variable).unwrap();
+    let modes = config.policy.standards(Door::Direct).modes;
+    assert_eq!(modes, Modes::enforcing(privileged));
+}
+
+/// Where a level leaves paths of the host to others, those that are listed keep their bounds.
+#[test]
+fn paths_of_the_host_lead_where_a_level_lets_them() {
+    let text =
+        "[policy]\nhost_paths = ['/srv']\nnamespaces = { ops = { kubernetes = 'privileged' } }";
+    let config = check(text, &[]).unwrap();
+    let roots = |namespace| config.policy.host_roots(namespace).collect::<Vec<_>>();
+    assert_eq!(roots("shop"), [Path::new("/srv")]);
+    assert_eq!(roots("ops"), [Path::new("/srv"), Path::new("/")]);
+}
+
+#[test]
 fn quotas_are_of_a_namespace_or_of_all_others() {
     let config = check(
         "[quotas.\"*\"]\ngroups = 3\n[quotas.shop]\ncpu = \"1500m\"",
@@ -213,6 +260,22 @@ fn errors_name_their_place() {
         (
             "[kubernetes]\nlisten = \"10250\"",
             "FILE:2:10: must be ADDRESS:PORT",
+        ),
+        (
+            "[policy]\ndirect = \"open\"",
+            "FILE:2:10: \"open\" is none of privileged, baseline, restricted",
+        ),
+        (
+            "[policy]\ndirect = { enforced = \"baseline\" }",
+            "FILE:2:12: unknown field `enforced`",
+        ),
+        (
+            "[policy]\nnamespaces = { \"A b\" = {} }",
+            "configuration: [policy.namespaces.\"A b\"]",
+        ),
+        (
+            "[isolation]\nuser_namespaces = \"never\"",
+            "FILE:2:19: unknown variant `never`",
         ),
         ("x = ", "FILE:1:"),
     ] {

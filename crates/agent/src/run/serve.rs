@@ -120,6 +120,7 @@ fn settings(config: &Config, rules: &Rules, machine: &Machine, host: &RealHost) 
     let billing = &config.billing;
     Settings {
         policy: rules.policy().clone(),
+        pods: rules.pods().clone(),
         allocatable: rules.allocatable(),
         domain: DOMAIN.to_owned(),
         total: machine.total(),

@@ -24,6 +24,8 @@ pub(crate) struct About {
     pub(crate) image: Option<String>,
     pub(crate) argv_sha256: Option<String>,
     pub(crate) port: Option<u16>,
+    /// What of it is audited, as the trail has it.
+    pub(crate) violations: Vec<String>,
     /// It was about what is there, but not for this caller.
     pub(crate) is_foreign: bool,
 }

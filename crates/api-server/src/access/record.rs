@@ -86,6 +86,7 @@ impl Recorder {
         entry.image = about.image;
         entry.argv_sha256 = about.argv_sha256;
         entry.port = about.port;
+        entry.violations = about.violations;
         entry.reason = about.is_foreign.then(|| "ForeignNamespace".to_owned());
         entry.by(caller.identity())
     }

@@ -4,21 +4,25 @@ use burstlet_metering::GroupCost;
 use burstlet_metering::money::fixed;
 use burstlet_model::Stamp;
 use burstlet_model::status::{
-    ContainerState, ContainerStatus, Desired, Event, ExitStatus, GroupStatus, ImagePull,
-    LaunchTimeline, Session, Severity,
+    ContainerState, ContainerStatus, Desired, Event, ExitStatus, ImagePull, LaunchTimeline,
+    Session, Severity,
 };
 use burstlet_proto::v1;
 use burstlet_proto::v1::container_status::State;
-use burstlet_supervisor::record::Origin;
+use burstlet_supervisor::Snapshot;
 
 use super::{duration, timestamp};
 
 pub(super) fn group_status(
-    status: &GroupStatus,
-    origin: Origin,
+    snapshot: &Snapshot,
     cost: Option<&GroupCost>,
     now: Stamp,
 ) -> v1::GroupStatus {
+    let (definition, status) = (&snapshot.definition, &snapshot.status);
+    let users = match definition.spec.user_namespace {
+        true => "own",
+        false => "host",
+    };
     let desired = match status.desired {
         Desired::Running => "Running",
         Desired::Stopped => "Stopped",
@@ -41,7 +45,8 @@ pub(super) fn group_status(
         timeline: Some(timeline(&status.timeline)),
         sessions: status.sessions.iter().map(|s| session(s, now)).collect(),
         metered_seconds: status.metered_s(now),
-        origin: origin.as_str().to_owned(),
+        origin: definition.origin.as_str().to_owned(),
+        users: users.to_owned(),
         cost: cost.map(self::cost),
     }
 }

@@ -44,7 +44,11 @@ pub(crate) async fn create<H: Host, M: Machine>(
         spec,
         source,
         findings,
+        audited,
     } = translation;
+    let violations = audited.iter().map(ToString::to_string);
+    api.caller()
+        .note(|about| about.violations = violations.collect());
     let create = CreateRequest {
         uid: uid.clone(),
         definition: Definition {

@@ -62,7 +62,7 @@ pub(crate) fn list<H: Host, M: Machine>(
 }
 
 /// The last group of the page before, if there is one.
-fn after(token: &str) -> Result<Option<Place>, Status> {
+pub(super) fn after(token: &str) -> Result<Option<Place>, Status> {
     if token.is_empty() {
         return Ok(None);
     }

@@ -16,7 +16,7 @@ use burstlet_api_server::{
     Api, Door, Gate, Machine, OnCall, Progress, PullImage, RatesByNamespace, Settings, bind_unix,
     serve,
 };
-use burstlet_manifest::Policy;
+use burstlet_manifest::{Policy, Standard, Standards};
 use burstlet_metering::Meter;
 use burstlet_metering::focus::Invoice;
 use burstlet_metering::ledger::Inspected;
@@ -99,6 +99,14 @@ pub fn api_with(
     let groups = Groups::start(Arc::new(host.clone()), config, Vec::new(), shutdown.clone());
     let settings = Settings {
         policy: Policy::default(),
+        pods: Policy {
+            standards: Standards::enforcing(
+                burstlet_manifest::Door::Kubernetes,
+                Standard::Baseline,
+            ),
+            cluster_network: true,
+            ..Policy::default()
+        },
         allocatable: MACHINE,
         domain: "burstlet.local".to_owned(),
         total: MACHINE,

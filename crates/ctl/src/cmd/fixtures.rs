@@ -288,6 +288,7 @@ fn crashing() -> ContainerGroup {
             desired: "Running".to_owned(),
             phase: "Running".to_owned(),
             pod_ip: "10.88.0.6".to_owned(),
+            users: "own".to_owned(),
             container_statuses: vec![
                 ContainerStatus {
                     name: "worker".to_owned(),

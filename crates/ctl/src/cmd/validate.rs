@@ -84,6 +84,7 @@ mod tests {
             rule: "UnknownField".to_owned(),
             message: message.to_owned(),
             way_out: way_out.to_owned(),
+            control: String::new(),
         };
         let findings = vec![
             finding(

@@ -279,6 +279,13 @@ impl ContainerGroups for Agent {
         }))
     }
 
+    async fn policy_report(
+        &self,
+        _: Request<api::PolicyReportRequest>,
+    ) -> Answer<api::PolicyReportResponse> {
+        Err(unplayed())
+    }
+
     async fn update(&self, _: Request<api::UpdateRequest>) -> Answer<ContainerGroup> {
         Err(unplayed())
     }

@@ -73,6 +73,7 @@ fn options(given: &Value) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::UserNamespaces;
 
     fn cluster() -> ClusterFacts {
         ClusterFacts {
@@ -80,6 +81,7 @@ mod tests {
             domain: "cluster.local".to_owned(),
             host_searches: vec!["example.com".to_owned()],
             selinux: false,
+            user_namespaces: UserNamespaces::Prefer,
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use burstlet_manifest::{Level, Refused};
+use burstlet_manifest::{Finding, Level, Refused};
 use burstlet_model::spec::GroupSpec;
 use serde_json::{Map, Value, json};
 
@@ -57,8 +57,25 @@ pub(crate) fn is_more_asked(pod: &Map<String, Value>, group: &GroupSpec) -> bool
 /// not that. What was accepted before stays so, whatever the rules have become since.
 pub(crate) fn objection(group: &Value, refused: &Refused) -> Option<String> {
     let last = items(group["spec"].get(LIST)).count().checked_sub(1)?;
-    let (list, own) = (format!("spec.{LIST}"), format!("spec.{LIST}[{last}]"));
-    let of_it = refused.findings.iter().filter(|finding| {
+    objections(&refused.findings, last)
+}
+
+/// What the standards have against the last ephemeral container of the manifest, of what they have
+/// against its pod.
+pub(crate) fn of_standards(
+    pod: &Map<String, Value>,
+    group: &Value,
+    refused: &[Finding],
+) -> Option<String> {
+    let name = &items(group["spec"].get(LIST)).last()?["name"];
+    let at = items(pod.get(LIST)).position(|container| container["name"] == *name)?;
+    objections(refused, at)
+}
+
+/// What is refused of one of the list, or of the list as such.
+fn objections(findings: &[Finding], at: usize) -> Option<String> {
+    let (list, own) = (format!("spec.{LIST}"), format!("spec.{LIST}[{at}]"));
+    let of_it = findings.iter().filter(|finding| {
         let rest = finding.path.strip_prefix(&own);
         let concerned = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         finding.level == Level::Refused && (concerned || finding.path == list)

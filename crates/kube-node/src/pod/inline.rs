@@ -93,10 +93,6 @@ pub(crate) fn group(
     if let Some(scheduling) = scheduling(pod) {
         spec.insert("scheduling".to_owned(), scheduling.into());
     }
-    if spec.get("hostNetwork") == Some(&Value::Bool(true)) {
-        // There it cannot have a user namespace, whatever it leaves unsaid.
-        spec.entry("hostUsers").or_insert(Value::Bool(true));
-    }
     if let Some(priority) = spec.get_mut("priority") {
         *priority = priority.as_i64().unwrap_or(0).min(PRIORITY_MAX).into();
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burstlet_manifest::{Context, Finding, Policy, Refused, Translation};
+use burstlet_manifest::{Context, Finding, Policy, Refused, Rule, Translation, Violation};
 use burstlet_supervisor::host::Host;
 use burstlet_supervisor::record::{Definition, Origin};
 use burstlet_supervisor::{CreateRequest, Refusal};
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::hindrance::{Hindrance, expected, for_good, sentences};
 use super::{Local, Retry, Worker};
+use crate::config::Audited;
 use crate::events::Telling;
 use crate::pod::daemon;
 use crate::pod::inline::Missing;
@@ -75,8 +76,9 @@ impl<H: Host> Worker<H> {
             return Err(Hindrance::Declined(why));
         }
         let rendered = self.render(pod, None).await?;
-        let translation = self.admit(&rendered.group)?;
+        let translation = self.admit(pod, &rendered.group)?;
         self.tell_findings(pod, &translation.findings);
+        self.audit(pod, &translation.audited);
         let request = CreateRequest {
             uid: self.uid.clone(),
             definition: Definition {
@@ -96,14 +98,30 @@ impl<H: Host> Worker<H> {
         Ok(Local::group(handle))
     }
 
-    /// Tells what of the pod does not count, and which tags the operator misses.
+    /// Tells what of the pod does not count, which tags the operator misses, and what the standards
+    /// that are warned about have against it.
     fn tell_findings(&mut self, pod: &Pod, findings: &[Finding]) {
-        let is_of_tags = |finding: &&Finding| finding.path.starts_with(TAGS_PATH);
-        let (tags, fields): (Vec<_>, Vec<_>) = findings.iter().partition(is_of_tags);
-        for (reason, findings) in [("FieldNotSupported", fields), ("TagsRequired", tags)] {
-            if !findings.is_empty() {
-                self.warn(pod, reason, sentences(findings.into_iter()), None);
+        let subject = |finding: &Finding| match finding.rule {
+            Rule::PodSecurity => "PodSecurityWarning",
+            _ if finding.path.starts_with(TAGS_PATH) => "TagsRequired",
+            _ => "FieldNotSupported",
+        };
+        for reason in ["FieldNotSupported", "TagsRequired", "PodSecurityWarning"] {
+            let mut of_it = findings.iter().filter(|finding| subject(finding) == reason);
+            if let Some(first) = of_it.next() {
+                let text = sentences(std::iter::once(first).chain(of_it));
+                self.warn(pod, reason, text, None);
             }
+        }
+    }
+
+    fn audit(&self, pod: &Pod, violations: &[Violation]) {
+        if !violations.is_empty() {
+            self.shared.config.auditor.tell(Audited {
+                pod: format!("{}/{}", pod.namespace, pod.name),
+                uid: self.uid.to_string(),
+                violations: violations.iter().map(ToString::to_string).collect(),
+            });
         }
     }
 
@@ -119,9 +137,12 @@ impl<H: Host> Worker<H> {
     }
 
     /// A new pod's manifest, under the rules that are in force.
-    fn admit(&self, group: &Value) -> Result<Translation, Hindrance> {
-        let translated = self.translate(group, &self.shared.config.policy);
-        translated
+    fn admit(&self, pod: &Pod, group: &Value) -> Result<Translation, Hindrance> {
+        let policy = &self.shared.config.policy;
+        let judgement = policy.judge(&pod.namespace, &pod.object());
+        let translated = self.translate(group, policy);
+        judgement
+            .over(translated)
             .map_err(|refused| expected(&refused, group).unwrap_or_else(|| for_good(&refused)))
     }
 

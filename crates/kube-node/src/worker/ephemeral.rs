@@ -4,14 +4,27 @@ use burstlet_supervisor::host::Host;
 use serde_json::Value;
 
 use super::Worker;
-use crate::pod::ephemeral::{Asked, Withheld, add, objection};
+use crate::pod::ephemeral::{Asked, Withheld, add, objection, of_standards};
 use crate::pod::seen::Pod;
 
 impl<H: Host> Worker<H> {
     /// Adds those that the pod asks for to its group's manifest, and tells of those that it does not
     /// get.
     pub(super) fn add_ephemeral(&mut self, pod: &Pod, group: &mut Value, asked: &[Asked]) {
-        let withheld = add(group, asked, |with| self.judge(with));
+        let judged = match asked.is_empty() {
+            true => Vec::new(),
+            false => {
+                self.shared
+                    .config
+                    .policy
+                    .judge(&pod.namespace, &pod.object())
+                    .refused
+            }
+        };
+        let withheld = add(group, asked, |with| {
+            self.judge(with)?;
+            of_standards(&pod.spec(), with, &judged).map_or(Ok(()), Err)
+        });
         let before = std::mem::replace(&mut self.renewal.withheld, withheld);
         self.tell_withheld(pod, &before);
     }

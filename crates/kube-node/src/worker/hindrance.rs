@@ -96,8 +96,12 @@ pub(super) fn expected(refused: &Refused, group: &Value) -> Option<Hindrance> {
         let findings = refused.findings.iter();
         findings.filter(|finding| finding.level == Level::Refused)
     };
-    let is_of_start = |path: &str| OF_STARTS.iter().any(|end| path.ends_with(end));
-    if !wrong().all(|finding| is_of_start(&finding.path)) {
+    let is_of_start = |finding: &Finding| {
+        // What a level asks for does not come by waiting.
+        let ends = OF_STARTS.iter().any(|end| finding.path.ends_with(end));
+        ends && finding.rule != Rule::PodSecurity
+    };
+    if !wrong().all(is_of_start) {
         return None;
     }
     let first = &wrong().next()?.path;
@@ -118,11 +122,13 @@ fn reason(refused: &Refused) -> &'static str {
         .findings
         .iter()
         .find(|finding| finding.level == Level::Refused);
+    let of_standards = first.is_some_and(|finding| !finding.control.is_empty());
     match first.map(|finding| (finding.rule, finding.path.as_str())) {
         // A kubelet's words, which tests and people look for.
         Some((_, "spec.os.name")) => "PodOSNotSupported",
         Some((Rule::NotAllowed, path)) if path.starts_with(SYSCTLS_PATH) => "SysctlForbidden",
         Some((Rule::Unsupported | Rule::UnknownField, _)) => NOT_SUPPORTED,
+        Some(_) if of_standards => "PodSecurityViolation",
         Some((Rule::NotAllowed, _)) => "NotAllowed",
         _ => "InvalidPodSpec",
     }
@@ -150,10 +156,12 @@ mod tests {
     use super::*;
 
     fn finding(path: &str, level: Level, rule: Rule) -> Finding {
+        let of_standards = rule == Rule::PodSecurity;
         Finding {
             path: path.to_owned(),
             level,
             rule,
+            control: if of_standards { "sysctls" } else { "" },
             message: "it is wrong".to_owned(),
             way_out: String::new(),
         }
@@ -202,6 +210,7 @@ mod tests {
                 "InvalidPodSpec",
             ),
             ("spec.hostNetwork", Rule::NotAllowed, "NotAllowed"),
+            ("spec.hostPID", Rule::PodSecurity, "PodSecurityViolation"),
             ("spec.volumes[0].csi", Rule::Unsupported, "NotSupported"),
             ("spec.volumes[0].cis", Rule::UnknownField, "NotSupported"),
         ] {

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use burstlet_manifest::Standard;
 use burstlet_model::GroupUid;
 use burstlet_supervisor::host::Host;
 use serde_json::Value;
@@ -19,7 +20,7 @@ use crate::pod::needs::{Fetched, Needs, needs};
 use crate::pod::renewed::renewed;
 use crate::pod::resources::Pending;
 use crate::pod::seen::Pod;
-use crate::pod::{claims, inline};
+use crate::pod::{claims, inline, user_namespace};
 use crate::watching::{Following, Versions, Watching};
 
 /// Pods of an earlier agent are looked at anew within this time, not all at once.
@@ -193,12 +194,18 @@ impl<H: Host> Worker<H> {
             true => Vec::new(),
             false => self.shared.services.variables(&pod.namespace, links).await,
         };
-        let group = inline::group(pod, &fetched, &services, &self.shared.config.cluster)
-            .map_err(Hindrance::Missing)?;
+        let config = &self.shared.config;
+        let mut group =
+            inline::group(pod, &fetched, &services, &config.cluster).map_err(Hindrance::Missing)?;
+        if let Some(spec) = group["spec"].as_object_mut() {
+            let modes = config.policy.standards.of(&pod.namespace);
+            let open = modes.enforce == Standard::Privileged;
+            user_namespace::settle(spec, config.cluster.user_namespaces, open);
+        }
         let with = (&fetched, &*services);
         Ok(Rendered {
             group,
-            ephemeral: inline::ephemeral(pod, with, &self.shared.config.cluster),
+            ephemeral: inline::ephemeral(pod, with, &config.cluster),
             mark: pod.mark(),
             generation: pod.generation,
             fetched: fetched.versions(needs.objects(&pod.namespace)),

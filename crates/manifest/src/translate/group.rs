@@ -220,9 +220,14 @@ impl Cx<'_> {
 
     fn user_namespace(&mut self, spec: &Node<'_>) -> bool {
         let host_users = spec.flag("hostUsers").unwrap_or(false);
-        if host_users && !self.context.policy.host_users {
+        let path = spec.at("hostUsers");
+        if host_users && self.context.policy.user_namespaces_required {
+            let message = "every group has a user namespace of its own here";
+            self.report
+                .refuse(Rule::NotAllowed, path, message, "leave it out");
+        } else if host_users && !self.allows(|policy| policy.host_users) {
             let message = "running without a user namespace is not allowed";
-            self.needs_leave(spec.at("hostUsers"), message, "host_users");
+            self.needs_leave(path, message, "host_users");
         }
         !host_users
     }

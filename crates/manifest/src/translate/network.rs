@@ -35,13 +35,16 @@ impl Cx<'_> {
     pub(super) fn network(&mut self, spec: &Node<'_>) -> NetworkSpec {
         let host_network = spec.flag("hostNetwork").unwrap_or(false);
         if host_network {
-            if !self.context.policy.host_network {
+            if !self.allows(|policy| policy.host_network) {
                 let message = "using the host's network is not allowed";
                 self.needs_leave(spec.at("hostNetwork"), message, "host_network");
             }
             if spec.flag("hostUsers") != Some(true) {
                 let message = "the host's network cannot be used from a user namespace";
-                let way_out = "write hostUsers: true";
+                let way_out = match self.context.policy.user_namespaces_required {
+                    true => "every group has one here: leave it out",
+                    false => "write hostUsers: true",
+                };
                 self.report
                     .refuse(Rule::Invalid, spec.at("hostNetwork"), message, way_out);
             }

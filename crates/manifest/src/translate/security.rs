@@ -13,11 +13,8 @@ use crate::bounds::{
 };
 use crate::check;
 use crate::finding::{Rule, quote};
+use crate::kernel::{CAPABILITIES, TRACING, capability_name};
 use crate::node::Node;
-use crate::policy::CAPABILITIES;
-
-/// Reading and changing other processes.
-const TRACING: &str = "SYS_PTRACE";
 
 /// What a group's containers inherit, beside what the model keeps for the group.
 #[derive(Default)]
@@ -140,7 +137,7 @@ impl Cx<'_> {
 
     fn privilege(&mut self, node: &Node<'_>, security: &mut ContainerSecurity) {
         security.privileged = node.flag("privileged").unwrap_or(false);
-        if security.privileged && !self.context.policy.privileged {
+        if security.privileged && !self.allows(|policy| policy.privileged) {
             let message = "privileged containers are not allowed";
             self.needs_leave(node.at("privileged"), message, "privileged");
         }
@@ -237,7 +234,8 @@ impl Cx<'_> {
         let drop = self.capability_set(&node, "drop");
         for name in &add {
             let traces = namespaces.traced && name == TRACING;
-            if !traces && !self.context.policy.allows_capability(name) {
+            let allowed = self.allows(|policy| policy.allows_capability(name));
+            if !traces && !allowed {
                 let message = format!("the capability {name} is not allowed");
                 self.needs_leave(node.at("add"), message, "capabilities");
             }
@@ -248,10 +246,9 @@ impl Cx<'_> {
     fn capability_set(&mut self, node: &Node<'_>, list: &str) -> BTreeSet<String> {
         let mut set = BTreeSet::new();
         for (i, text) in node.texts(list).into_iter().enumerate() {
-            let upper = text.to_ascii_uppercase();
-            let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
-            if name == "ALL" || CAPABILITIES.contains(&name) {
-                set.insert(name.to_owned());
+            let name = capability_name(text);
+            if name == "ALL" || CAPABILITIES.contains(&name.as_str()) {
+                set.insert(name);
             } else {
                 let message = format!("{} is not a capability", quote(text));
                 self.report.invalid(node.entry(list, i), message);
@@ -279,7 +276,7 @@ impl Cx<'_> {
             }
             Some("RuntimeDefault") => Some(SeccompProfile::RuntimeDefault),
             Some("Unconfined") => {
-                if !self.context.policy.unconfined_seccomp {
+                if !self.allows(|policy| policy.unconfined_seccomp) {
                     let message = "running without a system call filter is not allowed";
                     self.needs_leave(node.at("type"), message, "unconfined_seccomp");
                 }
@@ -316,7 +313,7 @@ impl Cx<'_> {
         };
         if node.text("type") != Some("Unconfined") {
             let message = "AppArmor profiles are not loaded";
-            let way_out = "write Unconfined, or leave it out";
+            let way_out = "leave it out";
             self.report
                 .refuse(Rule::Unsupported, node.at("type"), message, way_out);
         }

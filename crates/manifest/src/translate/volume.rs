@@ -158,7 +158,7 @@ impl Cx<'_> {
 
     fn host_path(&mut self, node: &Node<'_>) -> Option<VolumeSource> {
         let (path, kind) = self.path_of_host(node)?;
-        if !self.context.policy.allows_host_path(&path) {
+        if !self.allows(|policy| policy.allows_host_path(&path)) {
             let message = format!("the host's path {} is not allowed", quote(&path));
             self.needs_leave(node.at("path"), message, "host_paths");
         }

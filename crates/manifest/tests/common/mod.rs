@@ -7,7 +7,9 @@
     reason = "each test file uses a part of it"
 )]
 
-use burstlet_manifest::{Context, Level, Policy, Refused, Rule, Translation, translate};
+use burstlet_manifest::{
+    Context, Door, Level, Policy, Refused, Rule, Standard, Standards, Translation, translate,
+};
 use burstlet_model::spec::ResourceList;
 use burstlet_model::{Bytes, GroupUid, MilliCpu};
 use serde_json::{Value, json};
@@ -26,6 +28,7 @@ pub fn permissive() -> Policy {
         volume_paths: ["/mnt/disks".to_owned()].into(),
         sysctls: ["kernel.msg*".to_owned()].into(),
         capabilities: ["NET_ADMIN".to_owned()].into(),
+        standards: Standards::enforcing(Door::Direct, Standard::Privileged),
         ..Policy::default()
     }
 }

@@ -95,7 +95,7 @@ fn volume(
         } => (scratch(spec, volume, *size_limit, sub_path), false),
         VolumeSource::SecretData(files) => (secret_volume(spec, volume, files, sub_path), true),
         VolumeSource::HostPath { path, kind } => {
-            let allowed = of.parts.policy.host_paths.iter().map(|path| &**path);
+            let allowed = of.parts.policy.host_roots(spec.name.namespace.as_str());
             let found = host_path::find(Path::new(path), *kind, allowed)?;
             let root = found.path();
             held.push(found);

@@ -4,6 +4,7 @@ use burstlet_model::spec::ResourceList;
 use insta::{assert_debug_snapshot, assert_json_snapshot};
 
 use super::*;
+use crate::config::UserNamespaces;
 use crate::pod::seen::tests::pod;
 
 fn cluster() -> ClusterFacts {
@@ -12,6 +13,7 @@ fn cluster() -> ClusterFacts {
         domain: "cluster.local".to_owned(),
         host_searches: Vec::new(),
         selinux: false,
+        user_namespaces: UserNamespaces::Prefer,
     }
 }
 
@@ -146,13 +148,9 @@ fn labels_count_where_the_kernel_has_them() {
 }
 
 #[test]
-fn the_hosts_network_is_without_a_user_namespace() {
+fn the_hosts_network_has_the_hosts_resolver() {
     let spec = json!({"containers": [{"name": "a", "image": "b"}], "hostNetwork": true, "dnsPolicy": "ClusterFirst"});
-    let group = made(&spec).unwrap();
-    assert_eq!(group["spec"]["hostUsers"], true);
-    assert_eq!(group["spec"]["dnsPolicy"], "ClusterFirst");
-    let spec = json!({"containers": [{"name": "a", "image": "b"}], "hostNetwork": true, "hostUsers": false});
-    assert_eq!(made(&spec).unwrap()["spec"]["hostUsers"], false);
+    assert_eq!(made(&spec).unwrap()["spec"]["dnsPolicy"], "ClusterFirst");
 }
 
 #[test]
