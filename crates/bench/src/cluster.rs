@@ -6,7 +6,7 @@ pub(crate) mod pods;
 mod relay;
 pub(crate) mod streams;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -19,6 +19,20 @@ use tower::{BoxError, ServiceBuilder};
 
 use crate::machine;
 use crate::report::Report;
+
+/// Whose pods are created where, and of what.
+#[derive(clap::Args)]
+pub(crate) struct Of {
+    /// Who asks, and the API server
+    #[arg(long)]
+    kubeconfig: PathBuf,
+    /// The node
+    #[arg(long)]
+    node: String,
+    /// An image that is there and has `sh`
+    #[arg(long)]
+    image: String,
+}
 
 /// Measures with a kubeconfig's identity, and prints tables of it.
 fn measured(

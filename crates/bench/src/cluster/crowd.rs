@@ -1,7 +1,6 @@
 //! A node that more pods are bound to than it has room for: those that fit run, and the others wait and
 //! say so. What that costs the agent and the API server, and what it costs when nothing happens.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -12,8 +11,8 @@ use kube::{Api, Client};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::measured;
 use super::pods::{LABEL, asked};
+use super::{Of, measured};
 use crate::clock::Instant;
 use crate::idle::field;
 use crate::report::{Report, Table};
@@ -32,15 +31,8 @@ const QUEUED: &str = "burstlet.dev/Queued";
 /// What is created.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Who asks, and the API server
-    #[arg(long)]
-    kubeconfig: PathBuf,
-    /// The node
-    #[arg(long)]
-    node: String,
-    /// An image that is there and has `sh`
-    #[arg(long)]
-    image: String,
+    #[command(flatten)]
+    of: Of,
     /// The agent's process
     #[arg(long)]
     agent: u32,
@@ -62,7 +54,7 @@ struct Taken {
 /// Measures, and prints a table.
 pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(args.pods > 0, "--pods must be at least 1");
-    measured(&args.kubeconfig, async |client, report| {
+    measured(&args.of.kubeconfig, async |client, report| {
         measure(args, client, report).await
     })
 }
@@ -192,12 +184,12 @@ fn pod(args: &Args, name: &str) -> Result<Pod> {
         "kind": "Pod",
         "metadata": {"name": name, "labels": {LABEL: "true"}},
         "spec": {
-            "nodeName": args.node,
+            "nodeName": args.of.node,
             "tolerations": [{"operator": "Exists"}],
             "terminationGracePeriodSeconds": 1,
             "containers": [{
                 "name": "main",
-                "image": args.image,
+                "image": args.of.image,
                 "imagePullPolicy": "Never",
                 "command": ["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"],
                 "resources": {"requests": {"memory": args.memory}},

@@ -2,7 +2,6 @@
 //! other and many at once, and what the API server was asked meanwhile.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -14,7 +13,7 @@ use kube::{Api, Client};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::measured;
+use super::{Of, measured};
 use crate::clock::Instant;
 use crate::groups::PATIENCE;
 use crate::latency::PAUSE;
@@ -28,15 +27,8 @@ pub(super) const LABEL: &str = "burstlet-bench";
 /// What is created, and how often.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Who asks, and the API server
-    #[arg(long)]
-    kubeconfig: PathBuf,
-    /// The node
-    #[arg(long)]
-    node: String,
-    /// An image that is there and has `sh`
-    #[arg(long)]
-    image: String,
+    #[command(flatten)]
+    of: Of,
     /// How many pods come alone
     #[arg(long, default_value_t = 30)]
     rounds: u32,
@@ -54,7 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         args.rounds > 0 && args.burst > 0 && args.bursts > 0,
         "--rounds, --burst and --bursts must be at least 1"
     );
-    measured(&args.kubeconfig, async |client, report| {
+    measured(&args.of.kubeconfig, async |client, report| {
         measure(args, client, report).await
     })
 }
@@ -194,11 +186,11 @@ fn pod(args: &Args, name: &str) -> Result<Pod> {
         "kind": "Pod",
         "metadata": {"name": name, "labels": {LABEL: "true"}},
         "spec": {
-            "nodeName": args.node,
+            "nodeName": args.of.node,
             "tolerations": [{"operator": "Exists"}],
             "containers": [{
                 "name": "main",
-                "image": args.image,
+                "image": args.of.image,
                 "imagePullPolicy": "Never",
                 "command": ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"],
             }],
