@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const TOKEN: (&str, &str) = ("abcdef", "0123456789abcdef");
 /// Where pods find the API server.
 pub(crate) const API_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 97, 0, 1);
+/// Who tells what pods use, as a user and as a program.
+pub(crate) const METRICS_SERVER: &str = "metrics-server";
 /// Its program.
 const API_SERVER: &str = "kube-apiserver";
 
@@ -30,6 +32,8 @@ pub(crate) struct Cluster {
     directory: tempfile::TempDir,
     programs: PathBuf,
     authority: Authority,
+    /// Who vouches for the API server where it asks others in somebody's name.
+    proxies: Authority,
     server: String,
     /// In the order of their start.
     running: Vec<(&'static str, Child)>,
@@ -37,6 +41,9 @@ pub(crate) struct Cluster {
 
 /// An API server that is stopped.
 pub(crate) struct Paused(Pid);
+
+/// A program that runs beside the control plane.
+pub(crate) struct Beside(Child);
 
 impl Cluster {
     /// Starts a control plane and waits until it answers and its controllers work.
@@ -47,6 +54,7 @@ impl Cluster {
             .tempdir()
             .unwrap();
         let authority = Authority::new(&directory.path().join("pki"));
+        let proxies = Authority::new(&directory.path().join("proxies"));
         let [api, etcd, peers] = free_ports();
         let mut cluster = Self {
             programs,
@@ -54,6 +62,7 @@ impl Cluster {
             running: Vec::new(),
             directory,
             authority,
+            proxies,
         };
         cluster.issue();
         cluster.start_etcd(etcd, peers);
@@ -167,6 +176,11 @@ impl Cluster {
         self.admin().apply(&objects);
     }
 
+    /// Starts a further program of the cluster's, which ends when what is returned is dropped.
+    pub(crate) fn start_beside(&self, program: &Path, args: &[String]) -> Beside {
+        Beside(self.spawn(program, args))
+    }
+
     /// Stops the API server until what is returned is dropped: it is there, and says nothing.
     pub(crate) fn pause(&self) -> Paused {
         let mut running = self.running.iter();
@@ -234,6 +248,12 @@ fn last(path: &Path) -> String {
     lines[lines.len().saturating_sub(10)..].join("\n")
 }
 
+impl Drop for Beside {
+    fn drop(&mut self) {
+        end(&mut self.0);
+    }
+}
+
 impl Drop for Paused {
     fn drop(&mut self) {
         kill(self.0, Signal::SIGCONT).unwrap();
@@ -263,7 +283,7 @@ fn end(child: &mut Child) {
 }
 
 /// Ports that were free a moment ago.
-fn free_ports<const N: usize>() -> [u16; N] {
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     // All held at once, so that they differ.
     let held = std::array::from_fn::<_, N, _>(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     held.map(|listener| listener.local_addr().unwrap().port())

@@ -20,6 +20,7 @@ mod identity;
 mod kubectl;
 mod levels;
 mod measure;
+mod metrics;
 mod node;
 mod pki;
 mod pods;
@@ -136,6 +137,7 @@ const JOINED: &[(&str, Joined)] = &[
     ("two_hundred_sessions_take_little", crowd::sessions),
     ("the_port_knows_who_may_ask", port::it_knows_who_may_ask),
     ("the_port_shows_numbers", port::it_shows_numbers),
+    ("pods_are_scaled_by_what_they_use", metrics::scale_pods),
     (
         "the_chart_does_what_it_is_for",
         chart::it_does_what_it_is_for,

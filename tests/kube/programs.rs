@@ -10,6 +10,8 @@ use std::process::Command;
 
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::cluster::METRICS_SERVER;
+
 /// What a control plane is made of, and what it is driven by.
 const NAMES: [&str; 5] = [
     "etcd",
@@ -91,6 +93,12 @@ pub(crate) fn go_client() -> PathBuf {
     made.join("client")
 }
 
+/// Who tells what pods use, which `kubectl top` and autoscalers ask. It is part of the program that the
+/// control plane is.
+pub(crate) fn metrics_server() -> PathBuf {
+    control_plane().join(METRICS_SERVER)
+}
+
 /// The control plane, one program with many names.
 fn control_plane() -> PathBuf {
     let sources = ["go.mod", "go.sum", "main.go"];
@@ -104,7 +112,7 @@ fn control_plane() -> PathBuf {
         });
         let flags = format!("-s -w {}", flags.join(" "));
         build(module, ".", &flags, &new.join("controlplane"));
-        for name in NAMES {
+        for name in NAMES.into_iter().chain([METRICS_SERVER]) {
             symlink("controlplane", new.join(name)).unwrap();
         }
     })

@@ -1,12 +1,14 @@
 //! The control plane's programs: their certificates, and how they are started, as kubeadm does both.
 
-use super::{API_SERVER, Cluster};
+use super::{API_SERVER, Cluster, METRICS_SERVER};
 use crate::pki::Subject;
 
 /// The range that Services have their addresses from.
 const SERVICES: &str = "10.97.0.0/16";
 /// The range that nodes are allotted their pods' addresses from.
 const PODS: &str = "10.244.0.0/16";
+/// The API server where it asks others in somebody's name.
+const PROXY: &str = "front-proxy-client";
 /// What the API server is called from inside the cluster.
 const API_NAMES: [&str; 6] = [
     "127.0.0.1",
@@ -35,6 +37,10 @@ impl Cluster {
             "kubelet-client",
             &client("kube-apiserver-kubelet-client", &[]),
         );
+        ca.issue(METRICS_SERVER, &client(METRICS_SERVER, &[]));
+        ca.kubeconfig(METRICS_SERVER, &self.server);
+        let proxy = client(PROXY, &[]);
+        self.proxies.issue("proxy", &proxy);
         let server = Subject {
             name: "kube-apiserver",
             groups: &[],
@@ -96,21 +102,37 @@ impl Cluster {
             format!("--audit-policy-file={}", self.audit_policy().display()),
             format!("--audit-log-path={}", self.audit_log().display()),
         ];
-        self.run(API_SERVER, &args);
+        self.run(API_SERVER, &[&args[..], &self.proxy_flags()].concat());
+    }
+
+    /// How the API server says to others who asks.
+    fn proxy_flags(&self) -> [String; 7] {
+        let of = &self.proxies;
+        [
+            format!("--proxy-client-cert-file={}", of.file("proxy.crt")),
+            format!("--proxy-client-key-file={}", of.file("proxy.key")),
+            format!("--requestheader-client-ca-file={}", of.file("ca.crt")),
+            format!("--requestheader-allowed-names={PROXY}"),
+            "--requestheader-username-headers=X-Remote-User".to_owned(),
+            "--requestheader-group-headers=X-Remote-Group".to_owned(),
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-".to_owned(),
+        ]
+    }
+
+    /// What makes a program ask as somebody, and ask the API server who asks itself.
+    pub(crate) fn identity_flags(&self, who: &str) -> [String; 3] {
+        let config = self.authority.file(&format!("{who}.kubeconfig"));
+        let flags = [
+            "kubeconfig",
+            "authentication-kubeconfig",
+            "authorization-kubeconfig",
+        ];
+        flags.map(|flag| format!("--{flag}={config}"))
     }
 
     pub(super) fn start_controllers(&mut self) {
         let ca = &self.authority;
-        let as_who = |who: &str| {
-            let config = ca.file(&format!("{who}.kubeconfig"));
-            [
-                "kubeconfig",
-                "authentication-kubeconfig",
-                "authorization-kubeconfig",
-            ]
-            .map(|flag| format!("--{flag}={config}"))
-        };
-        let mut controllers: Vec<String> = as_who("controllers").into();
+        let mut controllers: Vec<String> = self.identity_flags("controllers").into();
         controllers.extend([
             "--use-service-account-credentials".to_owned(),
             format!(
@@ -127,10 +149,14 @@ impl Cluster {
             "--allocate-node-cidrs=true".to_owned(),
             format!("--cluster-cidr={PODS}"),
             "--node-cidr-mask-size=24".to_owned(),
+            // How soon what pods use counts, and a pod that has just begun.
+            "--horizontal-pod-autoscaler-sync-period=2s".to_owned(),
+            "--horizontal-pod-autoscaler-cpu-initialization-period=1s".to_owned(),
+            "--horizontal-pod-autoscaler-initial-readiness-delay=1s".to_owned(),
             // A claim that finds no volume is looked at again so often.
             "--pvclaimbinder-sync-period=1s".to_owned(),
         ]);
-        let mut scheduler: Vec<String> = as_who("scheduler").into();
+        let mut scheduler: Vec<String> = self.identity_flags("scheduler").into();
         scheduler.extend([
             "--leader-elect=false".to_owned(),
             "--secure-port=0".to_owned(),

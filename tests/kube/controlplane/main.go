@@ -1,4 +1,4 @@
-// The programs of a Kubernetes control plane in one: which of them it is, the name says that it was
+// The programs of a Kubernetes control plane and metrics-server in one: which of them it is, the name says that it was
 // called by. One program links what they share once, and builds and starts faster than five.
 package main
 
@@ -9,11 +9,13 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
+	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/component-base/cli"
 	kubectl "k8s.io/kubectl/pkg/cmd"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	metrics "sigs.k8s.io/metrics-server/cmd/metrics-server/app"
 )
 
 // exitUsage is what sysexits.h calls EX_USAGE.
@@ -24,6 +26,9 @@ var programs = map[string]func() *cobra.Command{
 	"kube-controller-manager": controllers.NewControllerManagerCommand,
 	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 	"kubectl":                 kubectl.NewDefaultKubectlCommand,
+	"metrics-server": func() *cobra.Command {
+		return metrics.NewMetricsServerCommand(genericapiserver.SetupSignalHandler())
+	},
 }
 
 func main() {
