@@ -7,7 +7,8 @@
 //! | `metrics` | the pages of the admin port, now and then  | a page is dropped after a few tries          |
 //! | `events`  | the ledger, behind a cursor that is kept   | nothing is lost: it waits in the ledger      |
 //! |           | what happens to groups, as it is seen      | the same as with the log                     |
-//! | `audit`   | the audit trail, behind a place that is kept | it waits in the trail's files; what goes with the oldest is counted |
+//! | `audit`   | the audit trail, behind a place likewise   | it waits in the trail's files; what goes     |
+//! |           |                                            | with the oldest of them is counted           |
 //!
 //! Nothing waits for the collector but the tasks that speak to it.
 
@@ -74,8 +75,10 @@ pub(crate) struct Subject<'a> {
     pub(crate) trail: &'a Trail,
 }
 
+/// What is told behind a place that is kept.
+type Kept = (Option<Events<Current>>, Option<Audit<Current>>);
+
 /// The collector of the moment: its headers may be renewed.
-#[derive(Clone)]
 struct Current(watch::Receiver<Grpc>);
 
 /// What the log is to be put into from its first line on, if anybody is told of it.
@@ -142,41 +145,24 @@ impl Way {
     }
 
     async fn tell(self, subject: Subject<'_>, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let (current, counts) = (Current(self.collector.value()), self.outlet.counts);
-        let sender = |signal| Sender::new(current.clone(), signal, counts.clone());
-        let (heard, heard_audit) = (watch::Sender::new(0), watch::Sender::new(0));
-        let told = Told::new(
-            counts.clone(),
-            Heard {
-                ledger: heard.subscribe(),
-                audit: heard_audit.subscribe(),
-            },
-        );
-        told.register(subject.registry)
-            .context("set up the metrics of [otlp]")?;
-        let events = match self.recent {
-            Some(recent) => Some(events(&subject, recent, sender(Signal::Events), heard)?),
-            None => None,
-        };
-        let audit = match self.given.tells(OtlpSignal::Audit) {
-            true => Some(audit(&subject, sender(Signal::Audit), heard_audit)?),
-            false => None,
-        };
+        let (events, audit) = self.resume(&subject)?;
+        let to = |signal| self.sender(signal);
+        let (to_logs, to_metrics, to_events) =
+            (to(Signal::Logs), to(Signal::Metrics), to(Signal::Events));
         let logs = async {
             if let Some(queue) = self.outlet.logs {
-                queue.follow(&sender(Signal::Logs)).await;
+                queue.follow(&to_logs).await;
             }
         };
         let metrics = async {
             if self.given.tells(OtlpSignal::Metrics) {
-                pages::follow(&subject, &self.given, &sender(Signal::Metrics)).await;
+                pages::follow(&subject, &self.given, &to_metrics).await;
             }
         };
         let events = async {
             if let Some(events) = events {
                 let ledger = subject.groups.host().metering.ledger_status();
-                let sender = sender(Signal::Events);
-                let happened = groups::follow(subject.groups, &counts, &sender);
+                let happened = groups::follow(subject.groups, &self.outlet.counts, &to_events);
                 tokio::join!(events.follow(ledger), happened);
             }
         };
@@ -191,6 +177,35 @@ impl Way {
             _ = async { tokio::join!(logs, metrics, events, audit, files) } => {}
         }
         Ok(())
+    }
+
+    /// What is told from where it was left off: the ledger and the audit trail, if they are.
+    fn resume(&self, subject: &Subject<'_>) -> anyhow::Result<Kept> {
+        let (ledger, trail) = (watch::Sender::new(0), watch::Sender::new(0));
+        let heard = Heard {
+            ledger: ledger.subscribe(),
+            audit: trail.subscribe(),
+        };
+        let told = Told::new(self.outlet.counts.clone(), heard);
+        told.register(subject.registry)
+            .context("set up the metrics of [otlp]")?;
+        let events = match &self.recent {
+            Some(recent) => {
+                let sender = self.sender(Signal::Events);
+                Some(events(subject, recent.clone(), sender, ledger)?)
+            }
+            None => None,
+        };
+        let audit = match self.given.tells(OtlpSignal::Audit) {
+            true => Some(audit(subject, self.sender(Signal::Audit), trail)?),
+            false => None,
+        };
+        Ok((events, audit))
+    }
+
+    fn sender(&self, signal: Signal) -> Sender<Current> {
+        let collector = Current(self.collector.value());
+        Sender::new(collector, signal, self.outlet.counts.clone())
     }
 }
 
