@@ -103,6 +103,8 @@ fn memory_of_a_stepped_load_is_integrated_as_well_as_samples_can() {
     let script = format!("exec /incontainer hold {}", steps().join(" "));
     let group = hostile_group("load", &script);
     create_json(&agent, &with_spec(group, "restartPolicy", json!("Never")));
+    // In its full form it takes longer than anything else is waited for.
+    agent.ok(&["wait", "load", "--for", "finished", "--timeout", "3m"]);
     let ended = |group: &Value| group["status"]["phase"] == "Succeeded";
     let group = agent.wait_until("load", "ended", ended);
     let told = told(&wait_for_log(&agent, "load", " 0\n"));
