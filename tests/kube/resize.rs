@@ -18,8 +18,8 @@ const QUOTA: [&str; 2] = ["cpu.cfs_quota_us", "cpu.max"];
 const MEMORY: [&str; 2] = ["memory.limit_in_bytes", "memory.max"];
 /// The same two as the container itself reads them.
 const SHOWN: &str = "cd /sys/fs/cgroup; \
-                     cat cpu.max cpu/cpu.cfs_quota_us 2>/dev/null | cut -d' ' -f1; \
-                     cat memory.max memory/memory.limit_in_bytes 2>/dev/null";
+                     cat memory.max memory/memory.limit_in_bytes 2>/dev/null; \
+                     cat cpu.max cpu/cpu.cfs_quota_us 2>/dev/null | cut -d' ' -f1";
 /// Keeps so many bytes of memory in use that no kernel takes them back.
 const HOLDS_16_MIB: &str = "dd if=/dev/zero bs=16M count=1 of=/dev/shm/held 2>/dev/null; \
                             while true; do sleep 0.1; done";
@@ -117,7 +117,7 @@ pub(crate) fn while_it_runs(cluster: &Cluster, node: &Node) {
         let after = has(&admin, "sized", &resources);
         assert_eq!(bound(node, "sized", QUOTA), (milli * 100).to_string());
         assert_eq!(bound(node, "sized", MEMORY), bytes.to_string());
-        let shown = (milli * 100).to_string() + "\n" + &bytes.to_string();
+        let shown = format!("{bytes}\n{}", milli * 100);
         assert_eq!(inside(node, "sized", SHOWN), shown);
         let id = |pod: &Value| pod["status"]["containerStatuses"][0]["containerID"].clone();
         assert_eq!(id(&after), id(&before), "it was started again");
