@@ -214,15 +214,17 @@ impl<H: Host> Worker<H> {
             }
             return;
         };
+        // What is large is on the heap while it is under way, and not in each of thousands of workers that
+        // wait.
         match step {
-            Step::Create if self.retry.is_due() => self.create(pod).await,
-            Step::Renew if self.retry.is_due() => self.renew(pod).await,
+            Step::Create if self.retry.is_due() => Box::pin(self.create(pod)).await,
+            Step::Renew if self.retry.is_due() => Box::pin(self.renew(pod)).await,
             Step::Delete { grace_s } => self.delete(grace_s).await,
             Step::Create | Step::Renew | Step::Rest | Step::Confirm | Step::Leave => {}
         }
-        let told = self.tell(pod).await;
+        let told = Box::pin(self.tell(pod)).await;
         if step == Step::Confirm && told {
-            self.confirm(pod).await;
+            Box::pin(self.confirm(pod)).await;
         }
     }
 
