@@ -52,6 +52,8 @@ impl Queue {
                     let uid = uid.clone();
                     self.growing.insert(turn, Ask { uid, wants });
                 }
+                // What was kept for what it asked for before may be enough for others.
+                self.admit();
                 return Err(short);
             }
             if let Some(tenant) = self.admitted.get_mut(uid) {

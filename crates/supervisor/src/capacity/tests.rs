@@ -211,6 +211,25 @@ fn what_becomes_free_is_kept_for_those_that_grow_by_priority_and_age() {
 }
 
 #[test]
+fn what_was_kept_is_others_when_another_amount_is_asked_for() {
+    for (then, kept) in [(1001, false), (900, true), (600, false)] {
+        let mut queue = queue(1000, 9);
+        for (name, wants) in [("grows", 100), ("stays", 200), ("big", 600)] {
+            queue.enter(&uid(name), rank(0), cpu(wants)).unwrap();
+        }
+        assert!(resize(&mut queue, "grows", 0, 600).is_err());
+        queue.leave(&uid("big"));
+        queue.enter(&uid("waits"), rank(0), cpu(400)).unwrap();
+        assert_eq!(line(&queue), ["waits"], "what is free is kept");
+        let asked = resize(&mut queue, "grows", 0, then);
+        assert_eq!(asked.is_ok(), then == 600, "{then}");
+        assert_eq!(queue.is_anybody_growing(), kept, "{then}");
+        let waits = then == 600;
+        assert_eq!(queue.is_admitted(&uid("waits")), !waits, "{then}");
+    }
+}
+
+#[test]
 fn what_a_group_has_it_keeps_though_there_is_less_by_now() {
     let mut queue = queue(1000, 9);
     let has = ResourceList {
