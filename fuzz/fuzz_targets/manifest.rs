@@ -93,6 +93,7 @@ fn check_containers(group: &GroupSpec) {
         shm: Some(Bytes(64 << 20)),
         memory: Bytes(8 << 30),
         oom_score_min: 0,
+        capabilities: u64::MAX,
         devices_listed: true,
         masked_paths: Vec::new(),
     };
