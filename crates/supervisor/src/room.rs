@@ -73,8 +73,9 @@ impl Room {
     pub(crate) fn resize(&self, uid: &GroupUid, spec: &GroupSpec) -> Result<(), TooLittle> {
         let mut inner = self.lock();
         let resized = inner.queue.resize(uid, spec.into(), spec.requested());
-        if resized.is_ok() {
-            inner.tell();
+        inner.tell();
+        // Who is refused for now would be told of himself, and ask again.
+        if resized.is_ok() || resized.is_err_and(|short| short.is_for_good()) {
             inner.tell_growing();
         }
         resized
@@ -154,4 +155,49 @@ fn move_to(seat: &watch::Sender<Place>, place: Place) {
         *old = place;
         moved
     });
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use burstlet_model::MilliCpu;
+    use burstlet_model::spec::ResourceList;
+    use burstlet_testkit::spec::{container, group};
+
+    use super::*;
+
+    fn cpu(milli: u64) -> ResourceList {
+        ResourceList {
+            cpu: Some(MilliCpu(milli)),
+            ..ResourceList::default()
+        }
+    }
+
+    fn asking(name: &str, milli: u64) -> (GroupUid, GroupSpec) {
+        let mut web = container("web");
+        web.resources.requests = cpu(milli);
+        (name.parse().unwrap(), group(name, vec![web]))
+    }
+
+    #[test]
+    fn who_is_let_in_by_a_refusal_is_told() {
+        let room = Room::new(Capacity {
+            machine: cpu(1000),
+            reserved: ResourceList::default(),
+            overcommit_percent: 100,
+            default_request: ResourceList::default(),
+            waiting_max: usize::MAX,
+        });
+        let enter = |(uid, spec): (GroupUid, GroupSpec)| room.enter(&uid, &spec).unwrap();
+        let resize = |(uid, spec): (GroupUid, GroupSpec)| room.resize(&uid, &spec);
+        enter(asking("first", 600));
+        enter(asking("grows", 100));
+        assert!(resize(asking("grows", 1000)).is_err());
+        room.leave(&asking("first", 600).0);
+        let waits = enter(asking("waits", 400));
+        assert!(matches!(*waits.borrow(), Place::Waiting { .. }));
+        // There is not so much at all: what was kept is given to who waits.
+        assert!(resize(asking("grows", 1001)).is_err());
+        assert_eq!(*waits.borrow(), Place::Admitted);
+    }
 }
