@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use burstlet_model::status::Phase;
 use burstlet_model::{GroupName, GroupUid, Namespace};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -133,8 +134,11 @@ impl<H: Host> Groups<H> {
             index: Mutex::default(),
             loops: TaskTracker::new(),
         });
-        // The order of age is the order of the queue.
-        records.sort_by_key(|record| record.created.wall);
+        // Who has room is counted before anybody waits for what is left, in the order of age.
+        records.sort_by_key(|record| {
+            let waits = record.status.phase == Phase::Queued;
+            (waits, record.created.wall)
+        });
         let mut index = shared.lock();
         for record in records {
             let born = run::adopt(&shared, record);

@@ -152,3 +152,26 @@ async fn a_burst_is_launched_in_order() {
         "{made:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_not_let_in_before_those_who_run_are_counted_again() {
+    let agent = Agent::on(ScriptedHost::new(), one_core());
+    let first = agent.create(sized("first", 1000)).await;
+    wait(&first, Condition::Ready).await;
+    pass(secs(1)).await;
+    agent.create(sized("older", 1000)).await;
+    pass(secs(1)).await;
+    let mut urgent = sized("urgent", 1000);
+    urgent.priority = 10;
+    let urgent = agent.create(urgent).await;
+    first.stop(None).await.unwrap();
+    wait(&urgent, Condition::Ready).await;
+
+    let agent = Agent::on(agent.die().await, one_core());
+    agent.groups.adopted().await;
+    pass(secs(1)).await;
+    let older = agent.groups.get(&uid("older")).unwrap();
+    assert_eq!(phase(&older), Phase::Queued);
+    let room = agent.groups.room();
+    assert_eq!((room.admitted, room.waiting), (1, 1));
+}
