@@ -11,7 +11,7 @@ use kube::{Api, Client};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::pods::{LABEL, asked};
+use super::pods::{LABEL, asked, pod};
 use super::{Of, measured};
 use crate::clock::Instant;
 use crate::idle::field;
@@ -130,7 +130,8 @@ fn cpu(pid: u32) -> Result<Duration> {
 
 async fn create(args: &Args, pods: &Api<Pod>) -> Result<()> {
     let created = stream::iter(0..args.pods).map(async |index| {
-        let pod = pod(args, &format!("bench-crowd-{index}"))?;
+        let resources = json!({"requests": {"memory": args.memory}});
+        let pod = pod(&args.of, &format!("bench-crowd-{index}"), &resources)?;
         let created = pods.create(&PostParams::default(), &pod).await;
         created.map(drop).context("create a pod")
     });
@@ -176,25 +177,4 @@ async fn delete(pods: &Api<Pod>) -> Result<()> {
         ensure!(!late, "{left} pods are left");
         sleep(LOOK_PERIOD).await;
     }
-}
-
-fn pod(args: &Args, name: &str) -> Result<Pod> {
-    let pod = json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": {LABEL: "true"}},
-        "spec": {
-            "nodeName": args.of.node,
-            "tolerations": [{"operator": "Exists"}],
-            "terminationGracePeriodSeconds": 1,
-            "containers": [{
-                "name": "main",
-                "image": args.of.image,
-                "imagePullPolicy": "Never",
-                "command": ["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"],
-                "resources": {"requests": {"memory": args.memory}},
-            }],
-        },
-    });
-    serde_json::from_value(pod).context("make a pod")
 }

@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, PostParams, WatchEvent, WatchParams};
 use kube::{Api, Client};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{Of, measured};
@@ -126,7 +126,9 @@ async fn lives(args: &Args, pods: &Api<Pod>, names: &[String]) -> Result<(Durati
 
     let began = Instant::now();
     let create = names.iter().map(async |name| {
-        let created = pods.create(&PostParams::default(), &pod(args, name)?).await;
+        let created = pods
+            .create(&PostParams::default(), &pod(&args.of, name, &json!({}))?)
+            .await;
         created
             .map(drop)
             .with_context(|| format!("create pod {name}"))
@@ -179,20 +181,21 @@ fn is_running(pod: &Pod) -> bool {
     status.and_then(|status| status.phase.as_deref()) == Some("Running")
 }
 
-/// A pod that ends as soon as it is asked to.
-fn pod(args: &Args, name: &str) -> Result<Pod> {
+/// A pod that ends as soon as it is asked to, of a container with these `resources`.
+pub(super) fn pod(of: &Of, name: &str, resources: &Value) -> Result<Pod> {
     let pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "labels": {LABEL: "true"}},
         "spec": {
-            "nodeName": args.of.node,
+            "nodeName": of.node,
             "tolerations": [{"operator": "Exists"}],
             "containers": [{
                 "name": "main",
-                "image": args.of.image,
+                "image": of.image,
                 "imagePullPolicy": "Never",
-                "command": ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"],
+                "command": ["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"],
+                "resources": resources,
             }],
         },
     });
