@@ -1,8 +1,7 @@
 //! `kubectl`, as one of the cluster's users.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -141,21 +140,8 @@ impl Kubectl {
 }
 
 /// Runs any program with a standard input to its end.
-pub(crate) fn feed(mut command: Command, stdin: &[u8]) -> Ended {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let bytes = stdin.to_vec();
-    let feeder = std::thread::spawn(move || {
-        // It may end without reading all of it.
-        let _ = input.write_all(&bytes);
-    });
-    let output = child.wait_with_output().unwrap();
-    feeder.join().unwrap();
+pub(crate) fn feed(command: Command, stdin: &[u8]) -> Ended {
+    let output = burstlet_tests::feed(command, stdin);
     Ended {
         code: output.status.code(),
         stdout: output.stdout,

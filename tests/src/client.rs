@@ -1,12 +1,31 @@
 //! Asking an agent, by `burstctl`.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::{Agent, Outcome, PATIENCE, command};
+
+/// Runs any program with a standard input to its end.
+#[must_use]
+pub fn feed(mut command: Command, stdin: &[u8]) -> Output {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let bytes = stdin.to_vec();
+    let feeder = std::thread::spawn(move || {
+        // The program may end without reading all of it.
+        let _ = input.write_all(&bytes);
+    });
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap();
+    output
+}
 
 impl Agent {
     /// Runs `burstctl` against this agent.
@@ -18,21 +37,7 @@ impl Agent {
     /// Runs `burstctl` with a standard input.
     #[must_use]
     pub fn ctl_with(&self, args: &[&str], stdin: &[u8]) -> Outcome {
-        let mut command = self.ctl_command(args);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut input = child.stdin.take().unwrap();
-        let bytes = stdin.to_vec();
-        let feeder = std::thread::spawn(move || {
-            // The program may end without reading all of it.
-            let _ = input.write_all(&bytes);
-        });
-        let output = child.wait_with_output().unwrap();
-        feeder.join().unwrap();
-        output.into()
+        feed(self.ctl_command(args), stdin).into()
     }
 
     /// A `burstctl` command against this agent, for tests that need its process.

@@ -30,6 +30,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+pub use client::feed;
 pub use collector::Collector;
 pub use person::Person;
 pub use programs::{NEXT_VERSION, Outcome, command, program, repository, sample_image};
