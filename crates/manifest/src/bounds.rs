@@ -6,6 +6,8 @@ pub const MANIFEST_BYTES_MAX: usize = 3 << 20;
 pub const CONTAINERS_MAX: usize = 60;
 /// Ephemeral containers of a group: they are never taken away again.
 pub const EPHEMERAL_CONTAINERS_MAX: usize = 100;
+/// Devices of one container.
+pub const DEVICES_MAX: u32 = 1024;
 /// Volumes of a group.
 pub const VOLUMES_MAX: usize = 100;
 /// Mounts of one container.

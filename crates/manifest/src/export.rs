@@ -34,7 +34,7 @@ pub fn to_wire(source: &Value) -> Value {
 fn wire_object(object: &Map<String, Value>, fields: &[Field]) -> Map<String, Value> {
     let mut wire = Map::new();
     for (name, value) in object {
-        let Some(field) = fields.iter().find(|field| field.name == name) else {
+        let Some(field) = fields.iter().find(|field| field.is_called(name)) else {
             continue;
         };
         if matches!(field.support, Support::Done | Support::Policy) {
@@ -210,7 +210,7 @@ impl PodMaker {
         let mut pod = Map::new();
         for (name, value) in object {
             let path = format!("{prefix}{name}");
-            let Some(field) = fields.iter().find(|field| field.name == name) else {
+            let Some(field) = fields.iter().find(|field| field.is_called(name)) else {
                 pod.insert(name.clone(), value.clone());
                 continue;
             };

@@ -41,6 +41,8 @@ pub struct Policy {
     pub sysctls: BTreeSet<String>,
     /// Capabilities that may be added beside the default set, without `CAP_`; `ALL` for every one.
     pub capabilities: BTreeSet<String>,
+    /// Extended resources whose devices this node gives away; `*` for every one.
+    pub devices: BTreeSet<String>,
     /// What a missing `allowPrivilegeEscalation` means; Kubernetes has `true`.
     pub privilege_escalation_default: bool,
     /// What becomes of a manifest with a field that nobody knows.
@@ -72,6 +74,7 @@ impl Default for Policy {
             volume_paths: BTreeSet::new(),
             sysctls: BTreeSet::new(),
             capabilities: BTreeSet::new(),
+            devices: BTreeSet::new(),
             privilege_escalation_default: false,
             unknown_fields: Level::Refused,
             required_tags: BTreeMap::new(),
@@ -102,6 +105,7 @@ impl Policy {
             volume_paths: all("/"),
             sysctls: all("*"),
             capabilities: all("ALL"),
+            devices: all("*"),
             privilege_escalation_default: false,
             unknown_fields: Level::Warned,
             required_tags: BTreeMap::new(),
@@ -143,6 +147,7 @@ impl Policy {
                 "capabilities beside the default set: {}",
                 list(&self.capabilities)
             ),
+            format!("devices of: {}", list(&self.devices)),
             format!("tags required: {}", self.required()),
         ]);
         sentences
@@ -199,6 +204,10 @@ impl Policy {
                     Some(prefix) => name.starts_with(prefix),
                     None => name == allowed,
                 })
+    }
+
+    pub(crate) fn has_devices(&self, resource: &str) -> bool {
+        self.devices.contains("*") || self.devices.contains(resource)
     }
 
     pub(crate) fn allows_capability(&self, name: &str) -> bool {

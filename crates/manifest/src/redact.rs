@@ -21,7 +21,7 @@ pub fn redact(source: &Value) -> Value {
 
 fn redact_object(object: &Map<String, Value>, fields: &[Field]) -> Map<String, Value> {
     let entries = object.iter().map(|(name, value)| {
-        let field = fields.iter().find(|field| field.name == name);
+        let field = fields.iter().find(|field| field.is_called(name));
         let value = field.map_or_else(|| value.clone(), |field| redact_field(value, field));
         (name.clone(), value)
     });

@@ -4,6 +4,8 @@
 //! Burstlet does with it, and why. The matrix is a tree of them, and the only place where a field
 //! is declared; reading, checking, masking, documentation and the tests all walk it.
 
+use burstlet_model::ExtendedResource;
+
 /// One field of an object.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
@@ -24,6 +26,9 @@ pub struct Field {
     /// A word of `ContainerGroup` that a Pod does not have.
     pub own: bool,
 }
+
+/// A field of this name stands for every extended resource.
+pub(crate) const EXTENDED_RESOURCE: &str = "<domain>/<name>";
 
 /// What Burstlet does with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,6 +118,14 @@ impl Field {
     pub(crate) const fn own(mut self) -> Self {
         self.own = true;
         self
+    }
+
+    /// Whether a manifest's field of this name is this one.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        match self.name {
+            EXTENDED_RESOURCE => ExtendedResource::new(name).is_ok(),
+            own => own == name,
+        }
     }
 
     /// The fields within the value, if it has fields.

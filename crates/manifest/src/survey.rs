@@ -51,7 +51,7 @@ impl Survey<'_> {
         let mut canonical = Map::new();
         for (name, value) in names {
             let path = join(prefix, name);
-            let Some(field) = fields.iter().find(|f| f.name == name) else {
+            let Some(field) = fields.iter().find(|field| field.is_called(name)) else {
                 self.unknown(name, value, fields, path);
                 continue;
             };

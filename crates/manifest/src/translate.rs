@@ -1,6 +1,7 @@
 //! Canonical JSON to a [`GroupSpec`]: values are checked, defaults filled in, references resolved.
 
 mod container;
+mod devices;
 mod downward;
 mod env;
 mod files;

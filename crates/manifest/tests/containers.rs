@@ -137,16 +137,54 @@ fn resources() {
         Rule::Invalid,
         &at("limits.pids"),
     );
-    let gpu = json!({"limits": {"nvidia.com/gpu": 1}});
-    refused(
-        &resources(gpu),
-        Rule::UnknownField,
-        &at("limits[\"nvidia.com/gpu\"]"),
-    );
     refused(
         &resources(json!({"claims": [{}]})),
         Rule::Unsupported,
         &at("claims"),
+    );
+}
+
+#[test]
+fn devices() {
+    let policy = Policy {
+        devices: ["example.com/gpu".to_owned(), "example.com/fpga".to_owned()].into(),
+        ..Policy::default()
+    };
+    let refused = |resources: Value, rule: Rule, field: &str| {
+        let manifest = container(json!({"resources": resources}));
+        let path = format!("spec.containers[0].resources.{field}");
+        check_with(&policy, &manifest, &[(Level::Refused, rule, &path)]);
+    };
+    let gpus = |count: Value| json!({"limits": {"example.com/gpu": count}});
+    let limit = "limits[\"example.com/gpu\"]";
+    for bad in [json!("500m"), json!(1.5), json!("-1"), json!("many")] {
+        refused(gpus(bad), Rule::Invalid, limit);
+    }
+    refused(gpus(json!(1025)), Rule::TooLarge, limit);
+    let request = "requests[\"example.com/gpu\"]";
+    let only = json!({"requests": {"example.com/gpu": 1}});
+    refused(only, Rule::Invalid, request);
+    let less = json!({"requests": {"example.com/gpu": 1}, "limits": {"example.com/gpu": 2}});
+    refused(less, Rule::Invalid, request);
+    let other = json!({"limits": {"example.com/tpu": 1}});
+    refused(other, Rule::NotAllowed, "limits[\"example.com/tpu\"]");
+    let two = json!({"limits": {"example.com/fpga": 1, "example.com/gpu": 1}});
+    refused(two, Rule::Unsupported, limit);
+    let native = json!({"limits": {"kubernetes.io/gpu": 1}});
+    refused(native, Rule::UnknownField, "limits[\"kubernetes.io/gpu\"]");
+    for fine in [json!({"limits": {"example.com/tpu": 0}}), gpus(json!("1k"))] {
+        check_with(&policy, &container(json!({"resources": fine})), &[]);
+    }
+}
+
+#[test]
+fn devices_are_no_matter_of_the_group_as_a_whole() {
+    let resources = json!({"limits": {"example.com/gpu": 1}});
+    let path = "spec.resources.limits[\"example.com/gpu\"]";
+    refused(
+        &spec(json!({"resources": resources})),
+        Rule::UnknownField,
+        path,
     );
 }
 

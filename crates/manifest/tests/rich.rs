@@ -17,7 +17,12 @@ fn fields(value: &Value, pattern: &str, pointer: &str, found: &mut Vec<(String, 
         Value::Object(object) => {
             for (name, value) in object {
                 let dot = if pattern.is_empty() { "" } else { "." };
-                let pattern = format!("{pattern}{dot}{name}");
+                let field = if pattern.contains("resources") && name.contains('/') {
+                    "<domain>/<name>"
+                } else {
+                    name
+                };
+                let pattern = format!("{pattern}{dot}{field}");
                 let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
                 found.push((pattern.clone(), pointer.clone()));
                 fields(value, &pattern, &pointer, found);
@@ -80,7 +85,9 @@ fn no_field_that_is_done_is_without_effect() {
 }
 
 /// Fields whose only accepted value is the default.
-const SAME_AS_DEFAULT: [&str; 10] = [
+const SAME_AS_DEFAULT: [&str; 12] = [
+    "spec.initContainers[].resources.requests.<domain>/<name>",
+    "spec.containers[].resources.requests.<domain>/<name>",
     "spec.initContainers[].securityContext.appArmorProfile",
     "spec.initContainers[].securityContext.appArmorProfile.type",
     "spec.containers[].securityContext.appArmorProfile",

@@ -21,6 +21,11 @@ pub enum IdError {
     /// The text is not a group uid.
     #[error("{0:?} is not a group uid: 1 to 63 characters of a-z, 0-9 and '-'")]
     NotAUid(String),
+    /// The text is not the name of an extended resource.
+    #[error(
+        "{0:?} is not an extended resource: a domain that is not kubernetes.io, '/', and 1 to 63 characters of a-z, A-Z, 0-9, '-', '_' and '.', starting and ending with a letter or digit"
+    )]
+    NotAnExtendedResource(String),
     /// The text is not a digest.
     #[error(
         "{0:?} is not a digest: only 'sha256:' with 64 lower-case hexadecimal digits is accepted"
@@ -42,6 +47,25 @@ fn is_part(text: &str) -> bool {
     let edge = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = text.as_bytes();
     bytes.iter().all(|b| edge(b) || *b == b'-')
+        && bytes.first().is_some_and(edge)
+        && bytes.last().is_some_and(edge)
+}
+
+/// Kubernetes' rule. It names quotas by the resource with `requests.` before it, so that this has to fit
+/// too, and must not be there already.
+fn is_extended_resource(text: &str) -> bool {
+    const QUOTA: &str = "requests.";
+    let Some((domain, name)) = text.split_once('/') else {
+        return false;
+    };
+    let edge = |b: &u8| b.is_ascii_alphanumeric();
+    let bytes = name.as_bytes();
+    is_subdomain(domain)
+        && domain.len() + QUOTA.len() <= 253
+        && !domain.starts_with(QUOTA)
+        && !domain.ends_with("kubernetes.io")
+        && bytes.len() <= 63
+        && bytes.iter().all(|b| edge(b) || b"-_.".contains(b))
         && bytes.first().is_some_and(edge)
         && bytes.last().is_some_and(edge)
 }
@@ -117,6 +141,10 @@ text_id!(
     GroupUid, is_label, IdError::NotAUid
 );
 text_id!(
+    /// A resource that only some machines have, as their operators name it: `example.com/gpu`.
+    ExtendedResource, is_extended_resource, IdError::NotAnExtendedResource
+);
+text_id!(
     /// A content digest, `sha256:` and 64 lower-case hexadecimal digits. No other algorithm is
     /// accepted: a blob's path is built from it.
     Digest, is_digest, IdError::NotADigest
@@ -177,6 +205,38 @@ mod tests {
         assert!(Name::new("a.b-c.d").is_ok());
         assert!(Name::new("a..b").is_err());
         assert!(ContainerName::new("a.b").is_err());
+    }
+
+    #[test]
+    fn extended_resources() {
+        let long = format!(
+            "{}.io/gpu",
+            "a".repeat(253 - ".io".len() - "requests.".len())
+        );
+        for good in ["example.com/gpu", "nvidia.com/mig-1g.5gb", "a/B_c", &long] {
+            assert!(ExtendedResource::new(good).is_ok(), "{good}");
+        }
+        let too_long = format!("a{long}");
+        for bad in [
+            "",
+            "gpu",
+            "/gpu",
+            "example.com/",
+            "example.com/-",
+            "example.com/a/b",
+            "Example.com/gpu",
+            "kubernetes.io/gpu",
+            "x.kubernetes.io/gpu",
+            "requests.example.com/gpu",
+            "a..b/gpu",
+            "example.com/g u",
+            &too_long,
+        ] {
+            assert!(ExtendedResource::new(bad).is_err(), "{bad:?}");
+        }
+        let name = |length| format!("a/{}", "g".repeat(length));
+        assert!(ExtendedResource::new(name(63)).is_ok());
+        assert!(ExtendedResource::new(name(64)).is_err());
     }
 
     #[test]

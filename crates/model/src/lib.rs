@@ -18,7 +18,9 @@ mod time;
 mod usage;
 
 pub use error::ErrorKind;
-pub use id::{ContainerName, Digest, GroupName, GroupUid, IdError, Name, Namespace};
+pub use id::{
+    ContainerName, Digest, ExtendedResource, GroupName, GroupUid, IdError, Name, Namespace,
+};
 pub use image_ref::{ImageRef, ImageRefError};
 pub use quantity::{Bytes, MilliCpu, Quantity, QuantityError};
 pub use secret::Secret;

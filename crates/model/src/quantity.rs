@@ -69,6 +69,15 @@ impl Quantity {
         self.nano.div_ceil(NANO)
     }
 
+    /// Whole units; nothing if there is a fraction.
+    #[must_use]
+    pub const fn units(self) -> Option<u128> {
+        match self.nano % NANO {
+            0 => Some(self.nano / NANO),
+            _ => None,
+        }
+    }
+
     /// Thousandths, rounded up.
     #[must_use]
     pub const fn ceil_milli(self) -> u128 {
@@ -252,6 +261,21 @@ mod tests {
             Bytes::parse(&"9".repeat(50)),
             Err(QuantityError::TooLarge(_))
         ));
+    }
+
+    #[test]
+    fn fractions_are_no_whole_units() {
+        for (text, units) in [
+            ("0", Some(0)),
+            ("2", Some(2)),
+            ("2000m", Some(2)),
+            ("1k", Some(1000)),
+            ("1500m", None),
+            ("0.1", None),
+            ("1n", None),
+        ] {
+            assert_eq!(Quantity::parse(text).unwrap().units(), units, "{text}");
+        }
     }
 
     proptest! {

@@ -6,6 +6,7 @@
 //! so was refused by the translator at the edge.
 
 mod container;
+mod devices;
 mod lifecycle;
 mod network;
 mod probe;
@@ -20,6 +21,7 @@ pub use container::{
     ContainerKind, ContainerSpec, EnvSource, EnvVar, EphemeralContainer, PullPolicy,
     TerminationMessagePolicy, VolumeMount,
 };
+pub use devices::DeviceRequest;
 pub use lifecycle::{
     Backoff, Hook, HookAction, Lifecycle, OwnRestart, RestartPolicy, RestartRule, Signal,
 };
@@ -33,7 +35,7 @@ pub use security::{
 };
 pub use volume::{DataFile, HostPathType, Medium, Volume, VolumeSource};
 
-use crate::{ContainerName, GroupName, ImageRef, Secret};
+use crate::{ContainerName, ExtendedResource, GroupName, ImageRef, Secret};
 
 /// The specification of one container group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +84,8 @@ pub struct GroupSpec {
     pub user_namespace: bool,
     /// Limits for the group as a whole, beside those of its containers.
     pub resources: Option<Resources>,
+    /// The resource whose devices its containers have, if any of them has one.
+    pub device_resource: Option<ExtendedResource>,
     /// Larger starts first when the machine is full.
     pub priority: i32,
     /// Whether it may be ended for others.

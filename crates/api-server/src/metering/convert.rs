@@ -33,6 +33,7 @@ pub(super) fn row((keys, sums): (Vec<String>, Sums)) -> v1::UsageRow {
         memory_requested_byte_seconds: seconds(requested.memory_byte_ns),
         ephemeral_storage_requested_byte_seconds: seconds(requested.ephemeral_byte_ns),
         volume_claimed_byte_seconds: seconds(requested.volume_byte_ns),
+        device_requested_seconds: seconds(requested.gpu_ns),
         cpu_used_core_seconds: fixed(sums.cpu_used_us, 6),
         memory_used_byte_seconds: seconds(sums.memory_used_byte_ns),
         sent_bytes: sums.sent.to_string(),

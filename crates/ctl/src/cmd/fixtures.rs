@@ -61,6 +61,7 @@ pub(crate) fn usage() -> UsageResponse {
         memory_requested_byte_seconds: "644245094400.5".to_owned(),
         ephemeral_storage_requested_byte_seconds: "0".to_owned(),
         volume_claimed_byte_seconds: "0".to_owned(),
+        device_requested_seconds: "0".to_owned(),
         cpu_used_core_seconds: "12.345678".to_owned(),
         memory_used_byte_seconds: "0".to_owned(),
         sent_bytes: "10".to_owned(),

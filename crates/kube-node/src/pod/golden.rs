@@ -105,6 +105,8 @@ fn fields(value: &Value, path: &str, found: &RefCell<BTreeSet<String>>) {
         Value::Object(object) => {
             for (name, value) in object {
                 let dot = if path.is_empty() { "" } else { "." };
+                let extended = path.contains("resources") && name.contains('/');
+                let name = if extended { "<domain>/<name>" } else { name };
                 let path = format!("{path}{dot}{name}");
                 found.borrow_mut().insert(path.clone());
                 fields(value, &path, found);

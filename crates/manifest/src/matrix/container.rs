@@ -4,7 +4,7 @@ use super::security;
 use crate::schema::Shape::{
     Flag, List, Number, NumberList, NumberOrText, Object, Quantity, Text, TextList,
 };
-use crate::schema::{Field, done, refused, warned};
+use crate::schema::{EXTENDED_RESOURCE, Field, done, policy, refused, warned};
 
 pub(super) const MAIN: &[Field] = &[
     NAME,
@@ -275,10 +275,10 @@ const RESIZE_POLICY: &[Field] = &[
 const CONTAINER_RESOURCES: &[Field] = &[
     done(
         "requests",
-        Object(REQUESTS),
+        Object(CONTAINER_REQUESTS),
         "Set aside; what is limited but not requested is requested as limited.",
     ),
-    done("limits", Object(LIMITS), "The most it may use."),
+    done("limits", Object(CONTAINER_LIMITS), "The most it may use."),
     refused(
         "claims",
         "Devices by claim are not supported.",
@@ -312,12 +312,27 @@ const STORAGE: Field = done(
     "Writable layer, logs and disk-backed emptyDir together.",
 );
 
+const PIDS: Field = done("pids", Quantity, "Processes and threads.").own();
+
 const REQUESTS: &[Field] = &[CPU, MEMORY, STORAGE];
-const LIMITS: &[Field] = &[
+const LIMITS: &[Field] = &[CPU, MEMORY, STORAGE, PIDS];
+const CONTAINER_REQUESTS: &[Field] = &[
     CPU,
     MEMORY,
     STORAGE,
-    done("pids", Quantity, "Processes and threads.").own(),
+    policy(EXTENDED_RESOURCE, Quantity, "As many as its limit."),
+];
+const CONTAINER_LIMITS: &[Field] = &[
+    CPU,
+    MEMORY,
+    STORAGE,
+    PIDS,
+    policy(
+        EXTENDED_RESOURCE,
+        Quantity,
+        "How many devices of an extended resource (`example.com/gpu`) it has for itself, a whole number. \
+         Those of a group are of one resource.",
+    ),
 ];
 
 const EXEC: Field = done(

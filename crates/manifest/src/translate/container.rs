@@ -61,6 +61,7 @@ impl Cx<'_> {
             env: env.vars,
             ports,
             resources: around.facts.resources.get(own).copied().unwrap_or_default(),
+            devices: around.facts.devices.get(own).copied().unwrap_or_default(),
             resize_policy: self.resize_policy(node),
             restart_always: false,
             restart: self.own_restart(node),

@@ -18,6 +18,8 @@ pub(super) struct Facts<'f> {
     pub(super) named: Option<&'f Named>,
     /// By container.
     pub(super) resources: BTreeMap<&'f str, Resources>,
+    /// How many devices each container has.
+    pub(super) devices: BTreeMap<&'f str, u32>,
 }
 
 /// Fields that are the group's whole map.

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use burstlet_model::Secret;
 use burstlet_model::spec::{
     Backoff, ContainerSpec, EphemeralContainer, GroupSecurity, GroupSpec, RegistryCredential,
     ResourceList, Resources, RestartPolicy, Scheduling, Volume,
 };
+use burstlet_model::{ExtendedResource, Secret};
 
 use super::Cx;
 use super::container::Surroundings;
@@ -42,6 +42,7 @@ struct Parts {
     user_namespace: bool,
     security: GroupSecurity,
     resources: Option<Resources>,
+    device_resource: Option<ExtendedResource>,
     volumes: Vec<Volume>,
 }
 
@@ -98,6 +99,7 @@ impl Cx<'_> {
             share_process_namespace: spec.flag("shareProcessNamespace").unwrap_or(false),
             user_namespace: parts.user_namespace,
             resources: parts.resources,
+            device_resource: parts.device_resource,
             priority,
             scheduling,
             registry_credentials,
@@ -111,9 +113,11 @@ impl Cx<'_> {
             host_network,
             traced: false,
         };
+        let (device_resource, devices) = self.devices(spec);
         let facts = Facts {
             named,
             resources: self.all_resources(spec),
+            devices,
         };
         let volumes = self.volumes(spec, &facts, namespaces.user);
         let (security, inherited) = self.group_security(spec, namespaces);
@@ -144,6 +148,7 @@ impl Cx<'_> {
             user_namespace: namespaces.user,
             security,
             resources,
+            device_resource,
             volumes,
         }
     }

@@ -28,6 +28,7 @@ pub fn permissive() -> Policy {
         volume_paths: ["/mnt/disks".to_owned()].into(),
         sysctls: ["kernel.msg*".to_owned()].into(),
         capabilities: ["NET_ADMIN".to_owned()].into(),
+        devices: ["example.com/gpu".to_owned()].into(),
         standards: Standards::enforcing(Door::Direct, Standard::Privileged),
         ..Policy::default()
     }

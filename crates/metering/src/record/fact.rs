@@ -113,9 +113,9 @@ pub struct Allocation {
     pub memory: Bytes,
     /// Writable layers, logs and disk-backed `emptyDir`.
     pub ephemeral: Bytes,
-    /// Graphics processors.
+    /// Devices that are its own: graphics processors, or what else the operator gives away by number.
     pub gpus: u32,
-    /// Their model; empty if there are none.
+    /// The resource that they are (`example.com/gpu`); empty if there are none.
     pub gpu_model: String,
     /// Ports published on the host.
     pub ports: u32,

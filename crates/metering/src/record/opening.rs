@@ -44,6 +44,7 @@ impl Allocation {
     #[must_use]
     pub fn of(spec: &GroupSpec) -> Self {
         let requested = spec.requested();
+        let devices = spec.requested_devices();
         let ports = spec
             .all_containers()
             .flat_map(|(_, container)| &container.ports)
@@ -52,9 +53,10 @@ impl Allocation {
             cpu: requested.cpu.unwrap_or_default(),
             memory: requested.memory.unwrap_or_default(),
             ephemeral: requested.ephemeral_storage.unwrap_or_default(),
+            gpus: devices.as_ref().map_or(0, |devices| devices.count),
+            gpu_model: devices.map_or_else(String::new, |devices| devices.resource.to_string()),
             ports: u32::try_from(ports.count()).unwrap_or(u32::MAX),
             volumes: claimed(spec),
-            ..Self::default()
         }
     }
 }
@@ -85,6 +87,7 @@ fn owner(tags: &BTreeMap<String, String>) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use burstlet_model::spec::{HostPathType, Volume};
     use burstlet_testkit::spec::{container, group};
@@ -117,6 +120,22 @@ mod tests {
         check(&spec, 12);
         spec.volumes.push(volume("/d", Some(u64::MAX)));
         check(&spec, u64::MAX);
+    }
+
+    #[test]
+    fn devices_are_set_aside_by_their_resource() {
+        let mut spec = group("g", vec![container("web"), container("db")]);
+        let check = |spec: &GroupSpec, count, resource: &str| {
+            let allocation = Allocation::of(spec);
+            assert_eq!((allocation.gpus, &*allocation.gpu_model), (count, resource));
+        };
+        check(&spec, 0, "");
+        spec.device_resource = Some("example.com/gpu".parse().unwrap());
+        check(&spec, 0, "");
+        for (container, devices) in spec.containers.iter_mut().zip([1, 2]) {
+            container.devices = devices;
+        }
+        check(&spec, 3, "example.com/gpu");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct ContainerSpec {
     pub ports: Vec<Port>,
     /// Requests and limits.
     pub resources: Resources,
+    /// How many devices it has for itself, of the group's resource.
+    pub devices: u32,
     /// What changes of them need a new start.
     pub resize_policy: ResizePolicy,
     /// For an init container: `true` makes it a sidecar.

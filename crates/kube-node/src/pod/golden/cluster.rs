@@ -145,6 +145,7 @@ fn policy() -> Policy {
         cluster_network: true,
         ephemeral_containers: true,
         nfs: true,
+        devices: ["example.com/gpu".to_owned()].into(),
         seccomp_profiles: ["audit".to_owned()].into(),
         volume_paths: ["/mnt/disks".to_owned()].into(),
         sysctls: ["kernel.msg*".to_owned()].into(),
