@@ -16,7 +16,7 @@ mod serve;
 mod supervised;
 mod upkeep;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -229,6 +229,7 @@ fn supervisor_config(config: &Config, machine: &Machine) -> burstlet_supervisor:
             },
             overcommit_percent: given.overcommit_percent,
             default_request: ResourceList::default(),
+            devices: BTreeMap::new(),
             waiting_max: given.queue_max as usize,
         },
         groups_max: GROUPS_MAX,

@@ -5,6 +5,7 @@
 //! (gRPC, Kubernetes, records on disk) converts to these types once and hands only valid values
 //! inward.
 
+mod device;
 mod error;
 pub mod expand;
 mod id;
@@ -17,6 +18,7 @@ pub mod status;
 mod time;
 mod usage;
 
+pub use device::{Device, Lease};
 pub use error::ErrorKind;
 pub use id::{
     ContainerName, Digest, ExtendedResource, GroupName, GroupUid, IdError, Name, Namespace,

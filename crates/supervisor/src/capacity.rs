@@ -6,22 +6,31 @@
 //! group are exempt, because they can neither delay nor be delayed: those that ask for nothing,
 //! and those that this machine could not hold even when empty. Groups on demand come before spot
 //! groups, which are ended where one of them would wait ([`Queue::outbid`]).
+//!
+//! With its room a group has the devices that it asked for, and nobody else has them as long as it does
+//! ([`Queue::lease`]).
 
 mod growth;
+mod pools;
 mod shortage;
 mod spot;
+mod wants;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 pub use growth::TooLittle;
+use pools::Pools;
 use shortage::lack;
 pub use shortage::{Lack, Shortage};
+pub use wants::Wants;
+use wants::{Stock, minus, numbers};
 
-use burstlet_model::spec::{GroupSpec, ResourceList, Scheduling};
-use burstlet_model::{Bytes, GroupUid, MilliCpu};
+use burstlet_model::spec::{DeviceRequest, GroupSpec, ResourceList, Scheduling};
+use burstlet_model::{Bytes, Device, ExtendedResource, GroupUid, Lease, MilliCpu};
 
 /// What the machine offers, as the operator configured it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capacity {
     /// What the machine has. A resource that is `None` is not counted.
     pub machine: ResourceList,
@@ -31,6 +40,9 @@ pub struct Capacity {
     pub overcommit_percent: u32,
     /// What a group counts as asking for where it states nothing.
     pub default_request: ResourceList,
+    /// Devices that are given to one group at a time, by their resource, in the order in which they are
+    /// given. No node is of two of them.
+    pub devices: BTreeMap<ExtendedResource, Vec<Device>>,
     /// How many groups may wait.
     pub waiting_max: usize,
 }
@@ -92,6 +104,7 @@ pub struct RoomUse {
 pub struct Queue {
     capacity: Capacity,
     room: ResourceList,
+    pools: Pools,
     admitted: HashMap<GroupUid, Tenant>,
     waiting: BTreeMap<Turn, Ask>,
     /// Groups with room that asked for more than was free: that is theirs once it is.
@@ -100,10 +113,12 @@ pub struct Queue {
 }
 
 /// A group that has room.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Tenant {
     turn: Turn,
     has: ResourceList,
+    /// What of devices it asked for, and was given.
+    devices: Option<DeviceRequest>,
     /// It is being ended, so that others have its room.
     is_leaving: bool,
 }
@@ -119,15 +134,16 @@ struct Turn {
 #[derive(Debug)]
 struct Ask {
     uid: GroupUid,
-    wants: ResourceList,
+    wants: Wants,
 }
 
 impl Queue {
     /// An empty machine.
     #[must_use]
-    pub fn new(capacity: Capacity) -> Self {
+    pub fn new(mut capacity: Capacity) -> Self {
         Self {
             room: offered(&capacity),
+            pools: Pools::new(std::mem::take(&mut capacity.devices)),
             capacity,
             admitted: HashMap::new(),
             waiting: BTreeMap::new(),
@@ -145,9 +161,9 @@ impl Queue {
         &mut self,
         uid: &GroupUid,
         rank: Rank,
-        requested: ResourceList,
+        wants: impl Into<Wants>,
     ) -> Result<(), QueueFull> {
-        let turn = self.push(uid, rank, requested);
+        let turn = self.push(uid, rank, wants.into());
         let full = self.waiting.len() > self.capacity.waiting_max;
         if full && self.waiting.remove(&turn).is_some() {
             return Err(QueueFull);
@@ -156,27 +172,41 @@ impl Queue {
     }
 
     /// As [`Queue::enter`], for a group that was accepted before: the bound does not count.
-    pub fn reenter(&mut self, uid: &GroupUid, rank: Rank, requested: ResourceList) {
-        self.push(uid, rank, requested);
+    pub fn reenter(&mut self, uid: &GroupUid, rank: Rank, wants: impl Into<Wants>) {
+        self.push(uid, rank, wants.into());
     }
 
     /// Gives room to a group that has it already, whether there is any or not: a group that runs
     /// is never stopped because the configuration shrank. One that `is_leaving` was outbid before.
-    pub fn hold(&mut self, uid: &GroupUid, rank: Rank, requested: ResourceList, is_leaving: bool) {
-        self.leave(uid);
+    pub fn hold(&mut self, uid: &GroupUid, rank: Rank, wants: impl Into<Wants>, is_leaving: bool) {
+        let wants = wants.into();
+        self.forget(uid);
         let tenant = Tenant {
             turn: self.turn(rank),
-            has: requested.or(self.capacity.default_request),
+            has: wants.amounts.or(self.capacity.default_request),
+            devices: wants.devices,
             is_leaving,
         };
         self.admitted.insert(uid.clone(), tenant);
+        self.admit();
+    }
+
+    /// Takes note of the devices that a group has already, before anybody is let in: they are its own
+    /// until it leaves, though the operator may not name them any more.
+    pub fn keep(&mut self, uid: &GroupUid, lease: Lease) {
+        self.pools.keep(uid, lease);
+    }
+
+    /// The devices that a group with room has.
+    #[must_use]
+    pub fn lease(&self, uid: &GroupUid) -> Option<&Lease> {
+        self.pools.of(uid)
     }
 
     /// Takes a group's room or place away and lets in whoever fits now.
     pub fn leave(&mut self, uid: &GroupUid) {
-        self.admitted.remove(uid);
-        self.waiting.retain(|_, ask| ask.uid != *uid);
-        self.withdraw(uid);
+        self.forget(uid);
+        self.pools.take_back(uid);
         self.admit();
     }
 
@@ -205,12 +235,12 @@ impl Queue {
 
     /// Everybody who waits, in order.
     pub fn places(&self) -> impl Iterator<Item = (&GroupUid, Place)> {
-        let free = self.free();
+        let (room, free) = (self.stock_in_all(), self.stock_after(None));
         self.waiting
             .values()
             .zip(1u32..)
             .map(move |(ask, position)| {
-                let why = match (lack(ask.wants, self.room), lack(ask.wants, free)) {
+                let why = match (room.lack(&ask.wants), free.lack(&ask.wants)) {
                     (Some(lack), _) => Shortage::NeverFits(lack),
                     (None, Some(lack)) => Shortage::Short(lack),
                     (None, None) => Shortage::BehindOthers,
@@ -231,10 +261,16 @@ impl Queue {
         }
     }
 
-    fn push(&mut self, uid: &GroupUid, rank: Rank, requested: ResourceList) -> Turn {
+    fn forget(&mut self, uid: &GroupUid) {
+        self.admitted.remove(uid);
+        self.waiting.retain(|_, ask| ask.uid != *uid);
+        self.withdraw(uid);
+    }
+
+    fn push(&mut self, uid: &GroupUid, rank: Rank, mut wants: Wants) -> Turn {
         self.leave(uid);
         let turn = self.turn(rank);
-        let wants = requested.or(self.capacity.default_request);
+        wants.amounts = wants.amounts.or(self.capacity.default_request);
         let uid = uid.clone();
         self.waiting.insert(turn, Ask { uid, wants });
         self.admit();
@@ -252,32 +288,46 @@ impl Queue {
     }
 
     fn admit(&mut self) {
-        let mut free = self.free_after(None);
+        let room = self.stock_in_all();
+        let mut free = self.stock_after(None);
         let mut blocked = false;
         let mut entering = Vec::new();
         for (turn, ask) in &self.waiting {
-            let never = lack(ask.wants, self.room).is_some();
-            let fits = lack(ask.wants, free).is_none();
-            if never || (blocked && !asks_nothing(ask.wants)) {
+            let never = room.lack(&ask.wants).is_some();
+            let fits = free.lack(&ask.wants).is_none();
+            if never || (blocked && !ask.wants.is_nothing()) {
                 continue;
             }
             if fits {
-                free = minus(free, ask.wants);
+                free.take(&ask.wants);
                 entering.push(*turn);
             } else {
                 blocked = true;
             }
         }
         for turn in entering {
-            if let Some(ask) = self.waiting.remove(&turn) {
-                let tenant = Tenant {
-                    turn,
-                    has: ask.wants,
-                    is_leaving: false,
-                };
-                self.admitted.insert(ask.uid, tenant);
-            }
+            self.let_in(turn);
         }
+    }
+
+    /// Gives room to a group that waits, and its devices.
+    fn let_in(&mut self, turn: Turn) {
+        let Entry::Occupied(ask) = self.waiting.entry(turn) else {
+            return;
+        };
+        let Ask { uid, wants } = ask.get();
+        let devices = wants.devices.as_ref();
+        if devices.is_some_and(|devices| !self.pools.lend(uid, devices)) {
+            return;
+        }
+        let Ask { uid, wants } = ask.remove();
+        let tenant = Tenant {
+            turn,
+            has: wants.amounts,
+            devices: wants.devices,
+            is_leaving: false,
+        };
+        self.admitted.insert(uid, tenant);
     }
 
     fn requested(&self) -> ResourceList {
@@ -288,6 +338,21 @@ impl Queue {
 
     fn free(&self) -> ResourceList {
         minus(self.room, self.requested())
+    }
+
+    fn stock_in_all(&self) -> Stock {
+        Stock {
+            amounts: self.room,
+            devices: self.pools.sizes(),
+        }
+    }
+
+    /// What is free; see [`Queue::free_after`].
+    fn stock_after(&self, turn: Option<Turn>) -> Stock {
+        Stock {
+            amounts: self.free_after(turn),
+            devices: self.pools.free(),
+        }
     }
 }
 
@@ -314,35 +379,6 @@ fn offered(capacity: &Capacity) -> ResourceList {
         ephemeral_storage: rest.ephemeral_storage,
         pids: rest.pids,
     }
-}
-
-/// What `list` keeps after `less` is taken, where `list` counts it at all.
-fn minus(list: ResourceList, less: ResourceList) -> ResourceList {
-    let rest = |have: u64, take: Option<u64>| have.saturating_sub(take.unwrap_or(0));
-    ResourceList {
-        cpu: list.cpu.map(|c| MilliCpu(rest(c.0, less.cpu.map(|l| l.0)))),
-        memory: list
-            .memory
-            .map(|m| Bytes(rest(m.0, less.memory.map(|l| l.0)))),
-        ephemeral_storage: list
-            .ephemeral_storage
-            .map(|s| Bytes(rest(s.0, less.ephemeral_storage.map(|l| l.0)))),
-        pids: list.pids.map(|p| rest(p, less.pids)),
-    }
-}
-
-/// Each resource as a number in its own unit.
-fn numbers(list: ResourceList) -> [(&'static str, Option<u64>); 4] {
-    [
-        ("cpu", list.cpu.map(|c| c.0)),
-        ("memory", list.memory.map(|m| m.0)),
-        ("ephemeral-storage", list.ephemeral_storage.map(|s| s.0)),
-        ("pids", list.pids),
-    ]
-}
-
-fn asks_nothing(wants: ResourceList) -> bool {
-    numbers(wants).iter().all(|(_, n)| n.unwrap_or(0) == 0)
 }
 
 #[cfg(test)]

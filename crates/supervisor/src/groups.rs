@@ -123,7 +123,7 @@ impl<H: Host> Groups<H> {
         let shared = Arc::new(Shared {
             host,
             journal: Arc::new(journal),
-            room: Room::new(config.capacity),
+            room: Room::new(config.capacity.clone()),
             adoptions: Semaphore::new(config.adoptions_in_flight_max.max(1)),
             launches: Semaphore::new(config.launches_in_flight_max.max(1)),
             probes: Semaphore::new(config.probes_in_flight_max.max(1)),

@@ -36,7 +36,9 @@ pub mod stream;
 mod streams;
 mod verb;
 
-pub use capacity::{Capacity, Lack, Place, Queue, QueueFull, Rank, RoomUse, Shortage, TooLittle};
+pub use capacity::{
+    Capacity, Lack, Place, Queue, QueueFull, Rank, RoomUse, Shortage, TooLittle, Wants,
+};
 pub use config::Config;
 pub use groups::{CreateRequest, Groups, Listing};
 pub use handle::{Condition, GroupHandle};

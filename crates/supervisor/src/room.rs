@@ -43,14 +43,14 @@ impl Room {
     /// Asks for room. The seat's first value is where the group stands already now.
     pub(crate) fn enter(&self, uid: &GroupUid, spec: &GroupSpec) -> Result<Seat, QueueFull> {
         let mut inner = self.lock();
-        inner.queue.enter(uid, spec.into(), spec.requested())?;
+        inner.queue.enter(uid, spec.into(), spec)?;
         Ok(inner.seat(uid))
     }
 
     /// Asks for room for a group that was accepted by an earlier agent.
     pub(crate) fn reenter(&self, uid: &GroupUid, spec: &GroupSpec) -> Seat {
         let mut inner = self.lock();
-        inner.queue.reenter(uid, spec.into(), spec.requested());
+        inner.queue.reenter(uid, spec.into(), spec);
         inner.seat(uid)
     }
 
@@ -58,8 +58,7 @@ impl Room {
     /// no seat.
     pub(crate) fn hold(&self, uid: &GroupUid, spec: &GroupSpec, is_leaving: bool) -> Option<Seat> {
         let mut inner = self.lock();
-        let requested = spec.requested();
-        inner.queue.hold(uid, spec.into(), requested, is_leaving);
+        inner.queue.hold(uid, spec.into(), spec, is_leaving);
         match spec.scheduling {
             Scheduling::OnDemand => {
                 inner.tell();

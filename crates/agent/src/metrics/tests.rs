@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ fn observed(history_max: usize) -> Observed {
             reserved: ResourceList::default(),
             overcommit_percent: 100,
             default_request: ResourceList::default(),
+            devices: BTreeMap::new(),
             waiting_max: 2,
         },
         groups_max: 100,

@@ -8,6 +8,7 @@
 
 pub mod tls;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -87,6 +88,7 @@ pub fn api_with(
             reserved: ResourceList::default(),
             overcommit_percent: 100,
             default_request: ResourceList::default(),
+            devices: BTreeMap::new(),
             waiting_max: 10,
         },
         groups_max: 100,

@@ -44,12 +44,12 @@ impl Queue {
         let wants = requested.or(self.capacity.default_request);
         let before = self.withdraw(uid);
         if let Some(ask) = self.waiting.values_mut().find(|ask| ask.uid == *uid) {
-            ask.wants = wants;
+            ask.wants.amounts = wants;
         } else if let Some(has) = self.admitted.get(uid).map(|tenant| tenant.has) {
             let turn = before.unwrap_or_else(|| self.turn(rank));
             if let Some(short) = self.too_little(turn, has, wants) {
                 if !short.is_for_good() {
-                    let uid = uid.clone();
+                    let (uid, wants) = (uid.clone(), wants.into());
                     self.growing.insert(turn, Ask { uid, wants });
                 }
                 // What was kept for what it asked for before may be enough for others.
@@ -90,7 +90,7 @@ impl Queue {
         for (_, ask) in self.growing.iter().take_while(comes_before) {
             let tenant = self.admitted.get(&ask.uid);
             let has = tenant.map(|tenant| tenant.has).unwrap_or_default();
-            let more = minus(ask.wants, has);
+            let more = minus(ask.wants.amounts, has);
             if lack(more, free).is_none() {
                 free = minus(free, more);
             }

@@ -1,12 +1,14 @@
 //! Why there is no room: of what there is too little, for programs and for people.
 
+use std::borrow::Cow;
+
 use burstlet_model::spec::ResourceList;
 use burstlet_model::{Bytes, MilliCpu};
 
 use super::numbers;
 
 /// Why a group waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shortage {
     /// Less of this resource is free than it asks for.
     Short(Lack),
@@ -16,11 +18,11 @@ pub enum Shortage {
     NeverFits(Lack),
 }
 
-/// One resource that there is too little of, in its own unit (millicores, bytes, pids).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One resource that there is too little of, in its own unit (millicores, bytes, pids, devices).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lack {
-    /// `cpu`, `memory`, `ephemeral-storage` or `pids`.
-    pub resource: &'static str,
+    /// `cpu`, `memory`, `ephemeral-storage`, `pids` or what devices are asked for by.
+    pub resource: Cow<'static, str>,
     /// What the group asks for.
     pub wanted: u64,
     /// What is there: free now, or at all.
@@ -30,7 +32,7 @@ pub struct Lack {
 impl Shortage {
     /// A stable word for it, in Kubernetes' manner (`OutOfcpu`).
     #[must_use]
-    pub fn reason(self) -> String {
+    pub fn reason(&self) -> String {
         match self {
             Self::Short(lack) | Self::NeverFits(lack) => format!("OutOf{}", lack.resource),
             Self::BehindOthers => "BehindOthers".to_owned(),
@@ -39,7 +41,7 @@ impl Shortage {
 
     /// The same for people.
     #[must_use]
-    pub fn message(self) -> String {
+    pub fn message(&self) -> String {
         match self {
             Self::Short(lack) => format!(
                 "waits for {}: {} requested, {} free",
@@ -61,10 +63,10 @@ impl Shortage {
 
 impl Lack {
     fn show(&self, amount: u64) -> String {
-        match self.resource {
+        match &*self.resource {
             "cpu" => MilliCpu(amount).to_string(),
-            "pids" => amount.to_string(),
-            _ => Bytes(amount).to_string(),
+            "memory" | "ephemeral-storage" => Bytes(amount).to_string(),
+            _ => amount.to_string(),
         }
     }
 }
@@ -75,7 +77,7 @@ pub(super) fn lack(wants: ResourceList, there: ResourceList) -> Option<Lack> {
     pairs
         .filter_map(|((resource, wanted), (_, there))| {
             Some(Lack {
-                resource,
+                resource: resource.into(),
                 wanted: wanted?,
                 there: there?,
             })

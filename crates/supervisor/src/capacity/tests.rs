@@ -17,6 +17,7 @@ fn queue(milli: u64, waiting_max: usize) -> Queue {
         reserved: ResourceList::default(),
         overcommit_percent: 100,
         default_request: ResourceList::default(),
+        devices: BTreeMap::new(),
         waiting_max,
     })
 }
@@ -52,6 +53,7 @@ fn room_is_what_is_not_reserved_times_overcommit() {
         },
         overcommit_percent: 150,
         default_request: cpu(1),
+        devices: BTreeMap::new(),
         waiting_max: 1,
     };
     let room = Queue::new(capacity).usage().allocatable;
@@ -104,18 +106,15 @@ fn small_ones_do_not_starve_a_large_one() {
     assert_eq!(line(&queue), ["large", "small"]);
     let places: Vec<_> = queue.places().map(|(_, place)| place).collect();
     let lack = Lack {
-        resource: "cpu",
+        resource: "cpu".into(),
         wanted: 800,
         there: 500,
     };
     let why = Shortage::Short(lack);
+    assert_eq!(why.message(), "waits for cpu: 800m requested, 500m free");
     assert_eq!(places[0], Place::Waiting { position: 1, why });
     let why = Shortage::BehindOthers;
     assert_eq!(places[1], Place::Waiting { position: 2, why });
-    assert_eq!(
-        Shortage::Short(lack).message(),
-        "waits for cpu: 800m requested, 500m free"
-    );
 }
 
 #[test]
@@ -244,6 +243,110 @@ fn what_a_group_has_it_keeps_though_there_is_less_by_now() {
     queue.resize(&uid("a"), rank(0), less).unwrap();
     let short = queue.resize(&uid("a"), rank(0), cpu(4500)).unwrap_err();
     assert!(short.is_for_good());
+}
+
+/// A machine with these devices of `example.com/gpu`.
+fn with_gpus(nodes: &[&str]) -> Queue {
+    let devices = nodes.iter().map(|node| gpu(node)).collect();
+    Queue::new(Capacity {
+        machine: cpu(1000),
+        reserved: ResourceList::default(),
+        overcommit_percent: 100,
+        default_request: ResourceList::default(),
+        devices: BTreeMap::from([("example.com/gpu".parse().unwrap(), devices)]),
+        waiting_max: 9,
+    })
+}
+
+fn gpu(node: &str) -> Device {
+    Device {
+        nodes: vec![node.into()],
+    }
+}
+
+/// So much of the processor, and so many devices of a resource.
+fn wants(milli: u64, resource: &str, count: u32) -> Wants {
+    let resource = resource.parse().unwrap();
+    Wants {
+        amounts: cpu(milli),
+        devices: Some(DeviceRequest { resource, count }),
+    }
+}
+
+fn leased(queue: &Queue, name: &str) -> Vec<Device> {
+    let lease = queue.lease(&uid(name));
+    lease.map_or_else(Vec::new, |lease| lease.devices.clone())
+}
+
+#[test]
+fn with_its_room_a_group_has_its_devices() {
+    let mut queue = with_gpus(&["/dev/g0", "/dev/g1", "/dev/g2"]);
+    let gpus = |count| wants(100, "example.com/gpu", count);
+    queue.enter(&uid("two"), rank(0), gpus(2)).unwrap();
+    assert_eq!(leased(&queue, "two"), [gpu("/dev/g0"), gpu("/dev/g1")]);
+    queue.enter(&uid("waits"), rank(0), gpus(2)).unwrap();
+    queue.enter(&uid("behind"), rank(0), gpus(1)).unwrap();
+    queue.enter(&uid("without"), rank(0), cpu(0)).unwrap();
+    assert!(queue.is_admitted(&uid("without")), "it delays nobody");
+    assert_eq!(line(&queue), ["waits", "behind"]);
+    assert_eq!(leased(&queue, "waits"), []);
+    let Some(Place::Waiting { why, .. }) = queue.place(&uid("waits")) else {
+        panic!("it waits");
+    };
+    assert_eq!(why.reason(), "OutOfexample.com/gpu");
+    assert_eq!(
+        why.message(),
+        "waits for example.com/gpu: 2 requested, 1 free"
+    );
+    queue.leave(&uid("two"));
+    assert_eq!(leased(&queue, "waits"), [gpu("/dev/g0"), gpu("/dev/g1")]);
+    assert_eq!(leased(&queue, "behind"), [gpu("/dev/g2")]);
+    assert_eq!(leased(&queue, "two"), []);
+}
+
+#[test]
+fn devices_that_are_not_there_are_waited_for_by_nobody_else() {
+    let mut queue = with_gpus(&["/dev/g0"]);
+    queue
+        .enter(&uid("many"), rank(9), wants(0, "example.com/gpu", 2))
+        .unwrap();
+    queue
+        .enter(&uid("other"), rank(9), wants(0, "example.com/tpu", 1))
+        .unwrap();
+    queue
+        .enter(&uid("one"), rank(0), wants(0, "example.com/gpu", 1))
+        .unwrap();
+    assert!(queue.is_admitted(&uid("one")));
+    for name in ["many", "other"] {
+        let place = queue.place(&uid(name));
+        let why = |place| match place {
+            Some(Place::Waiting { why, .. }) => Some(why),
+            _ => None,
+        };
+        assert!(matches!(why(place), Some(Shortage::NeverFits(_))), "{name}");
+    }
+}
+
+#[test]
+fn what_a_group_has_already_is_given_to_nobody() {
+    let mut queue = with_gpus(&["/dev/g0", "/dev/g1"]);
+    let lease = Lease {
+        resource: "example.com/gpu".parse().unwrap(),
+        devices: vec![gpu("/dev/g0")],
+    };
+    queue.keep(&uid("runs"), lease);
+    queue
+        .enter(&uid("new"), rank(0), wants(0, "example.com/gpu", 1))
+        .unwrap();
+    assert_eq!(leased(&queue, "new"), [gpu("/dev/g1")]);
+    queue.hold(&uid("runs"), rank(0), wants(0, "example.com/gpu", 1), false);
+    assert_eq!(leased(&queue, "runs"), [gpu("/dev/g0")]);
+    queue
+        .enter(&uid("next"), rank(0), wants(0, "example.com/gpu", 1))
+        .unwrap();
+    assert!(!queue.is_admitted(&uid("next")));
+    queue.leave(&uid("runs"));
+    assert_eq!(leased(&queue, "next"), [gpu("/dev/g0")]);
 }
 
 proptest! {

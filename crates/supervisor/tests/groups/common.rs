@@ -1,5 +1,6 @@
 //! A scripted host and an agent on it, for tests in paused time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub(crate) fn config() -> Config {
             reserved: ResourceList::default(),
             overcommit_percent: 100,
             default_request: ResourceList::default(),
+            devices: BTreeMap::new(),
             waiting_max: 2,
         },
         groups_max: 100,

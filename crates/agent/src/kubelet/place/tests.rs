@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ async fn pod() -> Snapshot {
             reserved: ResourceList::default(),
             overcommit_percent: 100,
             default_request: ResourceList::default(),
+            devices: BTreeMap::new(),
             waiting_max: 2,
         },
         groups_max: 2,

@@ -1,6 +1,6 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use burstlet_model::{Bytes, MilliCpu};
+use burstlet_model::{Bytes, Device, MilliCpu};
 use proptest::prelude::*;
 
 use super::*;
@@ -23,8 +23,17 @@ fn queue(room: ResourceList) -> Queue {
         reserved: ResourceList::default(),
         overcommit_percent: 100,
         default_request: ResourceList::default(),
+        devices: BTreeMap::new(),
         waiting_max: usize::MAX,
     })
+}
+
+/// Somebody's part, without devices.
+fn part(list: ResourceList) -> Part<'static> {
+    Part {
+        amounts: amounts(list),
+        devices: None,
+    }
 }
 
 fn rank(scheduling: Scheduling, priority: i32) -> Rank {
@@ -151,6 +160,58 @@ fn what_is_left_by_those_who_were_outbid_before_counts() {
     assert_eq!(queue.outbid(), [uid("there")]);
 }
 
+fn devices(name: &str, count: u32) -> Wants {
+    let resource = format!("example.com/{name}").parse().unwrap();
+    Wants {
+        amounts: list(0, 0),
+        devices: Some(DeviceRequest { resource, count }),
+    }
+}
+
+/// A machine with four devices of one resource and one of another.
+fn with_devices() -> Queue {
+    let device = |node: String| Device {
+        nodes: vec![node.into()],
+    };
+    let gpus = (0..4).map(|n| device(format!("/dev/gpu{n}"))).collect();
+    let fpgas = vec![device("/dev/fpga".to_owned())];
+    Queue::new(Capacity {
+        devices: BTreeMap::from([
+            ("example.com/gpu".parse().unwrap(), gpus),
+            ("example.com/fpga".parse().unwrap(), fpgas),
+        ]),
+        machine: list(1000, 1000),
+        reserved: ResourceList::default(),
+        overcommit_percent: 100,
+        default_request: ResourceList::default(),
+        waiting_max: usize::MAX,
+    })
+}
+
+#[test]
+fn devices_are_left_to_others_by_those_who_have_such() {
+    let mut queue = with_devices();
+    for (name, resource, count) in [("a", "gpu", 1), ("b", "gpu", 2), ("c", "fpga", 1)] {
+        queue
+            .enter(&uid(name), rank(SPOT, 0), devices(resource, count))
+            .unwrap();
+        assert!(queue.is_admitted(&uid(name)), "{name}");
+    }
+    let ask = |queue: &mut Queue, name: &str, wants: Wants| {
+        queue.enter(&uid(name), rank(ON_DEMAND, 0), wants).unwrap();
+        queue.outbid()
+    };
+    assert!(ask(&mut queue, "fits", devices("gpu", 1)).is_empty());
+    assert_eq!(ask(&mut queue, "two", devices("gpu", 2)), [uid("b")]);
+    assert!(queue.outbid().is_empty(), "what it leaves is enough");
+    queue.leave(&uid("b"));
+    assert!(queue.is_admitted(&uid("two")));
+    assert!(
+        ask(&mut queue, "all", devices("gpu", 4)).is_empty(),
+        "in vain"
+    );
+}
+
 proptest! {
     /// Whoever is outbid: with all of them gone those who wait on demand are let in up to one for whom
     /// nothing would do, none of the outbid could have stayed for the last, and of one resource there
@@ -170,24 +231,24 @@ proptest! {
             let name = uid(&format!("spot-{index}"));
             let has = list(*milli, bytes(*of_bytes));
             queue.hold(&name, rank(SPOT, 0), has, false);
-            there.push((name, amounts(has)));
+            there.push((name, part(has)));
         }
         let space = queue.space();
-        let asks = amounts(list(wants.0, bytes(wants.1)));
+        let asks = part(list(wants.0, bytes(wants.1)));
         queue.enter(&uid("asks"), rank(ON_DEMAND, 0), list(wants.0, bytes(wants.1))).unwrap();
         let came_in = queue.is_admitted(&uid("asks"));
         let named: BTreeSet<GroupUid> = queue.outbid().into_iter().collect();
         // Every choice that there is, by the number of those who go.
         let without = |chosen: &dyn Fn(usize) -> bool| {
             let gone = there.iter().enumerate().filter(|(index, _)| chosen(*index));
-            gone.fold(space, |space, (_, (_, has))| space.without(has)).holds(&asks)
+            gone.fold(space.clone(), |space, (_, (_, has))| space.without(has)).holds(&asks)
         };
         let choices = 0..1usize << there.len();
         let fewest = choices
             .filter(|choice| without(&|index| choice >> index & 1 == 1))
             .map(usize::count_ones)
             .min();
-        let is_possible = asks[0] <= 1000 && asks[1] <= 1000 && asks != Amounts::default();
+        let is_possible = asks.amounts[..2].iter().all(|asks| *asks <= 1000) && asks.amounts != Amounts::default();
         let is_named = |index: usize| named.contains(&there[index].0);
         match fewest {
             Some(fewest) if is_possible && !came_in => {
