@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::ExtendedResource;
+use crate::spec::GroupSpec;
+use crate::{ContainerName, ExtendedResource};
 
 /// The nodes below `/dev` that are one device. Whoever has it has all of them, and nobody else any.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,4 +19,16 @@ pub struct Lease {
     pub resource: ExtendedResource,
     /// By their nodes, as they were when the group was given them: the operator may name others since.
     pub devices: Vec<Device>,
+}
+
+impl Lease {
+    /// The devices of one of the group's containers.
+    #[must_use]
+    pub fn of(&self, spec: &GroupSpec, container: &ContainerName) -> Vec<Device> {
+        let places = spec.devices_of(container);
+        let count = usize::try_from(places.end - places.start).unwrap_or(usize::MAX);
+        let first = usize::try_from(places.start).unwrap_or(usize::MAX);
+        let devices = self.devices.iter().skip(first).take(count);
+        devices.cloned().collect()
+    }
 }

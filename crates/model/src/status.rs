@@ -18,7 +18,7 @@ pub use event::{Event, Severity};
 pub use timeline::{ImagePull, LaunchTimeline, Session};
 
 use crate::spec::Resources;
-use crate::{Stamp, WallTime};
+use crate::{Lease, Stamp, WallTime};
 
 /// What the client last asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +131,8 @@ pub struct GroupStatus {
     pub resources: Option<Resources>,
     /// Somebody asked for other resources, and it does not have them yet.
     pub resize: Option<Resize>,
+    /// The devices that it was given with its room.
+    pub lease: Option<Lease>,
 }
 
 /// How it stands with resources that a group is being given.

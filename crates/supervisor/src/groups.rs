@@ -139,6 +139,11 @@ impl<H: Host> Groups<H> {
             let waits = record.status.phase == Phase::Queued;
             (waits, record.created.wall)
         });
+        for record in &records {
+            if let Some(lease) = &record.status.lease {
+                shared.room.keep(&record.uid, lease.clone());
+            }
+        }
         let mut index = shared.lock();
         for record in records {
             let born = run::adopt(&shared, record);

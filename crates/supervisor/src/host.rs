@@ -14,7 +14,8 @@ use burstlet_model::spec::{
 };
 use burstlet_model::status::{ExitStatus, ImagePull};
 use burstlet_model::{
-    ContainerName, Digest, ErrorKind, GroupUid, ImageRef, Namespace, NetworkUsage, Stamp, Usage,
+    ContainerName, Device, Digest, ErrorKind, GroupUid, ImageRef, Namespace, NetworkUsage, Stamp,
+    Usage,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -248,6 +249,8 @@ pub struct StartContainer<'a> {
     pub attempt: u32,
     /// The manifest to run, as [`Host::pull`] told it.
     pub image: &'a Digest,
+    /// The devices that are its own.
+    pub devices: &'a [Device],
 }
 
 /// A container whose first process runs.

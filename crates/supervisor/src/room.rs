@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use burstlet_model::GroupUid;
 use burstlet_model::spec::{GroupSpec, Scheduling};
+use burstlet_model::{GroupUid, Lease};
 use tokio::sync::watch;
 
 use crate::capacity::{Capacity, Place, Queue, QueueFull, RoomUse, TooLittle};
@@ -93,6 +93,16 @@ impl Room {
         self.lock().freed.subscribe()
     }
 
+    /// Takes note of devices that a group has already: before anybody asks for room.
+    pub(crate) fn keep(&self, uid: &GroupUid, lease: Lease) {
+        self.lock().queue.keep(uid, lease);
+    }
+
+    /// The devices that a group was given with its room.
+    pub(crate) fn lease(&self, uid: &GroupUid) -> Option<Lease> {
+        self.lock().queue.lease(uid).cloned()
+    }
+
     /// Gives a group's room or place back.
     pub(crate) fn leave(&self, uid: &GroupUid) {
         let mut inner = self.lock();
@@ -159,6 +169,8 @@ fn move_to(seat: &watch::Sender<Place>, place: Place) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::collections::BTreeMap;
+
     use burstlet_model::MilliCpu;
     use burstlet_model::spec::ResourceList;
     use burstlet_testkit::spec::{container, group};
@@ -186,6 +198,7 @@ mod tests {
             overcommit_percent: 100,
             default_request: ResourceList::default(),
             waiting_max: usize::MAX,
+            devices: BTreeMap::new(),
         });
         let enter = |(uid, spec): (GroupUid, GroupSpec)| room.enter(&uid, &spec).unwrap();
         let resize = |(uid, spec): (GroupUid, GroupSpec)| room.resize(&uid, &spec);

@@ -59,6 +59,9 @@ struct GroupLoop<H> {
     /// Still counts among those that [`Shared::unadopted`] waits for.
     unadopted: bool,
     wake_at: Option<BootTime>,
+    /// The version of the record from which on the group's devices are not its own any more, while its
+    /// room waits for that.
+    returning: Option<u64>,
 }
 
 /// Everything that can wake the loop.
@@ -143,6 +146,9 @@ impl<H: Host> GroupLoop<H> {
     fn act(&mut self, spec: &Arc<GroupSpec>, action: &decide::Action, now: Stamp) {
         let stage = self.seen.stage;
         self.seen.begin(spec, action, now);
+        if matches!(action, decide::Action::Admit) {
+            self.seen.lease = self.shared.room.lease(&self.origin.uid);
+        }
         self.saver.changed();
         if action.is_intent() {
             self.saver.urge();
@@ -161,7 +167,11 @@ impl<H: Host> GroupLoop<H> {
             Stage::Live => {}
             Stage::Resting(phase) => {
                 info!(phase = phase.as_str(), "the group came to rest");
-                self.release();
+                self.seat = None;
+                match self.seen.lease.take() {
+                    Some(_) => self.returning = Some(self.saver.urge()),
+                    None => self.release(),
+                }
             }
             Stage::Removing => {
                 self.saver.close();
@@ -179,8 +189,11 @@ impl<H: Host> GroupLoop<H> {
         }
     }
 
+    /// Lets others have the group's room. Its devices are theirs only once no crash makes it run with
+    /// them again.
     fn release(&mut self) {
         self.seat = None;
+        self.returning = None;
         self.shared.room.leave(&self.origin.uid);
     }
 
@@ -273,6 +286,10 @@ impl<H: Host> GroupLoop<H> {
             return self.fail_birth(error);
         }
         self.saver.ended(result);
+        let durable = self.saver.durable();
+        if self.returning.is_some_and(|version| version <= durable) {
+            self.release();
+        }
         self.let_go();
         self.acknowledge();
         true

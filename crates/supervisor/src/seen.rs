@@ -25,7 +25,7 @@ use std::time::Duration;
 use burstlet_model::metering::{Close, GapReason};
 use burstlet_model::spec::{ContainerKind, GroupSpec, Image, PullPolicy, VolumeSource};
 use burstlet_model::status::{Desired, ExitStatus, LaunchTimeline, Phase, Session, Severity};
-use burstlet_model::{BootTime, ContainerName, Digest, Stamp, WallTime};
+use burstlet_model::{BootTime, ContainerName, Digest, Lease, Stamp, WallTime};
 
 pub(crate) use container::{
     ContainerSeen, ProbeKind, ProbeSeen, Run, Running, Step, StopCause, Stopping, container_spec,
@@ -54,6 +54,8 @@ pub(crate) struct Seen {
     pub(crate) stage: Stage,
     /// Where it stands while it is queued, and once it has lost its room.
     pub(crate) place: Option<Place>,
+    /// The devices that it has with its room.
+    pub(crate) lease: Option<Lease>,
     /// Why it is where it is, for the status.
     pub(crate) why: Why,
     /// Counts launches, so that the outcome of an effect of an earlier one is told apart.
@@ -285,6 +287,7 @@ impl Seen {
             desired: Desired::Running,
             stage: Stage::Queued,
             place: None,
+            lease: None,
             why: Why::default(),
             launch: 0,
             images: Vec::new(),

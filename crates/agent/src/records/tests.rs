@@ -5,7 +5,9 @@ use burstlet_model::status::{
     ContainerState, ContainerStatus, Desired, Event, ExitStatus, GroupStatus, ImagePull,
     LaunchTimeline, Phase, Session, Severity,
 };
-use burstlet_model::{BootTime, Bytes, ContainerName, Digest, MilliCpu, Stamp, WallTime};
+use burstlet_model::{
+    BootTime, Bytes, ContainerName, Device, Digest, Lease, MilliCpu, Stamp, WallTime,
+};
 use burstlet_supervisor::record::{Definition, Origin};
 
 use super::*;
@@ -125,6 +127,17 @@ fn record(uid: &str) -> GroupRecord {
         }],
         resources: Some(resources()),
         resize: None,
+        lease: Some(Lease {
+            resource: "example.com/gpu".parse().unwrap(),
+            devices: vec![
+                Device {
+                    nodes: vec!["/dev/a".into(), "/dev/b".into()],
+                },
+                Device {
+                    nodes: vec!["/dev/c".into()],
+                },
+            ],
+        }),
     };
     let event = Event {
         at: WallTime(1),

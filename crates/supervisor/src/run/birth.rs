@@ -130,6 +130,7 @@ fn born<H: Host>(
         published_revision: seen.events.revision(),
         unadopted: seen.sandbox.state == SandboxState::Unknown,
         wake_at: None,
+        returning: None,
         shared: Arc::clone(shared),
         origin,
         seen,

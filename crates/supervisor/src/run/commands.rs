@@ -102,6 +102,7 @@ impl<H: Host> GroupLoop<H> {
         self.seen.start_again(self.shared.host.now());
         self.seen.place = Some(seat.borrow().clone());
         self.seat = Some(seat);
+        self.returning = None;
         Ok(())
     }
 

@@ -258,6 +258,8 @@ impl<H: Host> Effects<H> {
         else {
             return;
         };
+        let lease = seen.lease.as_ref();
+        let devices = lease.map_or_else(Vec::new, |lease| lease.of(spec, &target.name));
         let (shared, uid, spec) = self.parts(spec);
         let started = async move {
             let group = GroupRef {
@@ -268,6 +270,7 @@ impl<H: Host> Effects<H> {
                 container: &target.name,
                 attempt,
                 image: &image,
+                devices: &devices,
             };
             // As above.
             let _permit = shared.launches.acquire().await;

@@ -145,6 +145,11 @@ impl Saver {
         self.durable > 0
     }
 
+    /// The version that is on disk.
+    pub(super) const fn durable(&self) -> u64 {
+        self.durable
+    }
+
     /// The version that is settled.
     pub(super) const fn settled(&self) -> u64 {
         self.settled

@@ -31,6 +31,7 @@ impl Seen {
         let mut seen = Self::new(spec, record.created);
         seen.desired = status.desired;
         seen.ip = status.ip;
+        seen.lease = status.lease.clone();
         seen.finished_at = status.finished_at.map(|at| not_after(at, now));
         seen.timeline = status.timeline.clone();
         seen.sessions = status.sessions.clone();

@@ -47,6 +47,7 @@ impl Seen {
             sessions: self.sessions.clone(),
             resources: self.group_resources(),
             resize: self.resize(),
+            lease: self.lease.clone(),
         }
     }
 

@@ -5,6 +5,7 @@ mod adopt;
 mod change;
 mod clock;
 mod common;
+mod devices;
 mod door;
 mod ephemeral;
 mod launch;

@@ -81,7 +81,10 @@ impl Host for ScriptedHost {
         group: GroupRef<'_>,
         start: StartContainer<'_>,
     ) -> Result<Started, HostError> {
-        let line = format!("start {}/{}#{}", group.uid, start.container, start.attempt);
+        let mut line = format!("start {}/{}#{}", group.uid, start.container, start.attempt);
+        for node in start.devices.iter().flat_map(|device| &device.nodes) {
+            line.push_str(&format!(" with {}", node.display()));
+        }
         self.call(line).await?;
         let now = self.stamp();
         let mut inner = self.lock();

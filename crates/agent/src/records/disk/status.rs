@@ -1,6 +1,7 @@
 //! The status part of a record.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use burstlet_model::spec::{ResourceList, Resources};
@@ -8,7 +9,7 @@ use burstlet_model::status::{
     ContainerState, ContainerStatus, Desired, ExitStatus, GroupStatus, ImagePull, LaunchTimeline,
     Phase, Session,
 };
-use burstlet_model::{Bytes, Digest, MilliCpu, WallTime};
+use burstlet_model::{Bytes, Device, Digest, ExtendedResource, Lease, MilliCpu, WallTime};
 use serde::{Deserialize, Serialize};
 
 use super::{Moment, container_name};
@@ -35,6 +36,16 @@ pub(super) struct Status {
     /// Unknown to the version before, as are those of containers.
     #[serde(default)]
     resources: Option<DiskResources>,
+    /// Unknown to the version before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lease: Option<DiskLease>,
+}
+
+/// Devices by their nodes, in the order in which containers have them.
+#[derive(Serialize, Deserialize)]
+struct DiskLease {
+    resource: String,
+    devices: Vec<Vec<PathBuf>>,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -146,6 +157,7 @@ impl From<&GroupStatus> for Status {
             timeline: (&status.timeline).into(),
             sessions: status.sessions.iter().map(DiskSession::from).collect(),
             resources: status.resources.map(DiskResources::from),
+            lease: status.lease.as_ref().map(DiskLease::from),
         }
     }
 }
@@ -181,6 +193,7 @@ impl Status {
             resources: self.resources.map(Into::into),
             // What differs says so.
             resize: None,
+            lease: self.lease.map(DiskLease::into_model).transpose()?,
         })
     }
 }
@@ -191,6 +204,27 @@ impl From<&Session> for DiskSession {
             opened: session.opened.into(),
             closed: session.closed.map(Moment::from),
         }
+    }
+}
+
+impl From<&Lease> for DiskLease {
+    fn from(lease: &Lease) -> Self {
+        let devices = lease.devices.iter();
+        Self {
+            resource: lease.resource.to_string(),
+            devices: devices.map(|device| device.nodes.clone()).collect(),
+        }
+    }
+}
+
+impl DiskLease {
+    fn into_model(self) -> Result<Lease, String> {
+        let resource = ExtendedResource::new(self.resource).map_err(|error| error.to_string())?;
+        let devices = self.devices.into_iter();
+        Ok(Lease {
+            resource,
+            devices: devices.map(|nodes| Device { nodes }).collect(),
+        })
     }
 }
 

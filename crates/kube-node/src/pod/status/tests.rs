@@ -94,6 +94,7 @@ fn status(phase: Phase, containers: Vec<ContainerStatus>) -> GroupStatus {
         sessions: Vec::new(),
         resources: None,
         resize: None,
+        lease: None,
     }
 }
 
