@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use burstlet_model::MilliCpu;
+use burstlet_model::{DeviceNumber, MilliCpu};
 use cgroups_rs::fs::MaxValue;
 use cgroups_rs::fs::cpu::CpuController;
 use cgroups_rs::fs::memory::MemController;
@@ -26,13 +26,19 @@ pub(crate) fn limits(cgroup: &Cgroup, limits: &Limits) -> Result<(), CgroupError
         fs::write(&path, value).map_err(|e| CgroupError::write(path, value, e))?;
     }
     cpu(&directory(cgroup, Controller::Cpu)?, cgroup, limits)?;
-    match cgroup
-        .hierarchy
-        .directory(Controller::Devices, cgroup.path())
-    {
-        Some(dir) if cgroup.capabilities.device_list => crate::devices::apply(&dir, limits.devices),
-        _ => Ok(()),
+    match device_list(cgroup) {
+        Some(dir) => crate::devices::apply(&dir, &limits.devices),
+        None => Ok(()),
     }
+}
+
+/// Lets a cgroup use these devices too.
+pub(crate) fn allow_devices(cgroup: &Cgroup, own: &[DeviceNumber]) -> Result<(), CgroupError> {
+    if own.is_empty() {
+        return Ok(());
+    }
+    let dir = device_list(cgroup).ok_or(CgroupError::DevicesNotListed)?;
+    crate::devices::extend(&dir, own)
 }
 
 /// Writes what a group or container has of processors and memory.
@@ -80,6 +86,14 @@ pub(crate) fn write_error(
         io::Error::from_raw_os_error,
     );
     CgroupError::write(path, value.to_string(), source)
+}
+
+/// Where the devices of a cgroup are listed, if they are.
+fn device_list(cgroup: &Cgroup) -> Option<PathBuf> {
+    let directory = cgroup
+        .hierarchy
+        .directory(Controller::Devices, cgroup.path());
+    directory.filter(|_| cgroup.capabilities.device_list)
 }
 
 fn directory(cgroup: &Cgroup, controller: Controller) -> Result<PathBuf, CgroupError> {

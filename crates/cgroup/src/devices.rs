@@ -1,20 +1,23 @@
 //! Which devices a cgroup's processes may open, on v1. (On v2 this needs a BPF program; without
 //! one, `nodev` mounts and the lack of `CAP_MKNOD` are what keeps devices out of reach.)
 
+use std::fmt::Display;
 use std::path::Path;
 
+use burstlet_model::{DeviceKind, DeviceNumber};
 use cgroups_rs::fs::devices::{DevicePermissions, DeviceType, DevicesController};
 
 use crate::error::CgroupError;
 
 /// The devices that a cgroup may use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Devices {
-    /// What the parent cgroup may use; nothing is written.
+    /// What the parent cgroup may use when this one is made; nothing is written.
     #[default]
     Inherit,
-    /// The OCI runtime specification's default devices and pseudo terminals, nothing else.
-    Default,
+    /// The OCI runtime specification's default devices and pseudo terminals, and these, of which the
+    /// parent cgroup may use each; nothing else.
+    Listed(Vec<DeviceNumber>),
 }
 
 const ANY: i64 = -1;
@@ -62,24 +65,46 @@ const DEFAULT: [Rule; 10] = [
 ];
 
 /// Writes the list of `devices` to the v1 cgroup at `dir`.
-pub(crate) fn apply(dir: &Path, devices: Devices) -> Result<(), CgroupError> {
-    if devices == Devices::Inherit {
+pub(crate) fn apply(dir: &Path, devices: &Devices) -> Result<(), CgroupError> {
+    let Devices::Listed(own) = devices else {
         return Ok(());
-    }
+    };
     let controller = DevicesController::new(dir.to_owned(), dir.to_owned());
-    let all = DevicePermissions::all();
     controller
-        .deny_device(DeviceType::All, ANY, ANY, &all)
+        .deny_device(DeviceType::All, ANY, ANY, &DevicePermissions::all())
         .map_err(|e| crate::apply::write_error(&dir.join("devices.deny"), &"a", &e))?;
     for rule in &DEFAULT {
-        let permissions = if rule.open {
-            &all[..]
-        } else {
-            &[DevicePermissions::MkNod]
-        };
-        controller
-            .allow_device(rule.kind, rule.major, rule.minor, permissions)
-            .map_err(|e| crate::apply::write_error(&dir.join("devices.allow"), &"a device", &e))?;
+        allow(dir, rule, &"a default device")?;
     }
-    Ok(())
+    extend(dir, own)
+}
+
+/// Lets the v1 cgroup at `dir` use these devices too. Its processes have the others all the while.
+pub(crate) fn extend(dir: &Path, own: &[DeviceNumber]) -> Result<(), CgroupError> {
+    let mut own = own.iter();
+    own.try_for_each(|number| allow(dir, &rule(*number), number))
+}
+
+fn rule(number: DeviceNumber) -> Rule {
+    Rule {
+        kind: match number.kind {
+            DeviceKind::Char => DeviceType::Char,
+            DeviceKind::Block => DeviceType::Block,
+        },
+        major: number.major.into(),
+        minor: number.minor.into(),
+        open: true,
+    }
+}
+
+fn allow(dir: &Path, rule: &Rule, what: &dyn Display) -> Result<(), CgroupError> {
+    let permissions = if rule.open {
+        &DevicePermissions::all()[..]
+    } else {
+        &[DevicePermissions::MkNod]
+    };
+    let controller = DevicesController::new(dir.to_owned(), dir.to_owned());
+    controller
+        .allow_device(rule.kind, rule.major, rule.minor, permissions)
+        .map_err(|e| crate::apply::write_error(&dir.join("devices.allow"), what, &e))
 }

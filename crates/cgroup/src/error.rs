@@ -18,6 +18,11 @@ pub enum CgroupError {
         .0.join(", ")
     )]
     Missing(Vec<&'static str>),
+    /// Nothing would keep a container from devices that are not its own.
+    #[error(
+        "this machine's cgroups do not list the devices that may be opened, as those of version 2"
+    )]
+    DevicesNotListed,
     /// A controller exists but cannot be given to our root.
     #[error("enable the cgroup controller {controller} in {path}")]
     Enable {
@@ -99,7 +104,9 @@ impl CgroupError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Root(_) => ErrorKind::Invalid,
-            Self::Missing(_) | Self::Enable { .. } => ErrorKind::Unsupported,
+            Self::Missing(_) | Self::Enable { .. } | Self::DevicesNotListed => {
+                ErrorKind::Unsupported
+            }
             Self::Exists(_) => ErrorKind::AlreadyExists,
             Self::Busy { .. } => ErrorKind::FailedPrecondition,
             Self::Unkillable { .. } => ErrorKind::DeadlineExceeded,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use burstlet_model::{BootTime, Bytes};
+use burstlet_model::{BootTime, Bytes, DeviceNumber};
 
 use crate::cgroups::{make_directory, subdirectories};
 use crate::{Capabilities, CgroupError, Hierarchy, Limits};
@@ -62,6 +62,15 @@ impl Cgroup {
     /// As [`Self::set_limits`].
     pub fn resize(&self, limits: &Limits) -> Result<(), CgroupError> {
         crate::apply::amounts(self, limits)
+    }
+
+    /// Lets its processes use these devices too, and cgroups below it be given them. What it may use
+    /// already it may use all the while.
+    ///
+    /// # Errors
+    /// The parent cgroup may not use one of them, or this host's cgroups list no devices.
+    pub fn allow_devices(&self, devices: &[DeviceNumber]) -> Result<(), CgroupError> {
+        crate::apply::allow_devices(self, devices)
     }
 
     /// Writes those of the bounds of processors and memory that are above what is in force.

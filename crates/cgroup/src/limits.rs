@@ -6,7 +6,7 @@ use crate::Devices;
 
 /// The limits of one cgroup. All of them are written each time, so that an update can also lift a
 /// limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The share of the processors against siblings when all are busy.
     pub cpu_request: MilliCpu,

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use burstlet_cgroup::{
     Cgroup, CgroupError, CgroupRoot, Cgroups, Devices, Gauges, Hierarchy, JoinPaths, Limits,
 };
-use burstlet_model::{BootTime, Bytes, ContainerName, ErrorKind, GroupUid, MilliCpu, Usage};
+use burstlet_model::{
+    BootTime, Bytes, ContainerName, DeviceNumber, ErrorKind, GroupUid, MilliCpu, Usage,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -478,7 +480,7 @@ fn privileged_a_busy_cgroup_is_not_removed() {
 fn privileged_only_default_devices_open() {
     let host = Host::new("devices");
     let listed = Limits {
-        devices: Devices::Default,
+        devices: Devices::Listed(Vec::new()),
         ..limits()
     };
     host.cgroups.create_group(&host.uid, &listed).unwrap();
@@ -492,4 +494,43 @@ fn privileged_only_default_devices_open() {
             "/dev/kmsg could be opened"
         );
     }
+}
+
+#[test]
+fn privileged_devices_open_where_they_are_listed_and_nowhere_else() {
+    let host = Host::new("lent");
+    let listed = |own: &[DeviceNumber]| Limits {
+        devices: Devices::Listed(own.to_vec()),
+        ..limits()
+    };
+    let group = host.cgroups.create_group(&host.uid, &listed(&[])).unwrap();
+    let kmsg: DeviceNumber = "c 1:11".parse().unwrap();
+    if !host.cgroups.capabilities().device_list {
+        let error = group.allow_devices(&[kmsg]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        return;
+    }
+    let name = ContainerName::new("own").unwrap();
+    let early = host
+        .cgroups
+        .create_container(&host.uid, &name, &listed(&[kmsg]));
+    assert_eq!(early.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert!(!host.cgroups.container(&host.uid, &name).exists());
+
+    let opens = |cgroup: &Cgroup| {
+        shell(cgroup, ": 2>/dev/null >>/dev/kmsg")
+            .wait()
+            .unwrap()
+            .success()
+    };
+    let before = host.container("before", &limits());
+    group.allow_devices(&[kmsg]).unwrap();
+    group.allow_devices(&[kmsg]).unwrap();
+    let own = host.container("own", &listed(&[kmsg]));
+    let neighbour = host.container("neighbour", &listed(&[]));
+    assert!(opens(&own), "its own device");
+    assert!(!opens(&before), "who was there before is given nothing");
+    assert!(!opens(&neighbour), "a neighbour is given nothing");
+    own.resize(&limits()).unwrap();
+    assert!(opens(&own), "it keeps what is its own over a resize");
 }

@@ -40,7 +40,7 @@ fn limits() -> Limits {
         memory_limit: Some(Bytes(64 << 20)),
         pids_limit: 100,
         oom_group: true,
-        devices: Devices::Default,
+        devices: Devices::Listed(Vec::new()),
     }
 }
 

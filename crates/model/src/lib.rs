@@ -18,7 +18,7 @@ pub mod status;
 mod time;
 mod usage;
 
-pub use device::{Device, Lease};
+pub use device::{Device, DeviceKind, DeviceNumber, DeviceNumberError, Lease};
 pub use error::ErrorKind;
 pub use id::{
     ContainerName, Digest, ExtendedResource, GroupName, GroupUid, IdError, Name, Namespace,

@@ -23,7 +23,7 @@ pub(super) fn of_group(parts: &Parts, spec: &GroupSpec) -> Limits {
         devices: if any_privileged(spec) {
             Devices::Inherit
         } else {
-            Devices::Default
+            Devices::Listed(Vec::new())
         },
     }
 }
@@ -41,7 +41,7 @@ pub(super) fn of_container(parts: &Parts, group: &GroupSpec, spec: &ContainerSpe
         devices: if spec.security.privileged || !any_privileged(group) {
             Devices::Inherit
         } else {
-            Devices::Default
+            Devices::Listed(Vec::new())
         },
     }
 }

@@ -61,7 +61,7 @@ impl Crowd {
             memory_limit: Some(Bytes(64 << 20)),
             pids_limit: 16,
             oom_group: false,
-            devices: Devices::Default,
+            devices: Devices::Listed(Vec::new()),
         };
         // What is made in part is removed with the rest.
         self.uids.push(uid.clone());
