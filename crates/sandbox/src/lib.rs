@@ -11,6 +11,7 @@
 //!   JSON messages over `SOCK_SEQPACKET` with file descriptors.
 //! * [`client`] is the agent's side, on tokio.
 //! * [`cores`] keeps what processes hold out of core dumps.
+//! * [`device`] tells which device a node is.
 //! * [`files`] changes the files of a volume together, in memory and on disk.
 //! * [`logs`] writes and reads the container logs.
 //! * [`verify`] compares what a container was given with what it was to be given, before it runs.
@@ -22,6 +23,7 @@
 
 pub mod client;
 pub mod cores;
+pub mod device;
 pub mod exits;
 pub mod files;
 #[cfg(feature = "launcher")]

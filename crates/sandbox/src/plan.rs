@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use burstlet_model::{ContainerName, GroupUid};
+use burstlet_model::{ContainerName, DeviceNumber, GroupUid};
 use oci_spec::runtime::{Process, Spec};
 use serde::{Deserialize, Serialize};
 
@@ -263,6 +263,15 @@ pub enum MountSource {
         /// What it begins with, if it is not to be written by its containers.
         #[serde(default)]
         files: Vec<MemoryFile>,
+    },
+    /// A node of a device of the host, at the path itself and not behind a link. It can be used, and
+    /// neither the mount nor the node be changed.
+    Device {
+        /// The node.
+        node: Outside,
+        /// The device that it has to be.
+        #[serde(serialize_with = "text::shown", deserialize_with = "text::deserialize")]
+        number: DeviceNumber,
     },
     /// An empty file in memory, for one start of the container to leave its last words in. What it
     /// holds at the end is among the exit's `finals`, by the key [`LAST_WORDS`].

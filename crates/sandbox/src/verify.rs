@@ -15,6 +15,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use burstlet_model::DeviceNumber;
+
+use crate::device;
 use crate::plan::IdRange;
 
 /// The namespaces of a process, as `/proc/<pid>/ns` names them.
@@ -67,6 +70,8 @@ pub struct Expected {
     pub mounts: Vec<PathBuf>,
     /// Where, and below, all that is mounted must be read-only.
     pub guarded: Option<PathBuf>,
+    /// The devices that it has at these paths, the mounts of their nodes read-only.
+    pub devices: BTreeMap<PathBuf, DeviceNumber>,
     /// Whether its root must be read-only; `None` if its mounts are not looked at.
     pub root_read_only: Option<bool>,
 }
@@ -94,6 +99,8 @@ pub struct Seen {
     pub namespaces: BTreeMap<&'static str, u64>,
     /// Mount points, with whether each is read-only.
     pub mounts: BTreeMap<PathBuf, bool>,
+    /// Those devices that it was to have and has.
+    pub devices: BTreeMap<PathBuf, DeviceNumber>,
 }
 
 /// One difference.
@@ -154,6 +161,7 @@ pub fn check(expected: &Expected, seen: &Seen) -> Vec<Mismatch> {
         );
         check_mounts(&mut found, &expected.mounts, &seen.mounts);
         check_guarded(&mut found, expected.guarded.as_deref(), &seen.mounts);
+        check_devices(&mut found, &expected.devices, seen);
     }
     found.0
 }
@@ -236,12 +244,29 @@ fn check_guarded(found: &mut Found, guarded: Option<&Path>, seen: &BTreeMap<Path
     }
 }
 
+fn check_devices(found: &mut Found, expected: &BTreeMap<PathBuf, DeviceNumber>, seen: &Seen) {
+    for (path, number) in expected {
+        let place = path.display();
+        found.compare(
+            &format!("device at {place}"),
+            &Some(number),
+            &seen.devices.get(path),
+        );
+        found.compare(
+            &format!("read-only node at {place}"),
+            &Some(&true),
+            &seen.mounts.get(path),
+        );
+    }
+}
+
 impl Seen {
-    /// Reads what the kernel says of process `pid`, which must be waiting.
+    /// Reads what the kernel says of process `pid`, which must be waiting, as far as something is
+    /// expected of it.
     ///
     /// # Errors
     /// The process is gone, or a file of it cannot be read or parsed.
-    pub fn read(pid: i32) -> io::Result<Self> {
+    pub fn read(pid: i32, expected: &Expected) -> io::Result<Self> {
         let dir = PathBuf::from(format!("/proc/{pid}"));
         let text = |name: &str| fs::read_to_string(dir.join(name));
         let mut seen = Self::from_status(&text("status")?)?;
@@ -249,6 +274,9 @@ impl Seen {
         seen.gid_map = parse_map(&text("gid_map")?)?;
         seen.mounts = parse_mountinfo(&text("mountinfo")?)?;
         seen.namespaces = read_namespaces(&dir)?;
+        if !expected.devices.is_empty() {
+            seen.devices = device::below(&dir.join("root"), expected.devices.keys())?;
+        }
         Ok(seen)
     }
 

@@ -49,6 +49,9 @@ impl Table {
                     let sub_path = sub_path.take();
                     table.pass(root, |path| open_tree(path, sub_path.as_deref()))?;
                 }
+                MountSource::Device { node, .. } => {
+                    table.pass(node, |path| open_tree(path, None))?;
+                }
                 // The launcher sees the layers where the caller does.
                 MountSource::Layers { .. } | MountSource::LastWords => {}
                 MountSource::Memory { files, .. } => table.files(files)?,

@@ -83,7 +83,8 @@ impl Keeper {
         let bundle = self.prepare(&plan, id, &mut belongings)?;
         let seccomp = belongings.filter.is_some();
         let namespaces = (&self.namespaces, belongings.target.as_ref());
-        let expected = self.facts.of_first(&bundle, namespaces, seccomp)?;
+        let facts = &self.facts;
+        let expected = facts.of_first(&bundle, namespaces, seccomp, &plan.mounts)?;
         let (streams, their_streams) = self.open_streams(&plan, &bundle.process, serial)?;
         let (ours, theirs) = channel()?;
         let finish = Finish {
@@ -367,7 +368,9 @@ impl Belongings {
             .map(|shown| Ok((shown.clone(), passed.outside(&shown.directory)?)))
             .collect::<Result<_, Failure>>()?;
         let brought = plan.mounts.iter().map(|mount| match &mount.source {
-            MountSource::Tree { root, .. } => passed.outside(root).map(Brought::Tree),
+            MountSource::Tree { root: tree, .. } | MountSource::Device { node: tree, .. } => {
+                passed.outside(tree).map(Brought::Tree)
+            }
             MountSource::Layers { .. } | MountSource::LastWords => Ok(Brought::Nothing),
             MountSource::Memory { files, .. } => passed.files(files).map(Brought::Files),
         });

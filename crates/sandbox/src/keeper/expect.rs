@@ -5,12 +5,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use burstlet_model::DeviceNumber;
 use oci_spec::runtime::{Process, Spec};
 
 use super::bundle::Bundle;
 use super::capabilities;
 use super::namespaces::{Namespaces, inode};
-use crate::plan::IdRange;
+use crate::plan::{IdRange, MountPlan, MountSource};
 use crate::protocol::{Failure, FailureClass};
 use crate::verify::{Expected, Namespace, read_namespaces};
 
@@ -30,6 +31,7 @@ impl GroupFacts {
         bundle: &Bundle,
         (namespaces, target): (&Namespaces, Option<&OwnedFd>),
         seccomp: bool,
+        mounts: &[MountPlan],
     ) -> Result<Expected, Failure> {
         let spec = &bundle.spec;
         let mut expected = self.of_process(&bundle.process, seccomp)?;
@@ -53,6 +55,7 @@ impl GroupFacts {
         expected.root_read_only =
             Some(spec.root().as_ref().and_then(|r| r.readonly()) == Some(true));
         expected.mounts = mount_points(spec);
+        expected.devices = devices(mounts);
         if let Some(wish) = &bundle.cgroups {
             expected.mounts.push(wish.destination.clone());
             let guarded = Some(&wish.destination).filter(|_| wish.read_only);
@@ -106,6 +109,15 @@ fn unreadable(error: &io::Error) -> Failure {
         FailureClass::Internal,
         format!("read the namespaces to expect: {error}"),
     )
+}
+
+/// The devices that the plan's mounts are nodes of.
+fn devices(mounts: &[MountPlan]) -> BTreeMap<PathBuf, DeviceNumber> {
+    let device = |mount: &MountPlan| match mount.source {
+        MountSource::Device { number, .. } => Some((mount.destination.clone(), number)),
+        _ => None,
+    };
+    mounts.iter().filter_map(device).collect()
 }
 
 /// Where something must be mounted: the spec's mounts, and of the paths to be masked or made

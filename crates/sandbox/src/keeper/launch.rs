@@ -370,7 +370,8 @@ impl Launch {
             )
         };
         let pid = self.pid.ok_or_else(unknown)?;
-        let seen = Seen::read(pid.as_raw()).map_err(failed("read what the process is".into()))?;
+        let seen = Seen::read(pid.as_raw(), &self.expected)
+            .map_err(failed("read what the process is".into()))?;
         let found = verify::check(&self.expected, &seen);
         if found.is_empty() {
             return Ok(());

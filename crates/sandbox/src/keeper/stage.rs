@@ -21,9 +21,11 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use burstlet_model::DeviceNumber;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::{STAGE, memory};
+use crate::device;
 use crate::plan::{IdRange, MountPlan, MountSource, RootfsPlan};
 use crate::protocol::{Failure, FailureClass};
 use crate::sys::mounts;
@@ -33,6 +35,9 @@ use crate::tree::{open_existing_tree, open_tree};
 const STAGE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// The most bytes that the kernel takes as mount options.
 const MOUNT_OPTIONS_BYTES_MAX: usize = 4095;
+
+/// What holds for the mount of a device's node; the device can be read and written all the same.
+const NODE: u64 = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
 
 /// The keeper's stage.
 pub(super) struct Stage {
@@ -176,6 +181,10 @@ impl Stage {
                 )
             }
             (MountSource::Tree { idmap, .. }, Brought::Tree(tree)) => (tree, *idmap),
+            (MountSource::Device { number, .. }, Brought::Tree(node)) => {
+                restrict_node(node, *number).map_err(step())?;
+                (node, false)
+            }
             (MountSource::LastWords, Brought::Nothing) => {
                 let target = Self::dir(id).join(format!("m{index}"));
                 return memory::last_words(&target, self.owner()).map_err(step());
@@ -312,6 +321,17 @@ fn make_like(tree: &OwnedFd, target: &Path) -> io::Result<()> {
     } else {
         fs::File::create(target).map(drop)
     }
+}
+
+/// Whoever may use a device must not give it away: its node is the host's.
+fn restrict_node(node: &OwnedFd, wanted: DeviceNumber) -> io::Result<()> {
+    let found = device::number(node.as_fd())?;
+    if found != Some(wanted) {
+        let found = found.map_or_else(|| "no device".to_owned(), |found| found.to_string());
+        let text = format!("it is {found} by now, and was {wanted}");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    mounts::restrict(node.as_fd(), NODE)
 }
 
 /// An image may not put links where the runtime is about to mount: the top layer sees to that, and

@@ -20,6 +20,11 @@ where
     text.parse().map_err(de::Error::custom)
 }
 
+/// Writes something as it is shown, which is how it is read, too.
+pub(crate) fn shown<T: Display, S: Serializer>(it: &T, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(it)
+}
+
 /// The same for one that may be left out.
 pub(crate) mod option {
     use super::{Deserialize, Deserializer, Display, FromStr, Serializer, de};

@@ -1,3 +1,5 @@
+use burstlet_model::DeviceKind;
+
 use super::*;
 
 const STATUS: &str = "Name:\tx\nUid:\t100033\t100033\t100033\t100033\n\
@@ -11,13 +13,21 @@ const MOUNTINFO: &str = "\
     42 41 0:5 /null /proc/kcore rw - devtmpfs devtmpfs rw\n\
     43 40 0:52 / /run/secrets/a\\040b ro - tmpfs tmpfs rw\n\
     44 40 0:53 / /sys/fs/cgroup ro - tmpfs tmpfs rw\n\
-    45 44 0:54 / /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
+    45 44 0:54 / /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n\
+    46 41 0:5 /gpu /dev/gpu ro - devtmpfs devtmpfs rw\n";
+
+const GPU: DeviceNumber = DeviceNumber {
+    kind: DeviceKind::Char,
+    major: 195,
+    minor: 0,
+};
 
 fn seen() -> Seen {
     let mut seen = Seen::from_status(STATUS).unwrap();
     seen.uid_map = parse_map("         0     100000      65536\n").unwrap();
     seen.gid_map = seen.uid_map.clone();
     seen.mounts = parse_mountinfo(MOUNTINFO).unwrap();
+    seen.devices = [("/dev/gpu".into(), GPU)].into();
     seen.namespaces = NAMESPACES
         .iter()
         .zip(10_u64..)
@@ -50,6 +60,7 @@ fn expected() -> Expected {
             "/var/run/secrets/a b".into(),
         ],
         guarded: Some("/sys/fs/cgroup".into()),
+        devices: [("/dev/gpu".into(), GPU)].into(),
         root_read_only: Some(true),
     }
 }
@@ -62,7 +73,7 @@ fn what_was_asked_for_passes() {
 #[test]
 fn every_weakening_is_found() {
     type Weaken = fn(&mut Seen);
-    let table: [(&str, Weaken); 19] = [
+    let table: [(&str, Weaken); 22] = [
         ("uid", |s| s.uids = vec![0; 4]),
         ("uid", |s| s.uids[2] = 0),
         ("gid", |s| s.gids[1] = 0),
@@ -87,6 +98,14 @@ fn every_weakening_is_found() {
         }),
         ("mount at /sys/fs/cgroup/memory", |s| {
             s.mounts.extend([("/sys/fs/cgroup/memory".into(), false)]);
+        }),
+        ("device at /dev/gpu", |s| s.devices.clear()),
+        ("device at /dev/gpu", |s| {
+            let other = DeviceNumber { minor: 1, ..GPU };
+            s.devices.extend([("/dev/gpu".into(), other)]);
+        }),
+        ("read-only node at /dev/gpu", |s| {
+            s.mounts.extend([("/dev/gpu".into(), false)]);
         }),
     ];
     for (what, weaken) in table {
@@ -130,7 +149,13 @@ fn what_cannot_be_read_is_an_error_and_not_a_pass() {
 #[test]
 fn this_process_can_be_read() {
     let pid = std::process::id().cast_signed();
-    let seen = Seen::read(pid).unwrap();
+    let null = [("/dev/null".into(), "c 1:3".parse().unwrap())];
+    let expected = Expected {
+        devices: null.into(),
+        ..Expected::default()
+    };
+    let seen = Seen::read(pid, &expected).unwrap();
+    assert_eq!(seen.devices, expected.devices);
     assert_eq!(seen.namespaces.len(), NAMESPACES.len());
     assert!(seen.mounts.contains_key(Path::new("/")));
     assert_eq!(seen.uids.len(), 4);

@@ -6,6 +6,8 @@ use std::path::Path;
 use burstlet_sandbox::plan::{
     CgroupEntry, ContainerCgroup, ContainerPlan, MountPlan, MountSource, Outside, ShownCgroup,
 };
+use nix::errno::Errno;
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use oci_spec::runtime::{MountBuilder, PosixRlimitBuilder, PosixRlimitType, UserBuilder};
 
 use crate::harness::{Group, Node, within};
@@ -17,7 +19,7 @@ echo "== mounts"; cat /proc/self/mountinfo
 echo "== status"; grep -E '^(Umask|Uid|Gid|Groups|NStgid|NSpid|NSsid|Cap|NoNewPrivs|Seccomp)' /proc/self/status
 echo "== limits"; cat /proc/self/limits
 echo "== files"; for fd in 0 1 2 3 4 5 6 7 8 9; do readlink /proc/self/fd/$fd | sed 's/[0-9]*]//'; done
-echo "== dev"; for f in /dev/* /dev/pts/*; do stat -c '%n %F %a %u:%g %t:%T %N' "$f"; done
+echo "== dev"; for f in /dev/* /dev/pts/* /dev/deep/*; do stat -c '%n %F %a %u:%g %t:%T %N' "$f"; done
 echo "== places"; for f in / /proc /sys /dev /dev/shm /dev/mqueue /in /in/deep /in/deep/er /file /ro /work /sys/fs/cgroup /sys/fs/cgroup/* /proc/kcore /proc/keys /sys/firmware; do stat -c '%n %F %a %u:%g' "$f"; done
 echo "== writes"; for f in /x /ro/x /in/deep/er/x /proc/sys/kernel/hostname /dev/x /dev/shm/x /sys/x /sys/fs/cgroup/x /sys/fs/cgroup/a/text; do (echo x > $f) 2>/dev/null && echo "$f can be written" || echo "$f cannot"; done
 echo "== cgroups"; ls -l /sys/fs/cgroup | sed 's/.*:[0-9]* //'; cat /sys/fs/cgroup/*/text
@@ -44,6 +46,7 @@ fn with_everything(node: &Node, group: &Group, name: &str) -> ContainerPlan {
     };
     show_cgroups(&mut plan, &volume);
     plan.mounts = vec![
+        lent(node, LOG),
         tree("/in", &volume, false),
         tree("/in/deep/er", &volume, false),
         tree("/file", &volume.join("text"), true),
@@ -58,6 +61,28 @@ fn with_everything(node: &Node, group: &Group, name: &str) -> ContainerPlan {
     process.set_rlimits(Some(vec![limit.unwrap()]));
     process.set_oom_score_adj(Some(500));
     plan
+}
+
+/// The kernel's log: every kernel has it.
+const LOG: &str = "c 1:11";
+
+/// The mount of a node of the kernel's log that is said to be one of `number`.
+fn lent(node: &Node, number: &str) -> MountPlan {
+    let path = node.state().join("node");
+    let (kind, mode) = (SFlag::S_IFCHR, Mode::from_bits_truncate(0o644));
+    match mknod(&path, kind, mode, makedev(1, 11)) {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(errno) => panic!("make a node: {errno}"),
+    }
+    MountPlan {
+        destination: "/dev/deep/lent".into(),
+        source: MountSource::Device {
+            node: Outside::Path(path),
+            number: number.parse().unwrap(),
+        },
+        read_only: false,
+        options: Vec::new(),
+    }
 }
 
 /// Two trees as on v1, of which one has two controllers. Any directory serves.
@@ -177,4 +202,19 @@ async fn another_user_with_a_read_only_root_sees_the_same_either_way() {
         process.set_no_new_privileges(Some(false));
     };
     compare("way-2", change).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_another_device_by_now_is_not_given() {
+    let node = Node::new();
+    let group = node.create(node.group_plan("lent")).await;
+    let mut plan = node.container(&group, "lent", &["true"]);
+    plan.mounts = vec![lent(&node, "c 1:3")];
+    let refused = within(group.link.keeper.run(plan)).await.unwrap_err();
+    let text = refused.to_string();
+    assert!(
+        text.contains("it is c 1:11 by now, and was c 1:3"),
+        "{text}"
+    );
+    node.finish(vec![group]).await;
 }
