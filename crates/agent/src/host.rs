@@ -7,6 +7,7 @@ mod attach;
 mod budgets;
 mod complete;
 mod container;
+mod devices;
 mod exec;
 mod exit;
 pub(crate) mod failure;
@@ -37,9 +38,10 @@ mod upkeep;
 mod usage;
 mod volumes;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,7 +52,9 @@ use burstlet_image::snapshot::Snapshotter;
 use burstlet_image::store::ImageStore;
 use burstlet_model::metering::{Known, Mark};
 use burstlet_model::spec::{GroupSpec, HookAction, ProbeAction, Signal};
-use burstlet_model::{Bytes, ContainerName, ErrorKind, GroupUid, NetworkUsage, Stamp};
+use burstlet_model::{
+    Bytes, ContainerName, ErrorKind, ExtendedResource, GroupUid, NetworkUsage, Stamp,
+};
 use burstlet_sandbox::client::Launcher;
 use burstlet_supervisor::host::{
     Adoption, GroupRef, GroupUsage, Host, HostError, HostEvent, ProbeResult, PullRequest, Pulled,
@@ -91,6 +95,8 @@ pub(crate) struct Parts {
     pub(crate) profiles: Profiles,
     pub(crate) logs: Logs,
     pub(crate) policy: Policy,
+    /// Nodes that whoever has a device of the resource has too.
+    pub(crate) shared_nodes: BTreeMap<ExtendedResource, Vec<PathBuf>>,
     pub(crate) facts: HostFacts,
     pub(crate) boot_id: String,
     pub(crate) metering: Metering,

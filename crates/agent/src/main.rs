@@ -6,6 +6,7 @@ mod billing;
 mod budgets;
 mod cli;
 mod config;
+mod device;
 mod doctor;
 mod following;
 mod host;

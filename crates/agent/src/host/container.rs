@@ -11,8 +11,8 @@ use burstlet_failpoint::{Point, reach};
 use burstlet_image::remove_tree;
 use burstlet_image::snapshot::{ContainerUser, IdBase, ImageTree, Snapshot, resolve_user};
 use burstlet_image::store::Image;
-use burstlet_model::ErrorKind;
 use burstlet_model::spec::{ContainerSpec, TerminationMessagePolicy};
+use burstlet_model::{Device, ErrorKind};
 use burstlet_sandbox::client::ClientError;
 use burstlet_sandbox::logs::CURRENT_FILE;
 use burstlet_sandbox::plan::ContainerPlan;
@@ -27,7 +27,8 @@ use super::log_links::{LogLinks, Logged};
 use super::plan::{self, Composed, Ingredients};
 use super::run_file::{About, RunFile, Termination};
 use super::sandbox::disk;
-use super::{Parts, RealHost, image_volumes, limits, storage};
+use super::{Parts, RealHost, devices, image_volumes, limits, storage};
+use crate::device::Node;
 
 /// How long what is left of the run before may take to go.
 const LEFTOVER_PATIENCE: Duration = Duration::from_secs(10);
@@ -54,6 +55,7 @@ impl RealHost {
             plan,
             stop_signal,
             held,
+            nodes,
         } = self.prepare_run(&group, &standing, image, &start).await?;
         let user = plan::identity(&plan.spec.process().clone().unwrap_or_default());
         let attempt = start.attempt;
@@ -61,7 +63,7 @@ impl RealHost {
         // Noted before it runs: it may end before we hear that it began.
         group.note(start.container, RunState::Running { attempt });
         let begun = standing.keeper.run(plan).await;
-        drop(held);
+        drop((held, nodes));
         reach(Point::RunDone);
         let started = begun.map_err(|error| {
             let code = CODE_NOT_STARTED;
@@ -89,6 +91,7 @@ impl RealHost {
     ) -> Result<Prepared, HostError> {
         let (group, standing) = (Arc::clone(group), standing.clone());
         let (container, attempt) = (start.container.clone(), start.attempt);
+        let devices = start.devices.to_vec();
         self.blocking(move |parts| {
             let run = Run {
                 container: &container,
@@ -99,6 +102,7 @@ impl RealHost {
                 group: &group,
                 standing: &standing,
                 image: &image,
+                devices: &devices,
                 run,
             }
             .prepare()
@@ -126,6 +130,7 @@ struct Preparation<'a> {
     group: &'a Group,
     standing: &'a Standing,
     image: &'a Image,
+    devices: &'a [Device],
     run: Run<'a>,
 }
 
@@ -134,6 +139,7 @@ struct Prepared {
     plan: ContainerPlan,
     stop_signal: u8,
     held: Vec<Found>,
+    nodes: Vec<Node>,
 }
 
 impl Preparation<'_> {
@@ -149,7 +155,12 @@ impl Preparation<'_> {
         let snapshot = self.snapshot(&layers)?;
         reach(Point::RootMade);
         pass(Point::RunCgroupBegun)?;
-        let cgroup = self.cgroup(spec)?;
+        let nodes = devices::lend(
+            self.parts,
+            (&self.group.uid, &self.standing.spec),
+            self.devices,
+        )?;
+        let cgroup = self.cgroup(spec, &nodes)?;
         pass(Point::LogsBegun)?;
         self.make_log_dir()?;
         let ingredients = Ingredients {
@@ -161,6 +172,7 @@ impl Preparation<'_> {
             user,
             snapshot,
             cgroup,
+            nodes: &nodes,
             run: self.run,
             uid: &self.group.uid,
         };
@@ -169,21 +181,32 @@ impl Preparation<'_> {
             stop_signal,
             held,
         } = plan::compose(&ingredients)?;
-        let process = plan.spec.process().clone().unwrap_or_default();
-        let about = About {
-            attempt: self.run.attempt,
-            stop_signal,
-            termination: termination(spec),
-        };
-        let dir = self.group.layout.dir();
-        let vault = self.parts.records.vault();
-        RunFile::write(vault, (dir, self.run.container), &process, about)
-            .map_err(|error| disk(dir, &error))?;
+        self.write_down(&plan, stop_signal, termination(spec))?;
         Ok(Prepared {
             plan,
             stop_signal,
             held,
+            nodes,
         })
+    }
+
+    /// What the agent must know of the run while it lasts.
+    fn write_down(
+        &self,
+        plan: &ContainerPlan,
+        stop_signal: u8,
+        termination: Termination,
+    ) -> Result<(), HostError> {
+        let process = plan.spec.process().clone().unwrap_or_default();
+        let about = About {
+            attempt: self.run.attempt,
+            stop_signal,
+            termination,
+        };
+        let dir = self.group.layout.dir();
+        let vault = self.parts.records.vault();
+        RunFile::write(vault, (dir, self.run.container), &process, about)
+            .map_err(|error| disk(dir, &error))
     }
 
     fn spec(&self) -> Result<&ContainerSpec, HostError> {
@@ -255,8 +278,13 @@ impl Preparation<'_> {
         made.map_err(|error| fail(error.kind(), CREATE, &error))
     }
 
-    fn cgroup(&self, spec: &ContainerSpec) -> Result<burstlet_cgroup::Cgroup, HostError> {
-        let limits = limits::of_container(self.parts, &self.standing.spec, spec);
+    fn cgroup(
+        &self,
+        spec: &ContainerSpec,
+        nodes: &[Node],
+    ) -> Result<burstlet_cgroup::Cgroup, HostError> {
+        let own = devices::numbers(nodes);
+        let limits = limits::of_container(self.parts, &self.standing.spec, spec, own);
         let made =
             self.parts
                 .cgroups

@@ -2,8 +2,8 @@
 //! policy say.
 
 use burstlet_cgroup::{Devices, Limits};
-use burstlet_model::MilliCpu;
 use burstlet_model::spec::{ContainerSpec, GroupSpec};
+use burstlet_model::{DeviceNumber, MilliCpu};
 
 use super::Parts;
 
@@ -28,8 +28,13 @@ pub(super) fn of_group(parts: &Parts, spec: &GroupSpec) -> Limits {
     }
 }
 
-/// Of a container of the group.
-pub(super) fn of_container(parts: &Parts, group: &GroupSpec, spec: &ContainerSpec) -> Limits {
+/// Of a container of the group that has these devices of its own.
+pub(super) fn of_container(
+    parts: &Parts,
+    group: &GroupSpec,
+    spec: &ContainerSpec,
+    own: Vec<DeviceNumber>,
+) -> Limits {
     let (requests, limits) = (spec.resources.requests, spec.resources.limits);
     let pids = limits.pids.and_then(|pids| u32::try_from(pids).ok());
     Limits {
@@ -38,12 +43,17 @@ pub(super) fn of_container(parts: &Parts, group: &GroupSpec, spec: &ContainerSpe
         memory_limit: limits.memory,
         pids_limit: pids.unwrap_or(parts.policy.container_pids),
         oom_group: true,
-        devices: if spec.security.privileged || !any_privileged(group) {
+        devices: if spec.security.privileged || !has_more_than_default(group) {
             Devices::Inherit
         } else {
-            Devices::Listed(Vec::new())
+            Devices::Listed(own)
         },
     }
+}
+
+/// Whether the group's cgroup may use devices that not each of its containers may.
+fn has_more_than_default(spec: &GroupSpec) -> bool {
+    any_privileged(spec) || spec.device_resource.is_some()
 }
 
 /// Whether a container may use any device. If none may, the group's cgroup says so for all.

@@ -23,6 +23,7 @@ use super::group::Standing;
 use super::host_path::Found;
 use super::layout::{Layout, Run};
 use super::sandbox::cgroup_entry;
+use crate::device::Node;
 
 /// What a plan is made of.
 pub(super) struct Ingredients<'a> {
@@ -34,6 +35,8 @@ pub(super) struct Ingredients<'a> {
     pub(super) user: ContainerUser,
     pub(super) snapshot: Snapshot,
     pub(super) cgroup: Cgroup,
+    /// Nodes of the devices that it has beside the default ones.
+    pub(super) nodes: &'a [Node],
     pub(super) run: Run<'a>,
     pub(super) uid: &'a GroupUid,
 }

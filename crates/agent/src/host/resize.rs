@@ -57,7 +57,8 @@ fn resize(
         .map(|container| Sized {
             what: format!("container {}", container.name),
             cgroup: parts.cgroups.container(uid, &container.name),
-            limits: limits::of_container(parts, spec, container),
+            // Its devices stay as they are.
+            limits: limits::of_container(parts, spec, container, Vec::new()),
         })
         // One that has ended meanwhile gets its own when it is started again.
         .filter(|sized| sized.cgroup.exists())

@@ -1,6 +1,6 @@
 //! What groups stand on is brought up, and made to agree with what an earlier agent has left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -81,6 +81,7 @@ pub(crate) async fn host(
         profiles: profiles(config)?,
         logs: config.logs.clone(),
         policy: config.policy.clone(),
+        shared_nodes: BTreeMap::new(),
         facts: HostFacts::read(config).context("look at this host")?,
         boot_id: machine::boot_id().context("read the boot id")?,
         metering,

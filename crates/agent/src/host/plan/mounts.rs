@@ -13,7 +13,7 @@ use burstlet_supervisor::host::HostError;
 use super::Ingredients;
 use crate::host::failure::MOUNT;
 use crate::host::host_path::{self, Found};
-use crate::host::{files, image_volumes, persistent, volumes};
+use crate::host::{devices, files, image_volumes, persistent, volumes};
 
 /// `/dev/shm`, which the containers of a group share as those of a pod do.
 const SHM_BYTES: u64 = 64 << 20;
@@ -27,6 +27,8 @@ const FILE_OVERHEAD_BYTES: u64 = 8 << 10;
 pub(super) fn plan(of: &Ingredients<'_>) -> Result<(Vec<MountPlan>, Vec<Found>), HostError> {
     let mut held = Vec::new();
     let mut mounts = vec![shared_memory()];
+    // Before anything that definitions name: what is in `/dev` by now is the runtime's.
+    mounts.extend(devices::mounts(of.nodes));
     for name in files::NAMES {
         // Only Burstlet writes these: what a container wrote here would be on the host's disk.
         let source = tree(of.layout.file(name), None);
