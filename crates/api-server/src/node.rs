@@ -1,8 +1,11 @@
 //! The verbs of `Node`.
 
+use std::collections::BTreeMap;
+
 use burstlet_manifest::matrix::rows;
 use burstlet_model::spec::ResourceList;
 use burstlet_proto::v1;
+use burstlet_supervisor::DeviceUse;
 use burstlet_supervisor::host::Host;
 
 use crate::access::Asked;
@@ -42,22 +45,29 @@ pub(crate) fn capabilities<H: Host, M: Machine>(api: &Asked<H, M>) -> v1::Capabi
 pub(crate) fn capacity<H: Host, M: Machine>(api: &Asked<H, M>) -> v1::CapacityResponse {
     let settings = api.settings();
     let room = api.groups().room();
+    let devices = |of_it: fn(&DeviceUse) -> u64| -> BTreeMap<String, u64> {
+        let all = room.devices.iter();
+        all.map(|(resource, used)| (resource.to_string(), of_it(used)))
+            .collect()
+    };
+    let there = devices(|used| used.allocatable);
     v1::CapacityResponse {
-        total: Some(amounts(settings.total)),
-        reserved: Some(amounts(settings.reserved)),
-        requested: Some(amounts(room.requested)),
-        allocatable: Some(amounts(room.allocatable)),
+        total: Some(amounts(settings.total, there.clone())),
+        reserved: Some(amounts(settings.reserved, BTreeMap::new())),
+        requested: Some(amounts(room.requested, devices(|used| used.requested))),
+        allocatable: Some(amounts(room.allocatable, there)),
         groups_running: count(room.admitted),
         groups_queued: count(room.waiting),
         queue_max: settings.queue_max,
     }
 }
 
-fn amounts(list: ResourceList) -> v1::Amounts {
+fn amounts(list: ResourceList, devices: BTreeMap<String, u64>) -> v1::Amounts {
     v1::Amounts {
         cpu_milli: list.cpu.map_or(0, |cpu| cpu.0),
         memory_bytes: list.memory.map_or(0, |bytes| bytes.0),
         ephemeral_storage_bytes: list.ephemeral_storage.map_or(0, |bytes| bytes.0),
+        devices,
     }
 }
 

@@ -261,6 +261,27 @@ async fn a_quote_is_by_the_book_in_force() {
     assert_eq!(status.code(), Code::InvalidArgument);
 }
 
+#[tokio::test]
+async fn devices_are_quoted_by_their_number() {
+    let mut edge = edge().await;
+    let group = r#"{"apiVersion": "burstlet.dev/v1", "kind": "ContainerGroup",
+        "metadata": {"name": "web"}, "spec": {"containers": [{"name": "main", "image": "busybox:1",
+        "resources": {"limits": {"example.com/gpu": "2"}}}]}}"#;
+    let request = v1::QuoteRequest {
+        definition: Some(manifest(group)),
+        duration: None,
+    };
+    let quote = edge.metering.quote(request).await.unwrap().into_inner();
+    let gpu = quote.charges.iter().find(|charge| charge.sku == "gpu");
+    let gpu = gpu.unwrap();
+    assert_eq!(
+        (&*gpu.quantity, &*gpu.unit, &*gpu.cost),
+        ("7200", "Device-Second", "1.44")
+    );
+    let devices = quote.billed.unwrap().devices;
+    assert_eq!(devices, BTreeMap::from([(common::GPU.to_owned(), 2)]));
+}
+
 /// Groups that are created then are charged by it, so that is what they are told.
 #[tokio::test]
 async fn a_clock_that_is_set_back_before_the_first_book_leaves_it_in_force() {

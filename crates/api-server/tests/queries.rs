@@ -6,7 +6,7 @@ mod common;
 use burstlet_proto::v1;
 use burstlet_proto::v1::wait_request::Condition;
 use burstlet_proto::v1::watch_response::Type;
-use common::{Edge, create, fields, group, plain, reason};
+use common::{Edge, GPU, create, fields, group, plain, reason};
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
 
@@ -223,6 +223,45 @@ async fn a_full_machine_queues() {
         (error.code(), reason(&error).as_str()),
         (Code::FailedPrecondition, "WrongPhase")
     );
+}
+
+/// A group that asks for so many devices.
+fn with_gpus(name: &str, count: u32) -> v1::CreateRequest {
+    let limits = format!(r#""resources": {{"limits": {{"{GPU}": "{count}"}}}}"#);
+    let image = r#""image": "busybox:1""#;
+    create(
+        &plain(name).replace(image, &format!("{image}, {limits}")),
+        "",
+    )
+}
+
+#[tokio::test]
+async fn devices_are_shown_with_the_group_that_has_them_and_with_the_node() {
+    let mut edge = Edge::start().await;
+    edge.run("without").await;
+    edge.groups.create(with_gpus("has", 1)).await.unwrap();
+    let has = edge.wait("has", Condition::Running).await;
+    let status = edge.groups.create(with_gpus("waits", 2)).await.unwrap();
+    let status = status.into_inner().group.unwrap().status.unwrap();
+    assert_eq!(
+        (status.phase.as_str(), status.reason.as_str()),
+        ("Queued", "OutOfexample.com/gpu")
+    );
+    assert_eq!(status.lease, None);
+    let lease = has.status.unwrap().lease.unwrap();
+    assert_eq!(lease.resource, GPU);
+    let nodes: Vec<_> = lease.devices.iter().map(|device| &*device.nodes).collect();
+    assert_eq!(nodes, [["/dev/gpu0", "/dev/gpu0-ctl"]]);
+    let capacity = edge.node.capacity(v1::CapacityRequest {}).await.unwrap();
+    let capacity = capacity.into_inner();
+    let count = |amounts: &Option<v1::Amounts>| {
+        let amounts = amounts.as_ref().unwrap();
+        amounts.devices.get(GPU).copied()
+    };
+    let (total, reserved) = (count(&capacity.total), count(&capacity.reserved));
+    assert_eq!((total, reserved), (Some(2), None));
+    let (all, asked) = (count(&capacity.allocatable), count(&capacity.requested));
+    assert_eq!((all, asked), (Some(2), Some(1)));
 }
 
 /// A change's kind and the group's name.

@@ -6,7 +6,7 @@ mod timeline;
 use std::collections::BTreeMap;
 
 use burstlet_proto::v1::{
-    ContainerGroup, EphemeralContainer, Event, GroupCost, GroupStatus, ObjectMeta,
+    ContainerGroup, DeviceLease, EphemeralContainer, Event, GroupCost, GroupStatus, ObjectMeta,
 };
 use pbjson_types::Timestamp;
 
@@ -106,6 +106,9 @@ fn head(lines: &mut Lines, metadata: &ObjectMeta, status: &GroupStatus, now: &Ti
     lines.field("Message", &status.message);
     lines.field("Address", &status.pod_ip);
     lines.field("Users", &status.users);
+    if let Some(lease) = &status.lease {
+        lines.field("Devices", &devices(lease));
+    }
     for (key, at) in [
         ("Created", &status.created_at),
         ("Finished", &status.finished_at),
@@ -132,6 +135,13 @@ fn head(lines: &mut Lines, metadata: &ObjectMeta, status: &GroupStatus, now: &Ti
     if let Some(cost) = &status.cost {
         lines.field("Cost", &so_far(cost));
     }
+}
+
+/// `example.com/gpu: /dev/g0 /dev/g0-ctl, /dev/g1`.
+fn devices(lease: &DeviceLease) -> String {
+    let devices = lease.devices.iter();
+    let devices: Vec<String> = devices.map(|device| device.nodes.join(" ")).collect();
+    format!("{}: {}", lease.resource, devices.join(", "))
 }
 
 fn so_far(cost: &GroupCost) -> String {

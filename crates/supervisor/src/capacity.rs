@@ -87,16 +87,28 @@ impl From<&GroupSpec> for Rank {
 pub struct QueueFull;
 
 /// What is used of the machine's room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoomUse {
     /// What groups can have in all.
     pub allocatable: ResourceList,
     /// What admitted groups asked for.
     pub requested: ResourceList,
+    /// The same of devices, by their resource.
+    pub devices: BTreeMap<ExtendedResource, DeviceUse>,
     /// Groups that have their room.
     pub admitted: usize,
     /// Groups that wait.
     pub waiting: usize,
+}
+
+/// What is used of the devices of a resource. There may be fewer than groups have, since the operator
+/// has named them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceUse {
+    /// How many groups can have in all.
+    pub allocatable: u64,
+    /// How many groups have.
+    pub requested: u64,
 }
 
 /// Who has room and who waits. Pure: whoever changes it tells the groups.
@@ -256,6 +268,7 @@ impl Queue {
         RoomUse {
             allocatable: self.room,
             requested: self.requested(),
+            devices: self.pools.usage(),
             admitted: self.admitted.len(),
             waiting: self.waiting.len(),
         }

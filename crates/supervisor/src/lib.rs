@@ -37,7 +37,7 @@ mod streams;
 mod verb;
 
 pub use capacity::{
-    Capacity, Lack, Place, Queue, QueueFull, Rank, RoomUse, Shortage, TooLittle, Wants,
+    Capacity, DeviceUse, Lack, Place, Queue, QueueFull, Rank, RoomUse, Shortage, TooLittle, Wants,
 };
 pub use config::Config;
 pub use groups::{CreateRequest, Groups, Listing};

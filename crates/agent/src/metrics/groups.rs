@@ -1,9 +1,12 @@
 //! The groups as they are, looked up at each scrape.
 
+use std::collections::BTreeMap;
+
+use burstlet_model::ExtendedResource;
 use burstlet_model::spec::ResourceList;
 use burstlet_model::status::Phase;
-use burstlet_supervisor::Groups;
 use burstlet_supervisor::host::Host;
+use burstlet_supervisor::{DeviceUse, Groups};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntGauge, IntGaugeVec, Opts};
@@ -14,6 +17,7 @@ pub(super) struct GroupsNow<H> {
     queue: IntGauge,
     cpu: GaugeVec,
     memory: GaugeVec,
+    devices: IntGaugeVec,
 }
 
 impl<H> GroupsNow<H> {
@@ -42,11 +46,19 @@ impl<H> GroupsNow<H> {
                 ),
                 &["kind"],
             )?,
+            devices: IntGaugeVec::new(
+                Opts::new(
+                    "burstlet_room_devices",
+                    "Devices that groups can be given, and that admitted groups have, by resource.",
+                ),
+                &["resource", "kind"],
+            )?,
         })
     }
 
-    fn metrics(&self) -> [&dyn Collector; 4] {
-        [&self.phases, &self.queue, &self.cpu, &self.memory]
+    fn metrics(&self) -> [&dyn Collector; 5] {
+        let (phases, queue) = (&self.phases, &self.queue);
+        [phases, queue, &self.cpu, &self.memory, &self.devices]
     }
 
     fn set_room(&self, kind: &str, list: ResourceList) {
@@ -54,6 +66,20 @@ impl<H> GroupsNow<H> {
         let bytes = list.memory.map_or(0.0, |memory| memory.0 as f64);
         self.cpu.with_label_values(&[kind]).set(cores);
         self.memory.with_label_values(&[kind]).set(bytes);
+    }
+
+    fn set_devices(&self, of_each: &BTreeMap<ExtendedResource, DeviceUse>) {
+        // What somebody still had whose resource the operator has taken away is gone with him.
+        self.devices.reset();
+        for (resource, of_it) in of_each {
+            for (kind, count) in [
+                ("allocatable", of_it.allocatable),
+                ("requested", of_it.requested),
+            ] {
+                let gauge = self.devices.with_label_values(&[resource.as_str(), kind]);
+                gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+        }
     }
 }
 
@@ -70,6 +96,7 @@ impl<H: Host> GroupsNow<H> {
             .set(i64::try_from(room.waiting).unwrap_or(i64::MAX));
         self.set_room("allocatable", room.allocatable);
         self.set_room("requested", room.requested);
+        self.set_devices(&room.devices);
     }
 }
 

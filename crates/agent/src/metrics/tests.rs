@@ -5,7 +5,7 @@ use std::time::Duration;
 use burstlet_api_server::OnCall;
 use burstlet_model::GroupUid;
 use burstlet_model::spec::{GroupSpec, ResourceList};
-use burstlet_model::{Bytes, MilliCpu, WallTime};
+use burstlet_model::{Bytes, Device, MilliCpu, WallTime};
 use burstlet_supervisor::{Capacity, Config, CreateRequest, Quotas};
 use burstlet_telemetry::BuildInfo;
 use burstlet_testkit::host::{RunScript, ScriptedHost};
@@ -21,6 +21,16 @@ const MACHINE: ResourceList = ResourceList {
     ephemeral_storage: None,
     pids: None,
 };
+
+const GPU: &str = "example.com/gpu";
+
+/// What the machine has of them.
+fn gpus() -> Vec<Device> {
+    let device = |node: &str| Device {
+        nodes: vec![node.into()],
+    };
+    ["/dev/gpu0", "/dev/gpu1"].map(device).into()
+}
 
 struct Observed {
     host: ScriptedHost,
@@ -38,7 +48,7 @@ fn observed(history_max: usize) -> Observed {
             reserved: ResourceList::default(),
             overcommit_percent: 100,
             default_request: ResourceList::default(),
-            devices: BTreeMap::new(),
+            devices: BTreeMap::from([(GPU.parse().unwrap(), gpus())]),
             waiting_max: 2,
         },
         groups_max: 100,
@@ -113,7 +123,9 @@ fn killed_once() -> [RunScript; 2] {
 async fn names_labels_and_values() {
     let observed = observed(1000);
     observed.host.script("hungry", killed_once());
-    let hungry = spec::group("lives", vec![spec::container("hungry")]);
+    let mut hungry = spec::group("lives", vec![spec::container("hungry")]);
+    hungry.device_resource = Some(GPU.parse().unwrap());
+    hungry.containers[0].devices = 1;
     observed.create(hungry).await;
     let mut large = spec::container("large");
     large.resources.requests.cpu = Some(MilliCpu(64_000));

@@ -1,12 +1,14 @@
 //! What a group is.
 
+use std::path::PathBuf;
+
 use burstlet_metering::GroupCost;
 use burstlet_metering::money::fixed;
-use burstlet_model::Stamp;
 use burstlet_model::status::{
     ContainerState, ContainerStatus, Desired, Event, ExitStatus, ImagePull, LaunchTimeline,
     Session, Severity,
 };
+use burstlet_model::{Lease, Stamp};
 use burstlet_proto::v1;
 use burstlet_proto::v1::container_status::State;
 use burstlet_supervisor::Snapshot;
@@ -47,6 +49,7 @@ pub(super) fn group_status(
         metered_seconds: status.metered_s(now),
         origin: definition.origin.as_str().to_owned(),
         users: users.to_owned(),
+        lease: status.lease.as_ref().map(lease),
         cost: cost.map(self::cost),
     }
 }
@@ -74,6 +77,17 @@ fn cost(cost: &GroupCost) -> v1::GroupCost {
         hourly_cost: cost.running.hourly.to_string(),
         currency: cost.currency.clone(),
         billed_seconds: fixed(cost.running.billed_ns, 9),
+    }
+}
+
+fn lease(lease: &Lease) -> v1::DeviceLease {
+    let path = |node: &PathBuf| node.display().to_string();
+    let devices = lease.devices.iter().map(|device| v1::Device {
+        nodes: device.nodes.iter().map(path).collect(),
+    });
+    v1::DeviceLease {
+        resource: lease.resource.to_string(),
+        devices: devices.collect(),
     }
 }
 

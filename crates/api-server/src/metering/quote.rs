@@ -1,5 +1,7 @@
 //! Quote: the price of a group that does not run.
 
+use std::collections::BTreeMap;
+
 use burstlet_metering::book::Book;
 use burstlet_metering::rating::quote::{compare, quote as rate};
 use burstlet_metering::record::Opened;
@@ -48,6 +50,7 @@ pub(crate) async fn quote<H: Host, M: Machine>(
             cpu_milli: quote.billed.cpu_milli,
             memory_bytes: quote.billed.memory,
             ephemeral_storage_bytes: quote.billed.ephemeral_storage,
+            devices: devices(&opened, quote.billed.gpus),
         }),
         billed_seconds: burstlet_metering::money::fixed(quote.billed_ns.into(), 9),
         hourly_cost: quote.hourly.to_string(),
@@ -55,6 +58,13 @@ pub(crate) async fn quote<H: Host, M: Machine>(
         book: book.name().to_owned(),
         book_version: book.version().to_string(),
     })
+}
+
+fn devices(opened: &Opened, billed: u64) -> BTreeMap<String, u64> {
+    match billed {
+        0 => BTreeMap::new(),
+        count => BTreeMap::from([(opened.allocation.gpu_model.clone(), count)]),
+    }
 }
 
 fn machine(book: &Book, opened: &Opened) -> Result<Option<v1::MachineComparison>, Status> {

@@ -22,7 +22,7 @@ use burstlet_metering::Meter;
 use burstlet_metering::focus::Invoice;
 use burstlet_metering::ledger::Inspected;
 use burstlet_model::spec::ResourceList;
-use burstlet_model::{Bytes, ErrorKind, ImageRef, MilliCpu};
+use burstlet_model::{Bytes, Device, ErrorKind, ImageRef, MilliCpu};
 use burstlet_proto::v1;
 use burstlet_proto::v1::container_groups_client::ContainerGroupsClient;
 use burstlet_proto::v1::images_client::ImagesClient;
@@ -66,6 +66,17 @@ pub const MACHINE: ResourceList = ResourceList {
     pids: None,
 };
 
+/// What the machine has two devices of, the first with two nodes.
+pub const GPU: &str = "example.com/gpu";
+
+fn gpus() -> Vec<Device> {
+    let nodes: [&[&str]; 2] = [&["/dev/gpu0", "/dev/gpu0-ctl"], &["/dev/gpu1"]];
+    let device = |nodes: &[&str]| Device {
+        nodes: nodes.iter().map(Into::into).collect(),
+    };
+    nodes.map(device).into()
+}
+
 pub fn api(
     host: &ScriptedHost,
     meter: &Meter,
@@ -88,7 +99,7 @@ pub fn api_with(
             reserved: ResourceList::default(),
             overcommit_percent: 100,
             default_request: ResourceList::default(),
-            devices: BTreeMap::new(),
+            devices: BTreeMap::from([(GPU.parse().unwrap(), gpus())]),
             waiting_max: 10,
         },
         groups_max: 100,
@@ -100,7 +111,10 @@ pub fn api_with(
     };
     let groups = Groups::start(Arc::new(host.clone()), config, Vec::new(), shutdown.clone());
     let settings = Settings {
-        policy: Policy::default(),
+        policy: Policy {
+            devices: [GPU.to_owned()].into(),
+            ..Policy::default()
+        },
         pods: Policy {
             standards: Standards::enforcing(
                 burstlet_manifest::Door::Kubernetes,

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use burstlet_proto::v1::container_status::State;
 use burstlet_proto::v1::{
     Charge, CommitmentSum, Container, ContainerGroup, ContainerPort, ContainerRunning,
-    ContainerStatus, ContainerTerminated, ContainerUser, ContainerWaiting, GroupCost, GroupSpec,
-    GroupStatus, ImagePullTook, LaunchTimeline, LedgerHead, ObjectMeta, ResourceRequirements,
-    SampledUse, Session, UsageResponse, UsageRow, VolumeMount,
+    ContainerStatus, ContainerTerminated, ContainerUser, ContainerWaiting, Device, DeviceLease,
+    GroupCost, GroupSpec, GroupStatus, ImagePullTook, LaunchTimeline, LedgerHead, ObjectMeta,
+    ResourceRequirements, SampledUse, Session, UsageResponse, UsageRow, VolumeMount,
 };
 use pbjson_types::{Duration, Timestamp};
 
@@ -50,7 +50,7 @@ pub(crate) fn charge() -> Charge {
 
 /// What two namespaces used.
 pub(crate) fn usage() -> UsageResponse {
-    let row = |namespace: &str, unrated: &str| UsageRow {
+    let row = |namespace: &str, unrated: &str, devices: &str| UsageRow {
         keys: vec![namespace.to_owned()],
         sessions: 2,
         billed_seconds: "150.00000000025".to_owned(),
@@ -61,7 +61,7 @@ pub(crate) fn usage() -> UsageResponse {
         memory_requested_byte_seconds: "644245094400.5".to_owned(),
         ephemeral_storage_requested_byte_seconds: "0".to_owned(),
         volume_claimed_byte_seconds: "0".to_owned(),
-        device_requested_seconds: "0".to_owned(),
+        device_requested_seconds: devices.to_owned(),
         cpu_used_core_seconds: "12.345678".to_owned(),
         memory_used_byte_seconds: "0".to_owned(),
         sent_bytes: "10".to_owned(),
@@ -81,12 +81,15 @@ pub(crate) fn usage() -> UsageResponse {
         memory_bytes: None,
     };
     UsageResponse {
-        rows: vec![row("team-a", "0"), row("team, \"b\"", "0")],
+        rows: vec![
+            row("team-a", "0", "300.0000000005"),
+            row("team, \"b\"", "0", "0"),
+        ],
         total: Some(UsageRow {
             keys: Vec::new(),
             sessions: 4,
             cost: "0.00675000000001125".to_owned(),
-            ..row("", "1.5")
+            ..row("", "1.5", "300.0000000005")
         }),
         commitments: vec![CommitmentSum {
             name: "eight-cores".to_owned(),
@@ -142,7 +145,7 @@ fn web() -> ContainerGroup {
         }],
         resources: Some(ResourceRequirements {
             requests: pairs(&[("cpu", "250m")]),
-            limits: pairs(&[("cpu", "1"), ("memory", "256Mi")]),
+            limits: pairs(&[("cpu", "1"), ("example.com/gpu", "2"), ("memory", "256Mi")]),
         }),
         volume_mounts: vec![VolumeMount {
             name: "data".to_owned(),
@@ -218,7 +221,20 @@ fn web_status() -> GroupStatus {
             currency: "USD".to_owned(),
             billed_seconds: "205".to_owned(),
         }),
+        lease: Some(DeviceLease {
+            resource: "example.com/gpu".to_owned(),
+            devices: vec![
+                device(&["/dev/gpu0", "/dev/gpu0-ctl"]),
+                device(&["/dev/gpu1"]),
+            ],
+        }),
         ..GroupStatus::default()
+    }
+}
+
+fn device(nodes: &[&str]) -> Device {
+    Device {
+        nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
     }
 }
 

@@ -124,6 +124,7 @@ fn table(
         "RESTARTS",
         "AGE",
         "ADDRESS",
+        "DEVICES",
         "IMAGES",
         "UID",
     ];
@@ -135,12 +136,12 @@ fn table(
         table = table.without(&["NAMESPACE"]);
     }
     if !is_wide {
-        table = table.without(&["ADDRESS", "IMAGES", "UID"]);
+        table = table.without(&["ADDRESS", "DEVICES", "IMAGES", "UID"]);
     }
     table.render("")
 }
 
-fn row(group: &ContainerGroup, now: &Timestamp) -> [String; 9] {
+fn row(group: &ContainerGroup, now: &Timestamp) -> [String; 10] {
     let metadata = group.metadata.clone().unwrap_or_default();
     let status = group.status.clone().unwrap_or_default();
     let spec = group.spec.clone().unwrap_or_default();
@@ -150,6 +151,8 @@ fn row(group: &ContainerGroup, now: &Timestamp) -> [String; 9] {
         .fold((0, 0), |(ready, restarts), c| {
             (ready + u32::from(c.ready), restarts + c.restart_count)
         });
+    let devices = status.lease.as_ref();
+    let devices = devices.map(|lease| format!("{} {}", lease.devices.len(), lease.resource));
     let images: Vec<String> = spec.containers.into_iter().map(|c| c.image).collect();
     [
         metadata.namespace,
@@ -159,6 +162,7 @@ fn row(group: &ContainerGroup, now: &Timestamp) -> [String; 9] {
         restarts.to_string(),
         human::age(metadata.creation_timestamp.as_ref(), now),
         status.pod_ip,
+        devices.unwrap_or_default(),
         images.join(","),
         metadata.uid,
     ]

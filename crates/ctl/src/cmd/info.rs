@@ -1,5 +1,7 @@
 //! `info`: the node.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result};
 use burstlet_proto::v1::{Amounts, CapacityRequest, CapacityResponse, NodeInfo, NodeInfoRequest};
 use serde_json::json;
@@ -75,25 +77,31 @@ fn text(info: &NodeInfo, capacity: &CapacityResponse) -> String {
     text
 }
 
+/// A column for each resource; devices have theirs by name.
 fn amounts_table(capacity: &CapacityResponse) -> String {
-    let mut table = Table::new(["", "CPU", "MEMORY", "STORAGE"]);
-    for (name, amounts) in [
+    let nothing = Amounts::default();
+    let rows = [
         ("total", &capacity.total),
         ("reserved", &capacity.reserved),
         ("for groups", &capacity.allocatable),
         ("asked for", &capacity.requested),
-    ] {
-        let Amounts {
-            cpu_milli,
-            memory_bytes,
-            ephemeral_storage_bytes,
-        } = amounts.unwrap_or_default();
-        table.row([
+    ]
+    .map(|(name, amounts)| (name, amounts.as_ref().unwrap_or(&nothing)));
+    let devices = rows.iter().flat_map(|(_, amounts)| amounts.devices.keys());
+    let devices: BTreeSet<&String> = devices.collect();
+    let heading = ["", "CPU", "MEMORY", "STORAGE"].map(str::to_owned);
+    let named = devices.iter().map(|resource| clean(resource));
+    let mut table = Table::of(heading.into_iter().chain(named).collect());
+    for (name, amounts) in rows {
+        let fixed = [
             name.to_owned(),
-            human::cpu(cpu_milli),
-            human::bytes(memory_bytes),
-            human::bytes(ephemeral_storage_bytes),
-        ]);
+            human::cpu(amounts.cpu_milli),
+            human::bytes(amounts.memory_bytes),
+            human::bytes(amounts.ephemeral_storage_bytes),
+        ];
+        let counts = devices.iter().map(|of| amounts.devices.get(*of));
+        let counts = counts.map(|count| count.copied().unwrap_or(0).to_string());
+        table.row(fixed.into_iter().chain(counts));
     }
     table.render("  ")
 }
@@ -104,12 +112,14 @@ mod tests {
     use super::*;
     use crate::cmd::fixtures::{NOW, at};
 
-    fn amounts(cpu_milli: u64, memory_gib: u64) -> Option<Amounts> {
+    fn amounts(cpu_milli: u64, memory_gib: u64, gpus: u64) -> Option<Amounts> {
         let memory_bytes = memory_gib << 30;
+        let devices = (gpus > 0).then(|| ("example.com/gpu".to_owned(), gpus));
         Some(Amounts {
             cpu_milli,
             memory_bytes,
             ephemeral_storage_bytes: 0,
+            devices: devices.into_iter().collect(),
         })
     }
 
@@ -125,10 +135,10 @@ mod tests {
             ..NodeInfo::default()
         };
         let capacity = CapacityResponse {
-            total: amounts(2000, 24),
-            reserved: amounts(100, 1),
-            requested: amounts(1250, 3),
-            allocatable: amounts(1900, 23),
+            total: amounts(2000, 24, 2),
+            reserved: amounts(100, 1, 0),
+            requested: amounts(1250, 3, 1),
+            allocatable: amounts(1900, 23, 2),
             groups_running: 3,
             groups_queued: 1,
             queue_max: 1000,

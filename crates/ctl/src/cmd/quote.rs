@@ -11,7 +11,7 @@ use crate::billing::{Format, OutputArgs, csv, rounded};
 use crate::client::Client;
 use crate::error::Exit;
 use crate::files::FileArgs;
-use crate::human;
+use crate::human::{self, clean};
 use crate::output::{json_text, print};
 use crate::table::Table;
 
@@ -62,7 +62,7 @@ fn render(quotes: &[(String, QuoteResponse)], compare: bool, format: Format) -> 
 }
 
 fn text((place, quote): &(String, QuoteResponse), compare: bool) -> String {
-    let billed = quote.billed.unwrap_or_default();
+    let billed = quote.billed.clone().unwrap_or_default();
     let mut table = Table::new(["SKU", "QUANTITY", "UNIT", "PRICE", "COST"]);
     for charge in &quote.charges {
         table.row([
@@ -81,10 +81,13 @@ fn text((place, quote): &(String, QuoteResponse), compare: bool) -> String {
         rounded(&quote.hourly_cost, 6),
         quote.book,
     );
+    let devices = billed.devices.iter();
+    let devices = devices.map(|(resource, count)| format!(", {count} of {}", clean(resource)));
     text.push_str(&format!(
-        "  billed as {} cores, {} of memory\n",
+        "  billed as {} cores, {} of memory{}\n",
         human::cpu(billed.cpu_milli),
-        human::bytes(billed.memory_bytes)
+        human::bytes(billed.memory_bytes),
+        devices.collect::<String>()
     ));
     text.push_str(&table.render("  "));
     if compare {
@@ -136,6 +139,8 @@ fn exact(quotes: &[(String, QuoteResponse)]) -> Vec<Vec<String>> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::collections::BTreeMap;
+
     use burstlet_proto::v1::{Amounts, MachineComparison};
 
     use super::*;
@@ -150,6 +155,7 @@ mod tests {
                 cpu_milli: 2000,
                 memory_bytes: 4_000_000_000,
                 ephemeral_storage_bytes: 0,
+                devices: BTreeMap::from([("example.com/gpu".into(), 2)]),
             }),
             billed_seconds: "3600".into(),
             hourly_cost: "0.0987984".into(),

@@ -34,6 +34,8 @@ struct Sheet {
     /// For people: rounded.
     headings: &'static [&'static str],
     cells: fn(&UsageRow, &str) -> Vec<String>,
+    /// A column that is left out unless some row has something in it.
+    seldom: Option<(&'static str, fn(&UsageRow) -> bool)>,
     /// For spreadsheets: every digit.
     exact_headings: &'static [&'static str],
     exact_cells: fn(&UsageRow, &str) -> Vec<String>,
@@ -77,6 +79,9 @@ fn table(answer: &UsageResponse, by: &[String], sheet: &Sheet) -> String {
         }
         table.row(line(keys, total));
     }
+    if let Some((column, _)) = sheet.seldom.filter(|(_, has)| !answer.rows.iter().any(has)) {
+        table = table.without(&[column]);
+    }
     table.render("")
 }
 
@@ -112,6 +117,12 @@ mod tests {
             text.replace("\r\n", "\n")
         };
         insta::assert_snapshot!("usage", show(&sums::SHEET, Format::Table));
+        let mut without = usage();
+        for row in &mut without.rows {
+            "0".clone_into(&mut row.device_requested_seconds);
+        }
+        let text = render(&without, &by, &sums::SHEET, Format::Table).unwrap();
+        assert!(!text.contains("DEVICE-SECONDS"), "{text}");
         insta::assert_snapshot!("usage_csv", show(&sums::SHEET, Format::Csv));
         insta::assert_snapshot!("usage_json", show(&sums::SHEET, Format::Json));
         insta::assert_snapshot!("waste", show(&waste::SHEET, Format::Table));

@@ -10,6 +10,8 @@ use std::path::Path;
 use burstlet_model::spec::DeviceRequest;
 use burstlet_model::{Device, ExtendedResource, GroupUid, Lease};
 
+use super::DeviceUse;
+
 /// How many devices of each resource.
 pub(super) type Counts = BTreeMap<ExtendedResource, u64>;
 
@@ -34,6 +36,19 @@ impl Pools {
         sizes
             .map(|(of, pool)| (of.clone(), count(pool.iter())))
             .collect()
+    }
+
+    /// How many there are, and how many groups have.
+    pub(super) fn usage(&self) -> BTreeMap<ExtendedResource, DeviceUse> {
+        let mut usage = BTreeMap::<_, DeviceUse>::new();
+        for (of, size) in self.sizes() {
+            usage.entry(of).or_default().allocatable = size;
+        }
+        for lease in self.lent.values() {
+            let of = usage.entry(lease.resource.clone()).or_default();
+            of.requested += count(lease.devices.iter());
+        }
+        usage
     }
 
     /// How many nobody has.

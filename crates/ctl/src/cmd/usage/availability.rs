@@ -8,6 +8,7 @@ use crate::billing::rounded;
 pub(super) const SHEET: Sheet = Sheet {
     headings: &["SESSIONS", "ASKED FOR", "RAN", "AVAILABLE"],
     cells,
+    seldom: None,
     exact_headings: &["sessions", "asked_seconds", "running_seconds"],
     exact_cells,
 };

@@ -5,6 +5,9 @@ use burstlet_proto::v1::UsageRow;
 use super::{Sheet, share};
 use crate::billing::{giga, rounded};
 
+/// Time for which groups had devices.
+const DEVICES: &str = "DEVICE-SECONDS";
+
 pub(super) const SHEET: Sheet = Sheet {
     headings: &[
         "SESSIONS",
@@ -13,9 +16,11 @@ pub(super) const SHEET: Sheet = Sheet {
         "USED",
         "GB-SECONDS",
         "USED",
+        DEVICES,
         "COST",
     ],
     cells,
+    seldom: Some((DEVICES, |row| row.device_requested_seconds != "0")),
     exact_headings: &[
         "sessions",
         "billed_seconds",
@@ -26,6 +31,7 @@ pub(super) const SHEET: Sheet = Sheet {
         "cpu_used_core_seconds",
         "memory_requested_byte_seconds",
         "memory_used_byte_seconds",
+        "device_requested_seconds",
         "sent_bytes",
         "received_bytes",
         "cost",
@@ -46,6 +52,7 @@ fn cells(row: &UsageRow, currency: &str) -> Vec<String> {
         share(&row.cpu_used_core_seconds, cpu, 0),
         rounded(&giga(memory), 3),
         share(&row.memory_used_byte_seconds, memory, 0),
+        rounded(&row.device_requested_seconds, 3),
         format!("{} {currency}", rounded(&row.cost, 6)),
     ]
 }
@@ -61,6 +68,7 @@ fn exact_cells(row: &UsageRow, currency: &str) -> Vec<String> {
         row.cpu_used_core_seconds.clone(),
         row.memory_requested_byte_seconds.clone(),
         row.memory_used_byte_seconds.clone(),
+        row.device_requested_seconds.clone(),
         row.sent_bytes.clone(),
         row.received_bytes.clone(),
         row.cost.clone(),

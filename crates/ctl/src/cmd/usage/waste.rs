@@ -20,6 +20,7 @@ pub(super) const SHEET: Sheet = Sheet {
         "COST",
     ],
     cells,
+    seldom: None,
     exact_headings: &[
         "cpu_requested_milli",
         "cpu_requested_core_seconds",

@@ -56,6 +56,29 @@ fn the_first_free_ones_are_lent_in_the_operators_order() {
 }
 
 #[test]
+fn what_is_lent_counts_by_the_name_that_it_was_asked_for_by() {
+    let mut pools = Pools::new(pools(&[("gpu", &["g0", "g1"]), ("fpga", &["f0"])]));
+    pools.lend(&uid("a"), &request("gpu", 2));
+    let old = Lease {
+        resource: resource("tpu"),
+        devices: vec![device("t0")],
+    };
+    pools.keep(&uid("b"), old);
+    let usage = |allocatable, requested| DeviceUse {
+        allocatable,
+        requested,
+    };
+    let expected = [
+        (resource("fpga"), usage(1, 0)),
+        (resource("gpu"), usage(2, 2)),
+        (resource("tpu"), usage(0, 1)),
+    ];
+    assert_eq!(pools.usage(), BTreeMap::from(expected));
+    pools.take_back(&uid("b"));
+    assert_eq!(pools.usage().len(), 2);
+}
+
+#[test]
 fn too_few_are_none() {
     let mut pools = Pools::new(pools(&[("gpu", &["g0", "g1"])]));
     assert!(!pools.lend(&uid("a"), &request("gpu", 3)));
