@@ -104,7 +104,7 @@ fn session_facts(id: &SessionId, session: Option<&Session>) -> Facts {
 
 fn opened_facts(opened: &Opened) -> Facts {
     let allocation = &opened.allocation;
-    vec![
+    let mut facts = vec![
         ("owner", text(&*opened.owner)),
         ("tags", text(crate::focus::tags_json(&opened.tags))),
         ("images", text(opened.images.join(","))),
@@ -119,7 +119,12 @@ fn opened_facts(opened: &Opened) -> Facts {
         ),
         ("requested.gpus", Told::Whole(allocation.gpus.into())),
         ("requested.volume_bytes", Told::Whole(allocation.volumes.0)),
-    ]
+    ];
+    // Those without devices are told as they were before there were any.
+    if allocation.gpus > 0 {
+        facts.push(("requested.gpu_model", text(&*allocation.gpu_model)));
+    }
+    facts
 }
 
 fn gap_facts(gap: &Gap) -> Facts {
@@ -178,6 +183,10 @@ fn closed_facts(
         ("cost", text(rated.cost().shown(COST_DIGITS))),
         ("currency", text(shelf.currency().unwrap_or_default())),
     ]);
+    if had.gpu_ns > 0 {
+        let devices = decimal(had.gpu_ns, NS_DIGITS);
+        facts.push(("requested.gpu_device_seconds", text(devices)));
+    }
     Ok(facts)
 }
 

@@ -69,6 +69,35 @@ fn events_are_as_they_were() {
 }
 
 #[test]
+fn devices_are_told_of_by_those_that_had_them() {
+    let mut teller = Teller::new();
+    let SessionFact::Opened(mut with_two) = opened("team-a", "train", "42") else {
+        unreachable!("it opens a session");
+    };
+    with_two.allocation.gpus = 2;
+    "example.com/gpu".clone_into(&mut with_two.allocation.gpu_model);
+    teller.of("0-a", SessionFact::Opened(with_two.clone()));
+    teller.of("0-a", SessionFact::Entered(State::Running));
+    teller.wait(S + S / 2);
+    teller.of("0-a", SessionFact::Closed(Close::Succeeded));
+    let fact = |of: SessionFact, name: &str| {
+        let event = told(&teller, 5, "0-a", of).unwrap();
+        let mut facts = event.facts.into_iter();
+        facts.find_map(|(key, told)| (key == name).then_some(told))
+    };
+    let opened = || SessionFact::Opened(with_two.clone());
+    assert_eq!(
+        fact(opened(), "burstlet.requested.gpus"),
+        Some(Told::Whole(2))
+    );
+    let model = fact(opened(), "burstlet.requested.gpu_model");
+    assert_eq!(model, Some(text("example.com/gpu")));
+    let closed = SessionFact::Closed(Close::Succeeded);
+    let seconds = fact(closed, "burstlet.requested.gpu_device_seconds");
+    assert_eq!(seconds, Some(text("3")));
+}
+
+#[test]
 fn what_is_nobody_else_s_business_is_no_event() {
     let teller = two_groups();
     for fact in [
