@@ -52,6 +52,9 @@ pub(crate) struct Args {
     /// The most processes and threads it may have
     #[arg(long, value_name = "NUMBER")]
     pub(crate) pids_limit: Option<u32>,
+    /// Give it devices that the operator lends by number, of an extended resource: example.com/gpu=2
+    #[arg(long, value_name = "RESOURCE[=NUMBER]")]
+    pub(crate) device: Vec<String>,
     /// The user to run as: `UID[:GID]`
     #[arg(short, long, value_name = "UID[:GID]")]
     pub(crate) user: Option<String>,

@@ -234,6 +234,13 @@ fn resources(args: &Args) -> Result<Map<String, Value>> {
     if let Some(number) = args.pids_limit {
         limits.insert("pids".into(), json!(number.to_string()));
     }
+    for text in &args.device {
+        let (resource, number) = values::device(text)?;
+        if limits.insert(resource, json!(number.to_string())).is_some() {
+            let text = format!("--device {text:?} is of a resource that was given before");
+            bail!(UsageError(text));
+        }
+    }
     let mut resources = Map::new();
     if !limits.is_empty() {
         resources.insert("limits".into(), limits.into());

@@ -110,6 +110,23 @@ pub(super) fn cores(text: &str) -> Result<String> {
     }
 }
 
+/// `DOMAIN/NAME[=NUMBER]`: so many devices of an extended resource, one without a number.
+pub(super) fn device(text: &str) -> Result<(String, u32)> {
+    let usage = || {
+        UsageError(format!(
+            "--device {text:?} is not RESOURCE[=NUMBER], as example.com/gpu=2; a path of the host is \
+             not taken: the operator names devices, and which of them are free is the node's to know"
+        ))
+    };
+    let (resource, number) = text.split_once('=').unwrap_or((text, "1"));
+    let parts = resource.split_once('/');
+    parts
+        .filter(|(domain, name)| !domain.is_empty() && !name.is_empty())
+        .with_context(usage)?;
+    let number = number.parse().ok().filter(|number| *number > 0);
+    Ok((resource.to_owned(), number.with_context(usage)?))
+}
+
 /// `UID[:GID]`.
 pub(super) fn user(text: &str) -> Result<(u32, Option<u32>)> {
     let usage = || {
@@ -230,6 +247,25 @@ mod tests {
             ["2", "1.5", "250m", ".5"]
         );
         assert_eq!(["0", "-1", "x", "1e3", "inf", ""].map(read), ["refused"; 6]);
+    }
+
+    #[test]
+    fn devices_are_numbers_of_a_resource() {
+        let two = ("example.com/gpu".to_owned(), 2);
+        assert_eq!(device("example.com/gpu=2").unwrap(), two);
+        assert_eq!(device("example.com/gpu").unwrap(), (two.0, 1));
+        for text in [
+            "gpu",
+            "/dev/gpu0:/dev/x",
+            "/gpu=1",
+            "a/=1",
+            "a/b=0",
+            "a/b=",
+            "a/b=all",
+            "",
+        ] {
+            assert_eq!(shown(device(text)), "refused", "{text}");
+        }
     }
 
     #[test]

@@ -59,6 +59,8 @@ fn every_flag() {
         "256m",
         "--pids-limit",
         "64",
+        "--device",
+        "example.com/gpu=2",
         "-u",
         "1000:1000",
         "-w",
@@ -113,6 +115,8 @@ fn flags_that_make_no_sense_are_named() {
         &["-v", "data:/data", "x"],
         &["--memory", "lots", "x"],
         &["--cpus", "-", "x"],
+        &["--device", "/dev/kvm", "x"],
+        &["--device", "a.b/c", "--device", "a.b/c=2", "x"],
         &["-l", "x", "x"],
         &["--add-host", "db", "x"],
     ]
