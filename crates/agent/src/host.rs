@@ -318,7 +318,7 @@ impl Host for RealHost {
         self.take_over(group).await
     }
 
-    fn events(&self, uid: &GroupUid) -> mpsc::Receiver<HostEvent> {
+    fn events(&self, uid: &GroupUid) -> mpsc::Receiver<Box<HostEvent>> {
         let (sender, receiver) = mpsc::channel(EVENTS_MAX);
         self.group(uid).listen(sender);
         receiver

@@ -20,7 +20,8 @@ pub(crate) const COMMANDS_MAX: usize = 64;
 /// The answer to a command: the group after it was accepted, or why it was not.
 pub(crate) type Reply = oneshot::Sender<Result<Arc<Snapshot>, Refusal>>;
 
-/// What a client asks of a group.
+/// What a client asks of a group. On its way it is boxed: each group's channel has room for 32 from
+/// the beginning.
 #[derive(Debug)]
 pub(crate) struct Command {
     pub(crate) ask: Ask,
@@ -50,7 +51,7 @@ pub(crate) enum Ask {
 pub struct GroupHandle {
     pub(crate) uid: GroupUid,
     pub(crate) name: GroupName,
-    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) commands: mpsc::Sender<Box<Command>>,
     pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
     pub(crate) shutdown: CancellationToken,
 }
@@ -198,7 +199,7 @@ impl GroupHandle {
 
     async fn ask(&self, ask: Ask) -> Result<Arc<Snapshot>, Refusal> {
         let (reply, answer) = oneshot::channel();
-        match self.commands.try_send(Command { ask, reply }) {
+        match self.commands.try_send(Box::new(Command { ask, reply })) {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(self.gone())),
             Err(mpsc::error::TrySendError::Full(_)) => Err(Refusal::Busy(self.name.clone())),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(self.gone()),

@@ -160,7 +160,7 @@ pub trait Host: Send + Sync + 'static {
 
     /// What happens to a group's sandbox from now on. One receiver per group; a second call takes
     /// over from the first.
-    fn events(&self, uid: &GroupUid) -> mpsc::Receiver<HostEvent>;
+    fn events(&self, uid: &GroupUid) -> mpsc::Receiver<Box<HostEvent>>;
 
     /// Reads a container's log.
     ///

@@ -46,8 +46,8 @@ struct GroupLoop<H> {
     origin: Origin,
     seen: Seen,
     seat: Option<Seat>,
-    asked: mpsc::Receiver<Command>,
-    events: mpsc::Receiver<HostEvent>,
+    asked: mpsc::Receiver<Box<Command>>,
+    events: mpsc::Receiver<Box<HostEvent>>,
     effects: Effects<H>,
     saver: Saver,
     teller: Teller,
@@ -77,7 +77,8 @@ enum Wake {
 }
 
 impl<H: Host> GroupLoop<H> {
-    async fn run(mut self) {
+    /// Boxed, as the task of a group that waits is otherwise several times as large as what it knows.
+    async fn run(mut self: Box<Self>) {
         loop {
             self.advance();
             if self.seen.stage == Stage::Gone {
@@ -99,7 +100,7 @@ impl<H: Host> GroupLoop<H> {
                     self.acknowledge();
                 }
                 Wake::Time => {}
-                Wake::Shutdown => return self.leave().await,
+                Wake::Shutdown => return Box::pin(self.leave()).await,
             }
         }
     }
@@ -114,11 +115,11 @@ impl<H: Host> GroupLoop<H> {
         tokio::select! {
             biased;
             () = self.shared.shutdown.cancelled() => Wake::Shutdown,
-            Some(event) = self.events.recv() => Wake::Happened(event),
+            Some(event) = self.events.recv() => Wake::Happened(*event),
             Some(outcome) = self.effects.next() => Wake::Done(outcome),
             Some(saving) = self.saver.next() => Wake::Saved(saving),
             Some(result) = self.teller.next() => Wake::Told(result),
-            Some(command) = self.asked.recv() => Wake::Asked(command),
+            Some(command) = self.asked.recv() => Wake::Asked(*command),
             Some(place) = moved(&mut self.seat) => Wake::Seated(place),
             () = sleep(nap) => Wake::Time,
         }

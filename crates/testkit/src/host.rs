@@ -110,7 +110,7 @@ struct Inner {
     sandboxes: HashMap<GroupUid, Sandboxed>,
     records: BTreeMap<GroupUid, GroupRecord>,
     marks: HashMap<GroupUid, Vec<Mark>>,
-    events: HashMap<GroupUid, mpsc::Sender<HostEvent>>,
+    events: HashMap<GroupUid, mpsc::Sender<Box<HostEvent>>>,
     refusing: Option<HostError>,
     next_pid: u32,
 }
@@ -432,7 +432,7 @@ impl Inner {
     /// Tells whoever listens; with nobody there the event is found by taking over.
     fn tell(&self, uid: &GroupUid, event: HostEvent) {
         if let Some(events) = self.events.get(uid) {
-            let _ = events.try_send(event);
+            let _ = events.try_send(Box::new(event));
         }
     }
 

@@ -50,7 +50,7 @@ impl RealHost {
     /// A loop that does not take it now is told again at the next look, if it is to end.
     fn tell_loop(&self, uid: &GroupUid, event: HostEvent) {
         if let Some(listener) = self.known(uid).and_then(|group| group.listener()) {
-            let _ = listener.try_send(event);
+            let _ = listener.try_send(Box::new(event));
         }
     }
 }

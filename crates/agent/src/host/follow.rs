@@ -92,7 +92,7 @@ async fn reconnect(
 async fn tell(group: &Group, event: HostEvent) {
     if let Some(listener) = group.listener() {
         // A loop that is gone finds ends on disk when it comes back.
-        let _ = listener.send(event).await;
+        let _ = listener.send(Box::new(event)).await;
     }
 }
 

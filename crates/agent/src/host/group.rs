@@ -32,7 +32,7 @@ pub(super) struct Group {
 #[derive(Default)]
 struct State {
     standing: Option<Standing>,
-    listener: Option<mpsc::Sender<HostEvent>>,
+    listener: Option<mpsc::Sender<Box<HostEvent>>>,
     runs: HashMap<ContainerName, watch::Sender<RunState>>,
     pulled: HashMap<ImageRef, Digest>,
 }
@@ -146,11 +146,11 @@ impl Group {
             .is_some_and(|standing| standing.keeper.pid() == pid)
     }
 
-    pub(super) fn listen(&self, listener: mpsc::Sender<HostEvent>) {
+    pub(super) fn listen(&self, listener: mpsc::Sender<Box<HostEvent>>) {
         self.state().listener = Some(listener);
     }
 
-    pub(super) fn listener(&self) -> Option<mpsc::Sender<HostEvent>> {
+    pub(super) fn listener(&self) -> Option<mpsc::Sender<Box<HostEvent>>> {
         self.state().listener.clone()
     }
 

@@ -58,7 +58,7 @@ impl RealHost {
                 tracing::info!(group = %uid, message, "evicting");
                 // A loop that does not take it now is told again after the next look.
                 let grace = EVICTION_GRACE;
-                let _ = listener.try_send(HostEvent::Evicted { message, grace });
+                let _ = listener.try_send(Box::new(HostEvent::Evicted { message, grace }));
             }
         }
     }

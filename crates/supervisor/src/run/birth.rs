@@ -121,7 +121,7 @@ fn born<H: Host>(
     let source = Arc::clone(&origin.definition.source);
     let request_id = origin.request_id.clone();
     let span = info_span!("group", group = %origin.uid, name = %handle.name);
-    let group_loop = GroupLoop {
+    let group_loop = Box::new(GroupLoop {
         events: shared.host.events(&origin.uid),
         effects: Effects::new(Arc::clone(shared), origin.uid.clone()),
         saver: Saver::new(is_new),
@@ -138,7 +138,7 @@ fn born<H: Host>(
         asked,
         published,
         born,
-    };
+    });
     Born {
         handle,
         source,

@@ -26,6 +26,14 @@ impl Seen {
                 ContainerKind::Ephemeral => ephemeral_containers.push(status),
             }
         }
+        // Statuses are kept in thousands: each list is as long as it has to be.
+        for list in [
+            &mut init_containers,
+            &mut containers,
+            &mut ephemeral_containers,
+        ] {
+            list.shrink_to_fit();
+        }
         GroupStatus {
             desired: self.desired,
             phase,

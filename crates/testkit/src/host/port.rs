@@ -231,7 +231,7 @@ impl Host for ScriptedHost {
         Ok(self.adoption(group.uid))
     }
 
-    fn events(&self, uid: &GroupUid) -> mpsc::Receiver<HostEvent> {
+    fn events(&self, uid: &GroupUid) -> mpsc::Receiver<Box<HostEvent>> {
         let (sender, receiver) = mpsc::channel(EVENTS_MAX);
         self.lock().events.insert(uid.clone(), sender);
         receiver
