@@ -135,6 +135,15 @@ struct Tenant {
     is_leaving: bool,
 }
 
+impl Tenant {
+    const fn place(&self) -> Place {
+        match self.is_leaving {
+            true => Place::Outbid,
+            false => Place::Admitted,
+        }
+    }
+}
+
 /// The order of the queue: groups on demand first, then those of larger priority, then the older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
@@ -222,6 +231,12 @@ impl Queue {
         self.admit();
     }
 
+    /// Everybody who has room.
+    pub fn tenants(&self) -> impl Iterator<Item = (&GroupUid, Place)> {
+        let all = self.admitted.iter();
+        all.map(|(uid, tenant)| (uid, tenant.place()))
+    }
+
     /// Where a group stands; `None` if it neither has room nor waits.
     #[must_use]
     pub fn place(&self, uid: &GroupUid) -> Option<Place> {
@@ -232,11 +247,7 @@ impl Queue {
     /// Where a group with room stands; `None` if it has none.
     #[must_use]
     pub fn place_of_tenant(&self, uid: &GroupUid) -> Option<Place> {
-        let tenant = self.admitted.get(uid)?;
-        Some(match tenant.is_leaving {
-            true => Place::Outbid,
-            false => Place::Admitted,
-        })
+        self.admitted.get(uid).map(Tenant::place)
     }
 
     /// Whether a group has its room.
@@ -306,12 +317,11 @@ impl Queue {
         let mut blocked = false;
         let mut entering = Vec::new();
         for (turn, ask) in &self.waiting {
-            let never = room.lack(&ask.wants).is_some();
-            let fits = free.lack(&ask.wants).is_none();
-            if never || (blocked && !ask.wants.is_nothing()) {
+            let is_behind = blocked && !ask.wants.is_nothing();
+            if is_behind || room.lack(&ask.wants).is_some() {
                 continue;
             }
-            if fits {
+            if free.lack(&ask.wants).is_none() {
                 free.take(&ask.wants);
                 entering.push(*turn);
             } else {

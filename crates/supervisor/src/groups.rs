@@ -150,6 +150,7 @@ impl<H: Host> Groups<H> {
             shared.insert(&mut index, born);
         }
         drop(index);
+        shared.loops.spawn(usher(Arc::clone(&shared)));
         Self { shared }
     }
 
@@ -392,6 +393,15 @@ impl Index {
         let entry = self.by_uid.get(uid)?;
         let alive = matches!(*entry.birth.borrow(), Birth::Alive(_));
         alive.then(|| entry.handle.clone())
+    }
+}
+
+/// Tells groups that wait where they stand, until the agent goes down.
+async fn usher<H: Host>(shared: Arc<Shared<H>>) {
+    // Both arms are cancel-safe: neither takes anything out.
+    tokio::select! {
+        () = shared.shutdown.cancelled() => {}
+        () = shared.room.usher() => {}
     }
 }
 

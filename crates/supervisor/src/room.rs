@@ -1,14 +1,25 @@
 //! The machine's room, shared: the pure [`Queue`] under one lock, and a seat for each group that
 //! waits or may be outbid, by which it learns where it stands.
+//!
+//! Who is let in or has to go is told at once. How far the others have come is told to all of them
+//! together, and the more seldom the more they are: each change of what is free concerns everybody.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use burstlet_model::spec::{GroupSpec, Scheduling};
 use burstlet_model::{GroupUid, Lease};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
 
 use crate::capacity::{Capacity, Place, Queue, QueueFull, RoomUse, TooLittle};
+
+/// The pause after those who wait were told where they stand, for each of them: what follows from being
+/// told takes a small part of it.
+const PAUSE_EACH: Duration = Duration::from_millis(1);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// Tells a group where it stands. Ends with [`Place::Admitted`] for a group on demand, and with
 /// [`Place::Outbid`] for one that may be.
@@ -17,6 +28,8 @@ pub(crate) type Seat = watch::Receiver<Place>;
 #[derive(Debug)]
 pub(crate) struct Room {
     inner: Mutex<Inner>,
+    /// Somebody who waits may stand elsewhere than he was told.
+    moved: Notify,
 }
 
 #[derive(Debug)]
@@ -37,6 +50,7 @@ impl Room {
         };
         Self {
             inner: Mutex::new(inner),
+            moved: Notify::new(),
         }
     }
 
@@ -44,14 +58,18 @@ impl Room {
     pub(crate) fn enter(&self, uid: &GroupUid, spec: &GroupSpec) -> Result<Seat, QueueFull> {
         let mut inner = self.lock();
         inner.queue.enter(uid, spec.into(), spec)?;
-        Ok(inner.seat(uid))
+        let seat = inner.seat(uid);
+        self.tell(&mut inner);
+        Ok(seat)
     }
 
     /// Asks for room for a group that was accepted by an earlier agent.
     pub(crate) fn reenter(&self, uid: &GroupUid, spec: &GroupSpec) -> Seat {
         let mut inner = self.lock();
         inner.queue.reenter(uid, spec.into(), spec);
-        inner.seat(uid)
+        let seat = inner.seat(uid);
+        self.tell(&mut inner);
+        seat
     }
 
     /// Takes note of a group that has its room already, and maybe has to leave it. One on demand has
@@ -59,20 +77,19 @@ impl Room {
     pub(crate) fn hold(&self, uid: &GroupUid, spec: &GroupSpec, is_leaving: bool) -> Option<Seat> {
         let mut inner = self.lock();
         inner.queue.hold(uid, spec.into(), spec, is_leaving);
-        match spec.scheduling {
-            Scheduling::OnDemand => {
-                inner.tell();
-                None
-            }
+        let seat = match spec.scheduling {
+            Scheduling::OnDemand => None,
             Scheduling::Spot => Some(inner.seat(uid)),
-        }
+        };
+        self.tell(&mut inner);
+        seat
     }
 
     /// Gives a group what it asks for by now; see [`Queue::resize`].
     pub(crate) fn resize(&self, uid: &GroupUid, spec: &GroupSpec) -> Result<(), TooLittle> {
         let mut inner = self.lock();
         let resized = inner.queue.resize(uid, spec.into(), spec.requested());
-        inner.tell();
+        self.tell(&mut inner);
         // Who is refused for now would be told of himself, and ask again.
         if resized.is_ok() || resized.is_err_and(|short| short.is_for_good()) {
             inner.tell_growing();
@@ -84,7 +101,7 @@ impl Room {
     pub(crate) fn stay(&self, uid: &GroupUid) {
         let mut inner = self.lock();
         inner.queue.stay(uid);
-        inner.tell();
+        self.tell(&mut inner);
         inner.tell_growing();
     }
 
@@ -108,8 +125,23 @@ impl Room {
         let mut inner = self.lock();
         inner.queue.leave(uid);
         inner.seats.remove(uid);
-        inner.tell();
+        self.tell(&mut inner);
         inner.tell_growing();
+    }
+
+    /// Tells those who wait where they stand whenever that changes; never ends.
+    pub(crate) async fn usher(&self) {
+        loop {
+            self.moved.notified().await;
+            let waiting = self.lock().tell_waiting();
+            sleep(pause_after(waiting)).await;
+        }
+    }
+
+    /// Tells those who are let in and those who have to go; the others are told soon.
+    fn tell(&self, inner: &mut Inner) {
+        inner.tell_tenants();
+        self.moved.notify_one();
     }
 
     pub(crate) fn usage(&self) -> RoomUse {
@@ -126,7 +158,6 @@ impl Inner {
         let place = self.queue.place(uid).unwrap_or(Place::Admitted);
         let (sender, seat) = watch::channel(place);
         self.seats.insert(uid.clone(), sender);
-        self.tell();
         seat
     }
 
@@ -136,25 +167,38 @@ impl Inner {
         }
     }
 
-    /// Tells everybody who has a seat where he stands, and those of them who have to go.
-    fn tell(&mut self) {
+    /// Tells those who have room and a seat where they stand, and whether they have to go. Who cannot
+    /// be outbid has no seat any more.
+    fn tell_tenants(&mut self) {
         for uid in self.queue.outbid() {
             tracing::info!(group = %uid, "its room is given to groups on demand");
         }
-        for (uid, place) in self.queue.places() {
+        for (uid, place) in self.queue.tenants() {
+            let Some(seat) = self.seats.get(uid) else {
+                continue;
+            };
+            move_to(seat, place);
+            if !self.queue.may_be_outbid(uid) {
+                self.seats.remove(uid);
+            }
+        }
+    }
+
+    /// Tells those who wait how far they have come. Gives how many they are.
+    fn tell_waiting(&self) -> usize {
+        let told = self.queue.places().map(|(uid, place)| {
             if let Some(seat) = self.seats.get(uid) {
                 move_to(seat, place);
             }
-        }
-        let queue = &self.queue;
-        self.seats.retain(|uid, seat| {
-            let Some(place) = queue.place_of_tenant(uid) else {
-                return true;
-            };
-            move_to(seat, place);
-            queue.may_be_outbid(uid)
         });
+        told.count()
     }
+}
+
+/// How long those who wait are not told again.
+fn pause_after(waiting: usize) -> Duration {
+    let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
+    PAUSE_EACH.saturating_mul(waiting).min(PAUSE_MAX)
 }
 
 /// Tells a group where it stands, if that is not where it stood.
@@ -168,48 +212,4 @@ fn move_to(seat: &watch::Sender<Place>, place: Place) {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use burstlet_model::MilliCpu;
-    use burstlet_model::spec::ResourceList;
-    use burstlet_testkit::spec::{container, group};
-
-    use super::*;
-
-    fn cpu(milli: u64) -> ResourceList {
-        ResourceList {
-            cpu: Some(MilliCpu(milli)),
-            ..ResourceList::default()
-        }
-    }
-
-    fn asking(name: &str, milli: u64) -> (GroupUid, GroupSpec) {
-        let mut web = container("web");
-        web.resources.requests = cpu(milli);
-        (name.parse().unwrap(), group(name, vec![web]))
-    }
-
-    #[test]
-    fn who_is_let_in_by_a_refusal_is_told() {
-        let room = Room::new(Capacity {
-            machine: cpu(1000),
-            reserved: ResourceList::default(),
-            overcommit_percent: 100,
-            default_request: ResourceList::default(),
-            waiting_max: usize::MAX,
-            devices: BTreeMap::new(),
-        });
-        let enter = |(uid, spec): (GroupUid, GroupSpec)| room.enter(&uid, &spec).unwrap();
-        let resize = |(uid, spec): (GroupUid, GroupSpec)| room.resize(&uid, &spec);
-        enter(asking("first", 600));
-        enter(asking("grows", 100));
-        assert!(resize(asking("grows", 1000)).is_err());
-        room.leave(&asking("first", 600).0);
-        let waits = enter(asking("waits", 400));
-        assert!(matches!(*waits.borrow(), Place::Waiting { .. }));
-        // There is not so much at all: what was kept is given to who waits.
-        assert!(resize(asking("grows", 1001)).is_err());
-        assert_eq!(*waits.borrow(), Place::Admitted);
-    }
-}
+mod tests;

@@ -185,8 +185,11 @@ impl<H: Host> GroupLoop<H> {
     /// Where the group stands. One that lives already has its room, until it is told otherwise.
     fn seated(&mut self, place: Place) {
         if self.seen.stage == Stage::Queued || place == Place::Outbid {
+            // A later agent asks the queue again where its groups wait.
+            if !matches!(place, Place::Waiting { .. }) {
+                self.saver.changed();
+            }
             self.seen.place = Some(place);
-            self.saver.changed();
         }
     }
 

@@ -47,11 +47,11 @@ impl Queue {
     /// The spot groups that have to end now, so that groups on demand have room. They count as leaving
     /// from now on, and are not named again.
     pub fn outbid(&mut self) -> Vec<GroupUid> {
-        let asks = self.on_demand();
         let candidates = self.candidates();
-        if asks.is_empty() || candidates.is_empty() {
+        if candidates.is_empty() {
             return Vec::new();
         }
+        let asks = self.on_demand();
         let named = victims(&asks, self.space(), candidates);
         let named: Vec<GroupUid> = named.into_iter().cloned().collect();
         for uid in &named {
