@@ -78,7 +78,7 @@ impl HeardPod {
     /// What the API server was told that a container waits for.
     #[must_use]
     pub fn waits_for(&self, container: &str) -> Option<String> {
-        let status = &self.0.status;
+        let status = self.0.status();
         let lists = [
             "containerStatuses",
             "initContainerStatuses",

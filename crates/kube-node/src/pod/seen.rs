@@ -1,4 +1,7 @@
 //! A pod as the API server has it, without what nobody here reads.
+//!
+//! Of thousands of pods that a node may have, hardly any is looked into often: what is large is kept as
+//! text, which takes a sixth of the memory of a tree of values, and is read when it is asked for.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -6,6 +9,8 @@ use std::sync::Arc;
 use burstlet_model::GroupUid;
 use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
+
+use super::needs::text;
 
 /// The annotation of a pod that only mirrors one that a kubelet runs by itself.
 pub(crate) const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -26,17 +31,19 @@ pub(crate) struct Pod {
     /// The uid that the API server has it under, if it has it.
     told_as: Option<GroupUid>,
     /// Labels, annotations and owners.
-    metadata: Arc<Value>,
-    /// As text: of thousands of pods, hardly any is looked into twice.
+    metadata: Arc<str>,
     spec: Arc<str>,
-    pub(crate) status: Arc<Value>,
+    status: Arc<str>,
+    phase: String,
+    /// See [`Pod::mark`].
+    mark: u64,
 }
 
 impl Pod {
     /// Reads what the API server sent; `None` if it is no pod, which it always is.
     pub(crate) fn read(object: DynamicObject) -> Option<Self> {
         let meta = object.metadata;
-        let mut data = object.data;
+        let data = object.data;
         let annotations = meta.annotations.unwrap_or_default();
         let deleted = meta.deletion_timestamp.is_some();
         let grace = meta.deletion_grace_period_seconds.unwrap_or(0);
@@ -46,6 +53,8 @@ impl Pod {
             "annotations": &annotations,
         });
         let uid = GroupUid::new(meta.uid?).ok()?;
+        let spec: Arc<str> = data.get("spec")?.to_string().into();
+        let status = data.get("status").unwrap_or(&Value::Null);
         Some(Self {
             told_as: Some(uid.clone()),
             uid,
@@ -55,9 +64,11 @@ impl Pod {
             deletion_grace_s: deleted.then(|| u32::try_from(grace).unwrap_or(0)),
             mirror: annotations.contains_key(MIRROR),
             from_file: false,
-            metadata: Arc::new(metadata),
-            spec: data.get("spec")?.to_string().into(),
-            status: Arc::new(data.get_mut("status").map(Value::take).unwrap_or_default()),
+            mark: mark(&spec, &metadata),
+            metadata: metadata.to_string().into(),
+            spec,
+            phase: text(status, "phase").unwrap_or("Pending").to_owned(),
+            status: status.to_string().into(),
         })
     }
 
@@ -76,13 +87,15 @@ impl Pod {
         Self {
             told_as: told_as.cloned(),
             status: Arc::clone(&mirror.status),
+            phase: mirror.phase.clone(),
             ..self.clone()
         }
     }
 
     /// Whether it mirrors this pod of a file, as that is, and is to stay.
     pub(crate) fn mirrors(&self, pod: &Self) -> bool {
-        self.deletion_grace_s.is_none() && self.metadata["annotations"][MIRROR] == pod.uid.as_str()
+        self.deletion_grace_s.is_none()
+            && self.metadata()["annotations"][MIRROR] == pod.uid.as_str()
     }
 
     /// The uid that the API server has it under; `None` if it has nothing of it.
@@ -97,40 +110,41 @@ impl Pod {
 
     /// The pod as an object, with what is known of it.
     pub(crate) fn object(&self) -> Value {
-        let mut metadata = Value::clone(&self.metadata);
+        let mut metadata = self.metadata();
         metadata["name"] = self.name.clone().into();
         metadata["namespace"] = self.namespace.clone().into();
         metadata["uid"] = self.uid.to_string().into();
-        json!({"metadata": metadata, "spec": self.spec(), "status": &*self.status})
+        json!({"metadata": metadata, "spec": self.spec(), "status": self.status()})
     }
 
     /// Its specification.
     pub(crate) fn spec(&self) -> Map<String, Value> {
-        match serde_json::from_str(&self.spec) {
-            Ok(Value::Object(spec)) => spec,
-            // It was written from a JSON value, and the API server has no pod without one.
+        match value(&self.spec) {
+            Value::Object(spec) => spec,
+            // The API server has no pod without one.
             _ => Map::new(),
         }
     }
 
+    /// Its status as the API server has it; null if it has none.
+    pub(crate) fn status(&self) -> Value {
+        value(&self.status)
+    }
+
     /// Another one when the specification, labels or annotations are others.
-    pub(crate) fn mark(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.spec.hash(&mut hasher);
-        for texts in ["labels", "annotations"] {
-            self.metadata[texts].to_string().hash(&mut hasher);
-        }
-        hasher.finish()
+    pub(crate) const fn mark(&self) -> u64 {
+        self.mark
     }
 
     /// `labels` or `annotations`.
     pub(crate) fn texts(&self, name: &str) -> Value {
-        self.metadata[name].clone()
+        self.metadata()[name].take()
     }
 
     /// Who controls it, as `KIND/NAME`.
     pub(crate) fn owner(&self) -> Option<String> {
-        let owners = self.metadata["ownerReferences"].as_array()?;
+        let metadata = self.metadata();
+        let owners = metadata["ownerReferences"].as_array()?;
         let owner = owners.iter().find(|owner| owner["controller"] == true)?;
         let text = |name: &str| owner[name].as_str();
         Some(format!("{}/{}", text("kind")?, text("name")?))
@@ -138,13 +152,31 @@ impl Pod {
 
     /// The phase that the API server has.
     pub(crate) fn phase(&self) -> &str {
-        self.status["phase"].as_str().unwrap_or("Pending")
+        &self.phase
     }
 
     /// Whether it has come to its end for good. One of a file never has: it is there as long as that.
     pub(crate) fn is_terminal(&self) -> bool {
         !self.from_file && matches!(self.phase(), "Succeeded" | "Failed")
     }
+
+    fn metadata(&self) -> Value {
+        value(&self.metadata)
+    }
+}
+
+/// What a text that was written from a value says.
+fn value(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+fn mark(spec: &str, metadata: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    spec.hash(&mut hasher);
+    for texts in ["labels", "annotations"] {
+        metadata[texts].to_string().hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -183,6 +215,19 @@ pub(crate) mod tests {
         assert_eq!(read.texts("labels"), json!({"app": "web"}));
         assert_eq!(read.spec()["containers"][0]["name"], "a");
         assert!(!read.is_terminal() && !read.mirror);
+        assert_eq!(read.phase(), "Running");
+        assert_eq!(read.status(), json!({"phase": "Running"}));
+        assert_eq!(
+            read.object()["metadata"]["ownerReferences"][1]["name"],
+            "web"
+        );
+    }
+
+    #[test]
+    fn a_pod_without_a_status_is_pending() {
+        let read = pod(json!({"metadata": {"name": "web-1"}, "spec": {}}));
+        assert_eq!(read.phase(), "Pending");
+        assert_eq!(read.status(), Value::Null);
     }
 
     #[test]

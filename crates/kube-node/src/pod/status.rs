@@ -17,20 +17,23 @@ use crate::time;
 /// The fields of a status that are this node's to say.
 pub(crate) type Status = Map<String, Value>;
 
+/// A pod, and the status that the API server has of it.
+pub(crate) type Had<'a> = (&'a Pod, &'a Value);
+
 /// A pod and its group.
-pub(crate) fn of_group(pod: &Pod, told: &Told<'_>, addresses: &[IpAddr]) -> Status {
+pub(crate) fn of_group((pod, has): Had<'_>, told: &Told<'_>, addresses: &[IpAddr]) -> Status {
     let spec = pod.spec();
     let gates: Vec<String> = items(spec.get("readinessGates"))
         .filter_map(|gate| text(gate, "conditionType").map(str::to_owned))
         .collect();
-    let previous = &pod.status["conditions"];
+    let previous = &has["conditions"];
     let phase = phase(pod, told);
     let conditions = conditions::of_group(told, phase, &gates, previous);
     let generation = told.generation;
-    let mut status = begun((pod, generation), phase, told.status.created_at, addresses);
+    let mut status = begun((has, generation), phase, told.status.created_at, addresses);
     let conditions = conditions::written(&conditions, previous, generation, told.now);
     status.insert("conditions".to_owned(), conditions.into());
-    let (reason, message) = why(pod, told, phase);
+    let (reason, message) = why((pod, has), told, phase);
     status.insert("reason".to_owned(), reason);
     status.insert("message".to_owned(), message);
     status.insert(
@@ -61,10 +64,15 @@ pub(crate) fn of_group(pod: &Pod, told: &Told<'_>, addresses: &[IpAddr]) -> Stat
 }
 
 /// A pod that cannot be made into a group yet.
-pub(crate) fn of_waiting(pod: &Pod, why: &Missing, addresses: &[IpAddr], now: WallTime) -> Status {
+pub(crate) fn of_waiting(
+    (pod, has): Had<'_>,
+    why: &Missing,
+    addresses: &[IpAddr],
+    now: WallTime,
+) -> Status {
     let spec = pod.spec();
-    let previous = &pod.status["conditions"];
-    let mut status = begun((pod, pod.generation), "Pending", now, addresses);
+    let previous = &has["conditions"];
+    let mut status = begun((has, pod.generation), "Pending", now, addresses);
     let conditions = conditions::of_none(&spec);
     let conditions = conditions::written(&conditions, previous, pod.generation, now);
     status.insert("conditions".to_owned(), conditions.into());
@@ -79,20 +87,20 @@ pub(crate) fn of_waiting(pod: &Pod, why: &Missing, addresses: &[IpAddr], now: Wa
 }
 
 /// A pod that this node will not run, or can say nothing more of.
-pub(crate) fn of_failed(pod: &Pod, reason: &str, message: &str, now: WallTime) -> Status {
-    let mut status = begun((pod, pod.generation), "Failed", now, &[]);
+pub(crate) fn of_failed((pod, has): Had<'_>, reason: &str, message: &str, now: WallTime) -> Status {
+    let mut status = begun((has, pod.generation), "Failed", now, &[]);
     status.insert("reason".to_owned(), reason.into());
     status.insert("message".to_owned(), message.into());
     status
 }
 
 fn begun(
-    (pod, generation): (&Pod, Option<i64>),
+    (has, generation): (&Value, Option<i64>),
     phase: &str,
     now: WallTime,
     addresses: &[IpAddr],
 ) -> Status {
-    let start = text(&pod.status, "startTime").map_or_else(|| time::seconds(now), str::to_owned);
+    let start = text(has, "startTime").map_or_else(|| time::seconds(now), str::to_owned);
     let mut status = Map::new();
     status.insert("phase".to_owned(), phase.into());
     status.insert("startTime".to_owned(), start.into());
@@ -147,14 +155,14 @@ fn phase(pod: &Pod, told: &Told<'_>) -> &'static str {
 }
 
 /// Why it failed. What keeps it waiting is said by its conditions and containers.
-fn why(pod: &Pod, told: &Told<'_>, phase: &str) -> (Value, Value) {
+fn why((pod, has): Had<'_>, told: &Told<'_>, phase: &str) -> (Value, Value) {
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     if phase != "Failed" {
         return (Value::Null, Value::Null);
     }
     if pod.is_terminal() {
         // Who ended it may have said why, and that stays.
-        return (pod.status["reason"].clone(), pod.status["message"].clone());
+        return (has["reason"].clone(), has["message"].clone());
     }
     let status = told.status;
     match status.phase {

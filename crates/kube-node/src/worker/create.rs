@@ -177,7 +177,8 @@ fn has_run_for_good(pod: &Pod) -> bool {
         .spec()
         .get("restartPolicy")
         .is_some_and(|policy| policy == "Never");
-    let mut statuses = items(pod.status.get("containerStatuses"));
+    let status = pod.status();
+    let mut statuses = items(status.get("containerStatuses"));
     // What a mirror shows may be of an earlier pod of the file.
     never_again && !pod.from_file && statuses.any(|container| container["containerID"].is_string())
 }

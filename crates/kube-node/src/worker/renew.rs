@@ -103,7 +103,7 @@ impl Renewal {
         match &self.basis {
             Some(_) => self.observed.or(pod.generation),
             None if self.due.is_some() => {
-                let told = pod.status["observedGeneration"].as_i64();
+                let told = pod.status()["observedGeneration"].as_i64();
                 told.or(pod.generation)
             }
             None => pod.generation,

@@ -109,14 +109,15 @@ impl Teller {
 impl<H: Host> Worker<H> {
     /// Tells the status where it differs; `true` if the API server has it as it is.
     pub(super) async fn tell(&mut self, pod: &Pod) -> bool {
-        let Some(wanted) = self.status(pod) else {
+        let has = pod.status();
+        let Some(wanted) = self.status(pod, &has) else {
             return true;
         };
         let Some(uid) = pod.told_as() else {
             // Nobody is there to be told.
             return true;
         };
-        let Some(change) = patch(uid, &pod.status, &wanted) else {
+        let Some(change) = patch(uid, &has, &wanted) else {
             self.teller.differs = None;
             self.teller.written = None;
             return true;
@@ -131,7 +132,7 @@ impl<H: Host> Worker<H> {
             return false;
         }
         let since = self.teller.differs.map_or(now, |(since, _)| since);
-        let patience = patience(&pod.status, &wanted, pod.deletion_grace_s.is_some());
+        let patience = patience(&has, &wanted, pod.deletion_grace_s.is_some());
         self.teller.differs = Some((since, patience));
         if now < since + patience {
             return false;
@@ -196,7 +197,8 @@ impl<H: Host> Worker<H> {
         self.teller.pause = (self.teller.pause * 2).min(RETRY_MAX);
     }
 
-    fn status(&mut self, pod: &Pod) -> Option<Status> {
+    /// The status to tell, of a pod whose status the API server `has`.
+    fn status(&mut self, pod: &Pod, has: &Value) -> Option<Status> {
         let now = self.shared.now();
         let addresses = &self.shared.config.node.addresses;
         let generation = self.renewal.observed(pod);
@@ -213,7 +215,7 @@ impl<H: Host> Worker<H> {
                 withheld,
                 now,
             };
-            status::of_group(pod, &told, addresses)
+            status::of_group((pod, has), &told, addresses)
         };
         match &self.local {
             Local::Group { snapshots, .. } => {
@@ -229,14 +231,14 @@ impl<H: Host> Worker<H> {
             }
             _ if pod.is_terminal() => None,
             Local::None(Some(Hindrance::Refused { reason, message })) => {
-                Some(status::of_failed(pod, reason, message, now))
+                Some(status::of_failed((pod, has), reason, message, now))
             }
             _ if pod.deletion_grace_s.is_some() => {
                 let message = "the pod was deleted before anything of it ran";
-                Some(status::of_failed(pod, "", message, now))
+                Some(status::of_failed((pod, has), "", message, now))
             }
             Local::None(Some(Hindrance::Missing(missing) | Hindrance::Declined(missing))) => {
-                Some(status::of_waiting(pod, missing, addresses, now))
+                Some(status::of_waiting((pod, has), missing, addresses, now))
             }
             Local::None(None) => None,
         }

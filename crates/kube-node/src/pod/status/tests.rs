@@ -116,7 +116,11 @@ fn told(has: &Value, spec: &GroupSpec, status: &GroupStatus, gone: bool) -> Stat
         withheld: &Withheld::new(),
         now: NOW,
     };
-    of_group(&pod, &told, &["192.0.2.10".parse().unwrap()])
+    of_group(
+        (&pod, &pod.status()),
+        &told,
+        &["192.0.2.10".parse().unwrap()],
+    )
 }
 
 fn gate(status: &str) -> Value {
@@ -158,7 +162,7 @@ fn resizing(has: &Value, status: &GroupStatus, pending: Option<&Pending>) -> Vec
         withheld: &Withheld::new(),
         now: NOW,
     };
-    let told = of_group(&pod, &told, &[]);
+    let told = of_group((&pod, &pod.status()), &told, &[]);
     let of_resize = |c: &&Value| {
         c["type"]
             .as_str()
@@ -219,7 +223,7 @@ fn a_container_shows_what_it_has_and_what_was_set_aside_for_it() {
         withheld: &Withheld::new(),
         now: NOW,
     };
-    let written = of_group(&pod, &told, &[]);
+    let written = of_group((&pod, &pod.status()), &told, &[]);
     for own in [
         &written["containerStatuses"][0],
         &Value::Object(written.clone()),
@@ -349,12 +353,12 @@ fn ephemeral_containers_are_told_as_the_pod_names_them() {
         withheld: &withheld,
         now: NOW,
     };
-    let written = of_group(&pod, &told, &[]);
+    let written = of_group((&pod, &pod.status()), &told, &[]);
     assert_json_snapshot!(written["ephemeralContainerStatuses"]);
     assert_eq!(written["phase"], "Running");
     let ready = items(written.get("conditions")).find(|c| c["type"] == "Ready");
     assert_eq!(ready.unwrap()["status"], "True", "they do not count");
-    let of_none = of_waiting(&pod, &why, &[], NOW);
+    let of_none = of_waiting((&pod, &pod.status()), &why, &[], NOW);
     let states = items(of_none.get("ephemeralContainerStatuses"));
     let reasons: Vec<_> = states
         .map(|status| &status["state"]["waiting"]["reason"])
