@@ -43,11 +43,14 @@ pub(crate) struct Telling {
     pub(crate) at: WallTime,
 }
 
+/// An event as text, which takes a fifth of a tree of values, and when it was told.
+type Waiting = (Instant, Box<str>);
+
 /// Where events are told.
 #[derive(Clone, Debug)]
 pub(crate) struct Events {
     node: String,
-    queue: mpsc::Sender<(Instant, Value)>,
+    queue: mpsc::Sender<Waiting>,
 }
 
 /// Starts the writer, which ends at the shutdown.
@@ -63,8 +66,8 @@ pub(crate) fn start(client: Client, node: &str, shutdown: CancellationToken) -> 
 impl Events {
     /// Tells it, if there is room.
     pub(crate) fn tell(&self, pod: &Pod, telling: &Telling) {
-        let event = (Instant::now(), event(&self.node, pod, telling));
-        if self.queue.try_send(event).is_err() {
+        let event = event(&self.node, pod, telling).to_string();
+        if self.queue.try_send((Instant::now(), event.into())).is_err() {
             tracing::debug!(
                 reason = telling.reason,
                 "an event was dropped: too many wait"
@@ -75,7 +78,7 @@ impl Events {
 
 async fn write_all(
     client: Client,
-    mut waiting: mpsc::Receiver<(Instant, Value)>,
+    mut waiting: mpsc::Receiver<Waiting>,
     shutdown: CancellationToken,
 ) {
     loop {
@@ -85,33 +88,31 @@ async fn write_all(
             event = rested(&mut waiting) => event,
         };
         let Some(event) = event else { return };
-        if let Err(error) = write(&client, event).await {
+        if let Err(error) = write(&client, &event).await {
             tracing::debug!(%error, "an event was not written");
         }
     }
 }
 
 /// The next event, when it has waited as long as it should.
-async fn rested(waiting: &mut mpsc::Receiver<(Instant, Value)>) -> Option<Value> {
+async fn rested(waiting: &mut mpsc::Receiver<Waiting>) -> Option<Box<str>> {
     let (told, event) = waiting.recv().await?;
     sleep_until(told + REST).await;
     Some(event)
 }
 
 /// What is told again counts on in the event that is there.
-async fn write(client: &Client, event: Value) -> kube::Result<()> {
-    let namespace = event["metadata"]["namespace"].as_str().unwrap_or_default();
+async fn write(client: &Client, event: &str) -> kube::Result<()> {
+    let event: Event = serde_json::from_str(event).map_err(kube::Error::SerdeError)?;
+    let metadata = &event.metadata;
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let name = metadata.name.as_deref().unwrap_or_default();
     let events: Api<Event> = Api::namespaced(client.clone(), namespace);
-    let name = event["metadata"]["name"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    let again = json!({"count": event["count"], "lastTimestamp": event["lastTimestamp"]});
-    let typed: Event = serde_json::from_value(event).map_err(kube::Error::SerdeError)?;
-    match events.create(&PostParams::default(), &typed).await {
+    let again = json!({"count": event.count, "lastTimestamp": event.last_timestamp});
+    match events.create(&PostParams::default(), &event).await {
         Err(error) if is_code(&error, 409) => {
             let params = PatchParams::default();
-            events.patch(&name, &params, &Patch::Merge(again)).await?;
+            events.patch(name, &params, &Patch::Merge(again)).await?;
         }
         created => drop(created?),
     }

@@ -2,7 +2,7 @@
 //! by its name, and only while a pod here refers to it: each has a watch of its own, of its metadata,
 //! which all pods that refer to it share.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -56,9 +56,19 @@ struct Entry {
 pub(crate) struct Following {
     watched: Arc<Mutex<Watched>>,
     follower: u64,
-    objects: BTreeSet<Object>,
+    objects: Box<[Followed]>,
     /// Whether all that was asked for is watched.
     pub(crate) complete: bool,
+}
+
+/// An object that a pod was made with.
+struct Followed {
+    object: Object,
+    /// As it was fetched.
+    fetched: String,
+    /// What its watch had told before that, if that is another: a watch may be behind, and that is no
+    /// news.
+    known: Option<String>,
 }
 
 impl Watching {
@@ -70,35 +80,42 @@ impl Watching {
         }
     }
 
-    /// Wakes `wake` whenever one of `objects` changes. Must be called within a tokio runtime.
-    pub(crate) fn follow<'o>(
+    /// Wakes `wake` whenever one of the objects changes that were `fetched`, before which the watches had
+    /// told what was `known`. Must be called within a tokio runtime.
+    pub(crate) fn follow(
         &self,
-        objects: impl Iterator<Item = &'o Object>,
+        fetched: Versions,
+        mut known: Versions,
         wake: &Arc<Notify>,
     ) -> Following {
         let mut watched = lock(&self.watched);
         watched.next_follower += 1;
         let follower = watched.next_follower;
-        let mut following = Following {
-            watched: Arc::clone(&self.watched),
-            follower,
-            objects: BTreeSet::new(),
-            complete: true,
-        };
-        for object in objects {
-            if !watched.objects.contains_key(object) {
+        let (mut objects, mut complete) = (Vec::with_capacity(fetched.len()), true);
+        for (object, fetched) in fetched {
+            if !watched.objects.contains_key(&object) {
                 if watched.objects.len() >= WATCHED_MAX {
-                    following.complete = false;
+                    complete = false;
                     continue;
                 }
-                watched.objects.insert(object.clone(), self.watch(object));
+                watched.objects.insert(object.clone(), self.watch(&object));
             }
-            if let Some(entry) = watched.objects.get_mut(object) {
+            if let Some(entry) = watched.objects.get_mut(&object) {
                 entry.followers.insert(follower, Arc::clone(wake));
-                following.objects.insert(object.clone());
+                let known = known.remove(&object).filter(|known| *known != fetched);
+                objects.push(Followed {
+                    object,
+                    fetched,
+                    known,
+                });
             }
         }
-        following
+        Following {
+            watched: Arc::clone(&self.watched),
+            follower,
+            objects: objects.into(),
+            complete,
+        }
     }
 
     /// What is known of `objects` by now: of those that somebody follows.
@@ -174,24 +191,21 @@ impl Watching {
 }
 
 impl Following {
-    /// Whether something is not any more what it was when it was `fetched`. What was `known` before
-    /// that is no news: a watch may be behind.
-    pub(crate) fn differs(&self, fetched: &Versions, known: &Versions) -> bool {
+    /// Whether something is not any more what it was when it was fetched.
+    pub(crate) fn differs(&self) -> bool {
         let watched = lock(&self.watched);
-        let is_news = |object: &Object| {
-            let now = watched.objects.get(object)?.version.as_ref();
-            now.map(|_| now != fetched.get(object) && now != known.get(object))
-        };
-        self.objects
-            .iter()
-            .any(|object| is_news(object).unwrap_or(false))
+        self.objects.iter().any(|followed| {
+            let entry = watched.objects.get(&followed.object);
+            let now = entry.and_then(|entry| entry.version.as_ref());
+            now.is_some_and(|now| *now != followed.fetched && Some(now) != followed.known.as_ref())
+        })
     }
 }
 
 impl Drop for Following {
     fn drop(&mut self) {
         let mut watched = lock(&self.watched);
-        for object in &self.objects {
+        for Followed { object, .. } in &self.objects {
             let Some(entry) = watched.objects.get_mut(object) else {
                 continue;
             };
@@ -205,4 +219,64 @@ impl Drop for Following {
 
 fn lock(watched: &Mutex<Watched>) -> MutexGuard<'_, Watched> {
     watched.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object() -> Object {
+        Object {
+            kind: Kind::ConfigMap,
+            namespace: "shop".to_owned(),
+            name: "settings".to_owned(),
+        }
+    }
+
+    /// Somebody who follows an object that he fetched as `two`, while its watch says `version`.
+    fn following(version: Option<&str>, known: Option<&str>) -> Following {
+        let entry = Entry {
+            version: version.map(str::to_owned),
+            followers: HashMap::from([(1, Arc::default())]),
+            _ends: CancellationToken::new().drop_guard(),
+        };
+        let watched = Watched {
+            objects: HashMap::from([(object(), entry)]),
+            next_follower: 1,
+        };
+        let followed = Followed {
+            object: object(),
+            fetched: "two".to_owned(),
+            known: known.map(str::to_owned),
+        };
+        Following {
+            watched: Arc::new(Mutex::new(watched)),
+            follower: 1,
+            objects: [followed].into(),
+            complete: true,
+        }
+    }
+
+    #[test]
+    fn only_what_was_neither_fetched_nor_known_is_news() {
+        for (version, known, differs) in [
+            (None, None, false),
+            (Some("two"), None, false),
+            (Some("one"), Some("one"), false),
+            (Some("one"), None, true),
+            (Some("three"), Some("one"), true),
+            (Some(""), Some("one"), true),
+        ] {
+            let found = following(version, known).differs();
+            assert_eq!(found, differs, "{version:?} {known:?}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_follows_is_not_watched() {
+        let following = following(Some("two"), None);
+        let watched = Arc::clone(&following.watched);
+        drop(following);
+        assert!(lock(&watched).objects.is_empty());
+    }
 }

@@ -148,15 +148,16 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    /// Works until nothing is left to do, or the agent goes down.
-    pub(crate) async fn run(self) -> GroupUid {
+    /// Works until nothing is left to do, or the agent goes down. Boxed, as each of these functions would
+    /// have what a worker knows once more in its task.
+    pub(crate) async fn run(self: Box<Self>) -> GroupUid {
         let uid = self.uid.clone();
         let span = tracing::info_span!("pod", group = %uid);
         self.work().instrument(span).await;
         uid
     }
 
-    async fn work(mut self) {
+    async fn work(mut self: Box<Self>) {
         loop {
             let said = self.said.borrow_and_update().clone();
             if let Some(asked) = said.asked() {

@@ -46,9 +46,6 @@ pub(super) struct Renewal {
 /// What the group was made of the last time.
 struct Basis {
     mark: u64,
-    fetched: Versions,
-    /// What the watches had told before it was fetched.
-    known: Versions,
     following: Following,
 }
 
@@ -60,6 +57,7 @@ pub(super) struct Rendered {
     mark: u64,
     generation: Option<i64>,
     fetched: Versions,
+    /// What the watches had told before it was fetched.
     known: Versions,
 }
 
@@ -124,9 +122,7 @@ impl Renewal {
 
     /// Whether the group may not be any more what the pod is.
     pub(super) fn is_stale(&self, pod: &Pod) -> bool {
-        let differs = |basis: &Basis| {
-            basis.mark != pod.mark() || basis.following.differs(&basis.fetched, &basis.known)
-        };
+        let differs = |basis: &Basis| basis.mark != pod.mark() || basis.following.differs();
         self.due.is_some_and(|at| at <= Instant::now()) || self.basis.as_ref().is_some_and(differs)
     }
 
@@ -149,17 +145,12 @@ impl Renewal {
             ..
         } = rendered;
         self.observed = generation;
-        let following = watching.follow(fetched.keys(), &self.wake);
+        let following = watching.follow(fetched, known, &self.wake);
         let look = (!following.complete).then(|| Instant::now() + LOOK_PERIOD);
         let tokens = self.tokens.values().map(|issued| issued.used_until);
         self.due = tokens.chain(look).min();
         // What nobody follows any more is let go only now.
-        self.basis = Some(Basis {
-            mark,
-            fetched,
-            known,
-            following,
-        });
+        self.basis = Some(Basis { mark, following });
     }
 
     /// Nothing is looked at any more.
