@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::conditions::QUEUED;
 use super::needs::items;
@@ -16,28 +17,81 @@ const BEGINNING: Duration = Duration::from_secs(3);
 const CALM: Duration = Duration::from_millis(200);
 /// The place of a pod that waits for room: all that wait are told of others who come and go.
 const PLACE: Duration = Duration::from_secs(20);
+/// How much is free for a pod whose place stays what it is: that concerns everybody who waits, whenever
+/// somebody comes or goes.
+const FREE: Duration = Duration::from_secs(300);
 /// What becomes of a deleted pod that has never run. Its end is written at once.
 const LEAVING: Duration = Duration::from_secs(60);
 /// What containers wait for that are simply being started.
 const BEING_STARTED: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
-/// How long the step from what the API server `has` to `wanted` may wait, of a pod that may be deleted.
-pub(crate) fn patience(has: &Value, wanted: &Status, is_deleted: bool) -> Duration {
+/// How long the `change` from what the API server `has` to `wanted` may wait, of a pod that may be deleted.
+pub(crate) fn patience(has: &Value, wanted: &Status, change: &Value, is_deleted: bool) -> Duration {
     let same_phase = has["phase"].as_str().unwrap_or("Pending") == wanted["phase"];
-    if !same_phase || is_ready(has.get("conditions")) != is_ready(wanted.get("conditions")) {
+    let (before, now) = (has.get("conditions"), wanted.get("conditions"));
+    if !same_phase || is_ready(before) != is_ready(now) {
         return Duration::ZERO;
     }
     match wanted["phase"] == "Pending" {
         true if is_deleted && !has_begun(wanted) => LEAVING,
-        true if is_queued(has.get("conditions")) && is_queued(wanted.get("conditions")) => PLACE,
+        true if is_queued(before) && is_queued(now) => {
+            match is_of_room(before, &change["status"]) {
+                true => FREE,
+                false => PLACE,
+            }
+        }
         true if is_beginning(wanted) => BEGINNING,
         _ => CALM,
     }
 }
 
-fn is_queued(conditions: Option<&Value>) -> bool {
+/// A difference between what the API server has and what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    patience: Duration,
+    due: Instant,
+}
+
+impl Difference {
+    /// A difference that may wait for so long. It goes on from the one `before` it if that might wait for
+    /// as long; else it is another matter, and begins `now`: what a deleted pod has not said yet of its
+    /// place need not be said any more.
+    pub(crate) fn next(before: Option<Self>, patience: Duration, now: Instant) -> Self {
+        let same = before.filter(|before| before.patience == patience);
+        same.unwrap_or_else(|| Self {
+            patience,
+            due: now + patience,
+        })
+    }
+
+    /// When it is told at the latest.
+    pub(crate) const fn due(self) -> Instant {
+        self.due
+    }
+}
+
+fn queued(conditions: Option<&Value>) -> Option<&Value> {
     let mut conditions = items(conditions);
-    conditions.any(|c| c["type"] == QUEUED && c["status"] == "True")
+    conditions.find(|c| c["type"] == QUEUED && c["status"] == "True")
+}
+
+fn is_queued(conditions: Option<&Value>) -> bool {
+    queued(conditions).is_some()
+}
+
+/// Whether a change says nothing new but how much there is for a pod that waits.
+fn is_of_room(before: Option<&Value>, change: &Value) -> bool {
+    let fields = change.as_object().map(Map::len);
+    let conditions = change.get("conditions");
+    fields == Some(1) && items(conditions).count() == 1 && place(before) == place(conditions)
+}
+
+/// Why a pod waits and how far in front, without the amounts: the first part of the message.
+fn place(conditions: Option<&Value>) -> Option<(&Value, &str, &Value)> {
+    let queued = queued(conditions)?;
+    let message = queued["message"].as_str().unwrap_or_default();
+    let position = message.split(": ").next().unwrap_or_default();
+    Some((&queued["reason"], position, &queued["observedGeneration"]))
 }
 
 fn is_ready(conditions: Option<&Value>) -> bool {
@@ -72,10 +126,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::pod::patch::patch;
+
+    fn found(has: &Value, wanted: &Value, is_deleted: bool) -> Duration {
+        let uid = "u-1".parse().unwrap();
+        let wanted = wanted.as_object().unwrap();
+        let change = patch(&uid, has, wanted).unwrap_or_default();
+        patience(has, wanted, &change, is_deleted)
+    }
 
     fn check(has: &Value, wanted: &Value, expected: Duration) {
-        let found = patience(has, wanted.as_object().unwrap(), false);
-        assert_eq!(found, expected, "{has} to {wanted}");
+        assert_eq!(found(has, wanted, false), expected, "{has} to {wanted}");
     }
 
     fn awaiting(reason: &str) -> Value {
@@ -97,8 +158,7 @@ mod tests {
 
     #[test]
     fn only_the_end_is_written_of_a_deleted_pod_that_has_never_run() {
-        let patience =
-            |has: &Value, wanted: &Value| patience(has, wanted.as_object().unwrap(), true);
+        let patience = |has: &Value, wanted: &Value| found(has, wanted, true);
         let waits = awaiting("ContainerCreating");
         assert_eq!(patience(&waits, &waits), LEAVING);
         let mut begun = waits.clone();
@@ -124,6 +184,80 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_written_sooner_than_what_is_free() {
+        let waits = |reason: &str, message: &str| {
+            let mut queued = awaiting("ContainerCreating");
+            queued["conditions"] = json!([
+                {"type": QUEUED, "status": "True", "reason": reason, "message": message},
+            ]);
+            queued
+        };
+        let has = waits(
+            "OutOfcpu",
+            "position 3: waits for cpu: 1 requested, 200m free",
+        );
+        for (reason, message, expected) in [
+            (
+                "OutOfcpu",
+                "position 3: waits for cpu: 1 requested, 300m free",
+                FREE,
+            ),
+            (
+                "OutOfcpu",
+                "position 2: waits for cpu: 1 requested, 200m free",
+                PLACE,
+            ),
+            (
+                "OutOfmemory",
+                "position 3: waits for memory: 1Gi requested, 0 free",
+                PLACE,
+            ),
+            (
+                "BehindOthers",
+                "position 3: waits for groups that came first",
+                PLACE,
+            ),
+        ] {
+            check(&has, &waits(reason, message), expected);
+        }
+        let mut more = waits(
+            "OutOfcpu",
+            "position 3: waits for cpu: 1 requested, 300m free",
+        );
+        more["containerStatuses"][0]["state"]["waiting"]["message"] = "changed".into();
+        check(&has, &more, PLACE);
+        more = waits(
+            "OutOfcpu",
+            "position 3: waits for cpu: 1 requested, 300m free",
+        );
+        more["conditions"][0]["observedGeneration"] = 2.into();
+        check(&has, &more, PLACE);
+    }
+
+    /// A pod that waits for room and is deleted before its turn, and what is wanted of it from second
+    /// to second: it is written once, when it has ended.
+    #[test]
+    fn a_deleted_pod_is_given_its_time_whatever_waited_before() {
+        let began = Instant::now();
+        let at = |second: u64| began + Duration::from_secs(second);
+        let mut difference = None;
+        for (second, patience, due) in [
+            (0, FREE, 300),
+            (200, FREE, 300),
+            (210, PLACE, 230),
+            (215, PLACE, 230),
+            // It is deleted: its end is about to be written.
+            (229, LEAVING, 289),
+            (250, LEAVING, 289),
+            (280, Duration::ZERO, 280),
+        ] {
+            let next = Difference::next(difference, patience, at(second));
+            assert_eq!(next.due(), at(due), "{second} s");
+            difference = Some(next);
+        }
+    }
+
+    #[test]
     fn what_hinders_a_start_is_written_soon() {
         let bound = json!({"phase": "Pending"});
         check(&bound, &awaiting("ErrImagePull"), CALM);
@@ -133,7 +267,6 @@ mod tests {
         let mut queued = awaiting("ContainerCreating");
         queued["conditions"] = json!([{"type": QUEUED, "status": "True"}]);
         check(&bound, &queued, CALM);
-        check(&queued, &queued, PLACE);
         let mut begun = awaiting("PodInitializing");
         begun["initContainerStatuses"] = json!([{"state": {"running": {}}}]);
         check(&bound, &begun, CALM);

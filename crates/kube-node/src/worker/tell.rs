@@ -20,7 +20,7 @@ use crate::error::is_code;
 use crate::events::{Events, Telling};
 use crate::pod::containers::Told;
 use crate::pod::patch::patch;
-use crate::pod::patience::patience;
+use crate::pod::patience::{Difference, patience};
 use crate::pod::seen::Pod;
 use crate::pod::status::{self, Status};
 
@@ -34,8 +34,8 @@ pub(super) struct Teller {
     told: HashMap<(String, String, Option<String>), u32>,
     /// The last write, until the watch shows it.
     written: Option<Written>,
-    /// Since when there is something to tell, and how long that may wait.
-    differs: Option<(Instant, Duration)>,
+    /// What there is to tell, and by when.
+    differs: Option<Difference>,
     /// After a write that failed.
     retry: Option<Instant>,
     pause: Duration,
@@ -63,7 +63,7 @@ impl Teller {
 
     /// When there is something to tell without anything having changed.
     pub(super) fn due(&self) -> Option<Instant> {
-        let told_by = self.differs.map(|(since, patience)| since + patience);
+        let told_by = self.differs.map(Difference::due);
         self.retry.or(told_by)
     }
 
@@ -131,10 +131,10 @@ impl<H: Host> Worker<H> {
         if self.teller.retry.is_some_and(|at| at > now) {
             return false;
         }
-        let since = self.teller.differs.map_or(now, |(since, _)| since);
-        let patience = patience(&has, &wanted, pod.deletion_grace_s.is_some());
-        self.teller.differs = Some((since, patience));
-        if now < since + patience {
+        let patience = patience(&has, &wanted, &change, pod.deletion_grace_s.is_some());
+        let difference = Difference::next(self.teller.differs, patience, now);
+        self.teller.differs = Some(difference);
+        if now < difference.due() {
             return false;
         }
         self.write(pod, wanted, change).await
