@@ -315,3 +315,25 @@ impl Local {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burstlet_testkit::host::ScriptedHost;
+
+    use super::*;
+
+    /// Bytes of a worker that waits: its task, and what it knows of its pod.
+    const BYTES_MAX: usize = 1536;
+
+    /// The bytes of what a function's future has in its task.
+    const fn bytes<A, F: Future>(_: &impl Fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_worker_that_waits_is_small() {
+        let task = bytes(&|worker: Box<Worker<ScriptedHost>>| worker.run());
+        let all = task + size_of::<Worker<ScriptedHost>>();
+        assert!(all <= BYTES_MAX, "{task} of {all} bytes are its task");
+    }
+}
