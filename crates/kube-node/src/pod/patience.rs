@@ -15,8 +15,13 @@ use super::status::Status;
 const BEGINNING: Duration = Duration::from_secs(3);
 /// A change that nobody waits for.
 const CALM: Duration = Duration::from_millis(200);
-/// The place of a pod that waits for room: all that wait are told of others who come and go.
-const PLACE: Duration = Duration::from_secs(20);
+/// The place of a pod that waits for room, by the digits of its position: all that wait are told of
+/// others who come and go, and who is far behind will wait for long anyway.
+const PLACES: [Duration; 3] = [
+    Duration::from_secs(20),
+    Duration::from_secs(60),
+    Duration::from_secs(300),
+];
 /// How much is free for a pod whose place stays what it is: that concerns everybody who waits, whenever
 /// somebody comes or goes.
 const FREE: Duration = Duration::from_secs(300);
@@ -37,7 +42,7 @@ pub(crate) fn patience(has: &Value, wanted: &Status, change: &Value, is_deleted:
         true if is_queued(before) && is_queued(now) => {
             match is_of_room(before, &change["status"]) {
                 true => FREE,
-                false => PLACE,
+                false => of_place(now),
             }
         }
         true if is_beginning(wanted) => BEGINNING,
@@ -53,15 +58,16 @@ pub(crate) struct Difference {
 }
 
 impl Difference {
-    /// A difference that may wait for so long. It goes on from the one `before` it if that might wait for
-    /// as long; else it is another matter, and begins `now`: what a deleted pod has not said yet of its
-    /// place need not be said any more.
+    /// A difference that may wait for so long. What waited `before` it is told no later than it was to be,
+    /// unless this may wait for longer and so is another matter: what a deleted pod has not said yet of
+    /// its place need not be said any more.
     pub(crate) fn next(before: Option<Self>, patience: Duration, now: Instant) -> Self {
-        let same = before.filter(|before| before.patience == patience);
-        same.unwrap_or_else(|| Self {
+        let before = before.filter(|before| before.patience >= patience);
+        let due = now + patience;
+        Self {
             patience,
-            due: now + patience,
-        })
+            due: before.map_or(due, |before| due.min(before.due)),
+        }
     }
 
     /// When it is told at the latest.
@@ -86,12 +92,26 @@ fn is_of_room(before: Option<&Value>, change: &Value) -> bool {
     fields == Some(1) && items(conditions).count() == 1 && place(before) == place(conditions)
 }
 
-/// Why a pod waits and how far in front, without the amounts: the first part of the message.
+/// Why a pod waits and how far in front, without the amounts.
 fn place(conditions: Option<&Value>) -> Option<(&Value, &str, &Value)> {
     let queued = queued(conditions)?;
+    Some((
+        &queued["reason"],
+        position(queued),
+        &queued["observedGeneration"],
+    ))
+}
+
+/// The first part of the message.
+fn position(queued: &Value) -> &str {
     let message = queued["message"].as_str().unwrap_or_default();
-    let position = message.split(": ").next().unwrap_or_default();
-    Some((&queued["reason"], position, &queued["observedGeneration"]))
+    message.split(": ").next().unwrap_or_default()
+}
+
+fn of_place(conditions: Option<&Value>) -> Duration {
+    let position = queued(conditions).map(position).unwrap_or_default();
+    let digits = position.bytes().filter(u8::is_ascii_digit).count();
+    PLACES[digits.clamp(1, PLACES.len()) - 1]
 }
 
 fn is_ready(conditions: Option<&Value>) -> bool {
@@ -205,18 +225,21 @@ mod tests {
             (
                 "OutOfcpu",
                 "position 2: waits for cpu: 1 requested, 200m free",
-                PLACE,
+                PLACES[0],
             ),
             (
                 "OutOfmemory",
                 "position 3: waits for memory: 1Gi requested, 0 free",
-                PLACE,
+                PLACES[0],
             ),
             (
                 "BehindOthers",
                 "position 3: waits for groups that came first",
-                PLACE,
+                PLACES[0],
             ),
+            ("BehindOthers", "position 20 or later: waits", PLACES[1]),
+            ("BehindOthers", "position 200 or later: waits", PLACES[2]),
+            ("BehindOthers", "position 4000 or later: waits", PLACES[2]),
         ] {
             check(&has, &waits(reason, message), expected);
         }
@@ -225,13 +248,13 @@ mod tests {
             "position 3: waits for cpu: 1 requested, 300m free",
         );
         more["containerStatuses"][0]["state"]["waiting"]["message"] = "changed".into();
-        check(&has, &more, PLACE);
+        check(&has, &more, PLACES[0]);
         more = waits(
             "OutOfcpu",
             "position 3: waits for cpu: 1 requested, 300m free",
         );
         more["conditions"][0]["observedGeneration"] = 2.into();
-        check(&has, &more, PLACE);
+        check(&has, &more, PLACES[0]);
     }
 
     /// A pod that waits for room and is deleted before its turn, and what is wanted of it from second
@@ -244,8 +267,8 @@ mod tests {
         for (second, patience, due) in [
             (0, FREE, 300),
             (200, FREE, 300),
-            (210, PLACE, 230),
-            (215, PLACE, 230),
+            (210, PLACES[0], 230),
+            (215, PLACES[0], 230),
             // It is deleted: its end is about to be written.
             (229, LEAVING, 289),
             (250, LEAVING, 289),
