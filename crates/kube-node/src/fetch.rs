@@ -28,12 +28,14 @@ const AT_ONCE_MAX: usize = 4;
 /// A token that was issued, and how long it is used.
 #[derive(Clone, Debug)]
 pub(crate) struct Issued {
-    pub(crate) token: String,
+    pub(crate) need: TokenNeed,
+    /// Until the pod's group has it, where it is found when it is needed again.
+    pub(crate) token: Option<String>,
     pub(crate) used_until: Instant,
 }
 
-/// Tokens by what they are for.
-pub(crate) type Tokens = BTreeMap<TokenNeed, Issued>;
+/// One for each need.
+pub(crate) type Tokens = Vec<Issued>;
 
 /// Who asks: the client, and the node that it asks for.
 #[derive(Clone, Copy)]
@@ -116,12 +118,17 @@ async fn issued(
     let mut all = BTreeMap::new();
     for need in needs {
         let now = Instant::now();
-        let issued = match tokens.get(need).filter(|issued| issued.used_until > now) {
-            Some(issued) => issued.clone(),
-            None => issue(client, pod, need).await?,
-        };
-        all.insert(need.clone(), issued.token.clone());
-        tokens.insert(need.clone(), issued);
+        let is_used = |known: &&Issued| known.need == *need && known.used_until > now;
+        let known = tokens.iter().find(is_used);
+        let mut token = known.and_then(|known| known.token.clone());
+        if token.is_none() {
+            let issued = issue(client, pod, need).await?;
+            token.clone_from(&issued.token);
+            tokens.retain(|known| known.need != *need);
+            tokens.reserve_exact(1);
+            tokens.push(issued);
+        }
+        all.insert(need.clone(), token.unwrap_or_default());
     }
     Ok(all)
 }
@@ -175,7 +182,8 @@ async fn issue(client: &Client, pod: &Pod, need: &TokenNeed) -> kube::Result<Iss
     let used_for = used_for(Duration::from_secs(life_s), pod.uid.as_str(), need);
     let token = issued.status.and_then(|status| status.token);
     Ok(Issued {
-        token: token.unwrap_or_default(),
+        need: need.clone(),
+        token,
         used_until: asked + used_for,
     })
 }

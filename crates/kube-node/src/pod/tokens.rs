@@ -1,10 +1,13 @@
 //! How long a service account's token is used: as a kubelet does, not to its end, and never longer
-//! than a day.
+//! than a day. Meanwhile it is kept where it is used, in the pod's group.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use super::needs::TokenNeed;
+use serde_json::{Map, Value};
+
+use super::needs::{TokenNeed, items, text};
 
 /// The part of its life that a token is used for, in percent.
 const USED_PERCENT: u32 = 80;
@@ -19,6 +22,22 @@ pub(crate) fn used_for(life: Duration, whose: &str, need: &TokenNeed) -> Duratio
     used.saturating_sub(jitter(whose, need))
 }
 
+/// The tokens in the manifest of a group that was made of a pod with this specification.
+pub(crate) fn had(spec: &Map<String, Value>, group: &Value) -> BTreeMap<TokenNeed, String> {
+    let projections = items(spec.get("volumes")).filter_map(|volume| {
+        let mut made = items(group["spec"].get("volumes"));
+        let made = made.find(|made| made["name"] == volume["name"])?;
+        let of = items(volume["projected"].get("sources"));
+        Some(of.zip(items(made["projected"].get("sources"))))
+    });
+    let tokens = projections.flatten().filter_map(|(of, made)| {
+        let need = TokenNeed::of(of.get("serviceAccountToken")?);
+        let token = text(&made["secret"]["stringData"], "token")?;
+        Some((need, token.to_owned()))
+    });
+    tokens.collect()
+}
+
 fn jitter(whose: &str, need: &TokenNeed) -> Duration {
     let mut hasher = DefaultHasher::new();
     (whose, &need.audience).hash(&mut hasher);
@@ -26,7 +45,10 @@ fn jitter(whose: &str, need: &TokenNeed) -> Duration {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn used_s(life_s: u64, whose: &str) -> u64 {
@@ -48,6 +70,31 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_token_is_found_in_the_group_that_has_it() {
+        let token =
+            |audience: &str| json!({"serviceAccountToken": {"audience": audience, "path": "t"}});
+        let spec = json!({"volumes": [
+            {"name": "scratch", "emptyDir": {}},
+            {"name": "access", "projected": {"sources": [
+                {"configMap": {"name": "ca"}}, token(""), token("vault"), token("other"),
+            ]}},
+            {"name": "later", "projected": {"sources": [token("later")]}},
+        ]});
+        let made = |token: &str| json!({"secret": {"stringData": {"token": token}}});
+        let group = json!({"spec": {"volumes": [
+            {"name": "access", "projected": {"sources": [
+                {"configMap": {"data": {"token": "no"}}}, made("one"), made("two"), {"secret": {}},
+            ]}},
+        ]}});
+        let found = had(spec.as_object().unwrap(), &group);
+        let found: Vec<_> = found
+            .iter()
+            .map(|(need, token)| (&*need.audience, &**token))
+            .collect();
+        assert_eq!(found, [("", "one"), ("vault", "two")]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use burstlet_manifest::Standard;
 use burstlet_model::GroupUid;
 use burstlet_supervisor::host::Host;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -20,7 +20,7 @@ use crate::pod::needs::{Fetched, Needs, needs};
 use crate::pod::renewed::renewed;
 use crate::pod::resources::Pending;
 use crate::pod::seen::Pod;
-use crate::pod::{claims, inline, user_namespace};
+use crate::pod::{claims, inline, tokens, user_namespace};
 use crate::watching::{Following, Versions, Watching};
 
 /// Pods of an earlier agent are looked at anew within this time, not all at once.
@@ -130,9 +130,24 @@ impl Renewal {
     pub(super) fn begin(&mut self, watching: &Watching, rendered: Rendered) {
         let more = !rendered.ephemeral.is_empty();
         self.keep(watching, rendered);
+        self.hand_over();
         if more {
             self.hasten();
         }
+    }
+
+    /// The group has the tokens.
+    fn hand_over(&mut self) {
+        for issued in &mut self.tokens {
+            issued.token = None;
+        }
+    }
+
+    /// Takes those back that the group of a pod of this specification has.
+    fn recall(&mut self, spec: &Map<String, Value>, group: &Value) {
+        let mut had = tokens::had(spec, group);
+        let handed_over = self.tokens.iter_mut().filter(|known| known.token.is_none());
+        handed_over.for_each(|known| known.token = had.remove(&known.need));
     }
 
     /// The group is made of this from now on.
@@ -147,7 +162,7 @@ impl Renewal {
         self.observed = generation;
         let following = watching.follow(fetched, known, &self.wake);
         let look = (!following.complete).then(|| Instant::now() + LOOK_PERIOD);
-        let tokens = self.tokens.values().map(|issued| issued.used_until);
+        let tokens = self.tokens.iter().map(|issued| issued.used_until);
         self.due = tokens.chain(look).min();
         // What nobody follows any more is let go only now.
         self.basis = Some(Basis { mark, following });
@@ -170,8 +185,9 @@ impl<H: Host> Worker<H> {
     ) -> Result<Rendered, Hindrance> {
         let spec = pod.spec();
         let mut needs = needs(&pod.name, &spec);
-        if stands.is_some() {
+        if let Some(group) = stands {
             needs.claims.clear();
+            self.renewal.recall(&spec, group);
         }
         let known = self.shared.watching.known(needs.objects(&pod.namespace));
         let mut fetched = self.fetch(pod, &needs).await?;
@@ -244,6 +260,8 @@ impl<H: Host> Worker<H> {
         let asked = std::mem::take(&mut rendered.group);
         // Whatever comes of it: it is not tried again until something changes.
         self.renewal.keep(&self.shared.watching, rendered);
-        self.give(pod, &handle, (&group, &asked)).await
+        self.give(pod, &handle, (&group, &asked)).await?;
+        self.renewal.hand_over();
+        Ok(())
     }
 }
