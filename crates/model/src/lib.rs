@@ -11,6 +11,7 @@ pub mod expand;
 mod id;
 mod image_ref;
 pub mod metering;
+mod processors;
 mod quantity;
 mod secret;
 pub mod spec;
@@ -24,6 +25,7 @@ pub use id::{
     ContainerName, Digest, ExtendedResource, GroupName, GroupUid, IdError, Name, Namespace,
 };
 pub use image_ref::{ImageRef, ImageRefError};
+pub use processors::{ProcessorPool, ProcessorSet, ProcessorSetError, Seat, Topology};
 pub use quantity::{Bytes, MilliCpu, Quantity, QuantityError};
 pub use secret::Secret;
 pub use time::{BootTime, Stamp, WallTime};

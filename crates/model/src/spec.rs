@@ -10,6 +10,7 @@ mod devices;
 mod lifecycle;
 mod network;
 mod probe;
+mod processors;
 mod resources;
 mod scheduling;
 mod security;
