@@ -13,7 +13,7 @@ use crate::{Capabilities, Cgroup, CgroupError, CgroupRoot, Hierarchy, Limits, ap
 
 /// The leaf of a group's keeper on v2, where a cgroup with children holds no processes. A name
 /// with `_` is never a container's.
-const KEEPER_LEAF: &str = "_keeper";
+pub(crate) const KEEPER_LEAF: &str = "_keeper";
 
 /// The cgroups below one root. Cheap to clone; holds no state but names.
 #[derive(Clone, Debug)]
@@ -64,6 +64,10 @@ impl Cgroups {
     #[must_use]
     pub fn hierarchy(&self) -> &Hierarchy {
         &self.hierarchy
+    }
+
+    pub(crate) const fn root(&self) -> &CgroupRoot {
+        &self.root
     }
 
     /// The cgroup of a group, whether or not it exists.
@@ -173,8 +177,9 @@ impl Cgroups {
             });
         }
         let root = self.cgroup(self.root.as_path().to_owned());
-        if let Some(processors) = self.processors_root() {
-            root.remove_tree(&processors, std::time::Instant::now() + patience)?;
+        let processors = [self.processors_root(), self.own_processors_root()];
+        for tree in processors.iter().flatten() {
+            root.remove_tree(tree, std::time::Instant::now() + patience)?;
         }
         root.remove(patience)
     }
@@ -230,28 +235,32 @@ fn make_processors(mount: &Path, root: &CgroupRoot) -> Result<(), CgroupError> {
 /// Passes the controllers that we use on to the children of `dir`. Input and output are only
 /// counted, so their lack is no error.
 fn enable_controllers(dir: &Path) -> Result<(), CgroupError> {
-    let path = dir.join("cgroup.subtree_control");
     for (controller, required) in [
         ("cpu", true),
         ("memory", true),
         ("pids", true),
         ("io", false),
     ] {
-        let written = fs::OpenOptions::new()
-            .write(true)
-            .open(&path)
-            .and_then(|mut file| {
-                io::Write::write_all(&mut file, format!("+{controller}").as_bytes())
-            });
-        if let (Err(source), true) = (written, required) {
-            return Err(CgroupError::Enable {
-                controller,
-                path,
-                source,
-            });
+        match enable_controller(controller, dir) {
+            Err(error) if required => return Err(error),
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// Passes one controller on to the children of `dir`.
+pub(crate) fn enable_controller(controller: &'static str, dir: &Path) -> Result<(), CgroupError> {
+    let path = dir.join("cgroup.subtree_control");
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .and_then(|mut file| io::Write::write_all(&mut file, format!("+{controller}").as_bytes()));
+    written.map_err(|source| CgroupError::Enable {
+        controller,
+        path,
+        source,
+    })
 }
 
 pub(crate) fn make_directory(dir: &Path) -> Result<(), CgroupError> {
@@ -264,7 +273,7 @@ pub(crate) fn make_directory(dir: &Path) -> Result<(), CgroupError> {
     })
 }
 
-fn make_if_absent(dir: &Path) -> Result<(), CgroupError> {
+pub(crate) fn make_if_absent(dir: &Path) -> Result<(), CgroupError> {
     match make_directory(dir) {
         Err(CgroupError::Exists(_)) => Ok(()),
         made => made,

@@ -28,7 +28,8 @@ pub(crate) enum Interface {
     /// beside them; then the host is called hybrid, and to us it is v1.
     V1 {
         mounts: Vec<V1Mount>,
-        /// The tree that assigns processors, which we do not: all groups share one cgroup of it.
+        /// The tree that assigns processors. Groups share one cgroup of it but for those that have
+        /// processors alone.
         processors: Option<PathBuf>,
     },
 }

@@ -2,7 +2,8 @@
 //!
 //! The agent makes one cgroup for each group below a root of its own, and one leaf in it for each
 //! container; whoever starts a process puts it there (see [`JoinPaths`]). Nothing here moves a
-//! process: a write to `cgroup.procs` waits for a grace period of the kernel.
+//! process but [`Processors::join_shared`], when an agent starts: a write to `cgroup.procs` waits for a
+//! grace period of the kernel.
 //!
 //! ```text
 //! <mount>/<root>/<group uid>/<container>     limits of the container, its processes
@@ -10,6 +11,7 @@
 //! <mount>/<root>/<group uid>                 limits of the group; on v1 the keeper lives here
 //! <mount>/<root>/_<name>                     the daemons' own cgroups
 //! <cpuset>/<root>                            v1 only: shared by the daemons and all groups
+//! <cpuset>/<root>+own/<group uid>            v1 only: of a group with processors of its own
 //! ```
 //!
 //! Both versions of the interface are served behind the same calls; on v1 each of the above is a
@@ -37,6 +39,7 @@ mod kill;
 mod last;
 mod limits;
 mod parse;
+mod processors;
 mod remove;
 mod root;
 mod shown;
@@ -52,5 +55,6 @@ pub use handle::Cgroup;
 pub use hierarchy::Hierarchy;
 pub use join::{FinalRead, FinalUsage, IoUsage, JoinPaths};
 pub use limits::Limits;
+pub use processors::{Processors, Shared};
 pub use root::CgroupRoot;
 pub use shown::ShownTree;

@@ -33,18 +33,21 @@ impl Cgroups {
             }],
             Interface::V1 { mounts, .. } => {
                 let own = mounts.iter().map(|mount| own_tree(mount, container));
-                own.chain(self.processors()).collect()
+                own.chain(self.shown_processors(container)).collect()
             }
         }
     }
 
-    /// A Java runtime that finds no tree of processors takes the host's memory for its own.
-    fn processors(&self) -> Option<ShownTree> {
+    /// What the group has alone, if it has any, else what it shares: no container is limited by itself. A
+    /// Java runtime that finds no tree of processors takes the host's memory for its own.
+    fn shown_processors(&self, container: &Cgroup) -> Option<ShownTree> {
         Some(ShownTree {
             name: Some("cpuset".to_owned()),
             links: Vec::new(),
             shared: true,
-            directory: self.processors_root()?,
+            directory: self
+                .own_processors(container.path())
+                .or_else(|| self.processors_root())?,
         })
     }
 }

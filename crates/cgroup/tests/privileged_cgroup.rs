@@ -8,10 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use burstlet_cgroup::{
-    Cgroup, CgroupError, CgroupRoot, Cgroups, Devices, Gauges, Hierarchy, JoinPaths, Limits,
+    Cgroup, CgroupError, CgroupRoot, Cgroups, Devices, Gauges, Hierarchy, JoinPaths, Limits, Shared,
 };
 use burstlet_model::{
-    BootTime, Bytes, ContainerName, DeviceNumber, ErrorKind, GroupUid, MilliCpu, Usage,
+    BootTime, Bytes, ContainerName, DeviceNumber, ErrorKind, GroupUid, MilliCpu, ProcessorSet, Usage,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -178,6 +178,72 @@ fn privileged_all_groups_together_weigh_what_they_may_ask_for() {
     };
     assert_eq!(host.file(&group, file).as_deref(), Some(one));
     assert_eq!(host.root_file(file).as_deref(), Some(together));
+}
+
+/// Where a process may run.
+fn allowed(child: &Child) -> Option<ProcessorSet> {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let mut lines = status.lines();
+    let list = lines.find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    list.parse().ok()
+}
+
+/// A process that sleeps in `cgroup` and, on v1, where the directory `processors` is.
+fn sleeper(cgroup: &Cgroup, processors: Option<PathBuf>) -> Child {
+    let join = processors.map(|tasks| format!("echo 0 > {} || exit 99; ", tasks.display()));
+    shell(
+        cgroup,
+        &format!("{}exec sleep 1000", join.unwrap_or_default()),
+    )
+}
+
+#[test]
+fn privileged_a_group_has_processors_that_nobody_else_runs_on() {
+    let host = Host::new("processors");
+    let processors = host.cgroups.processors().unwrap();
+    let all = processors.all().unwrap();
+    assert!(all.len() > 1, "it needs two processors, and has {all}");
+    let daemon = host.cgroups.daemon(&"launcher".parse().unwrap()).unwrap();
+    let place = host.cgroups.processors_root().map(|dir| dir.join("tasks"));
+    let mut other = sleeper(&daemon, place);
+    host.cgroups.create_group(&host.uid, &limits()).unwrap();
+    let mut numbers = all.iter();
+    let (first, second): (ProcessorSet, ProcessorSet) = (
+        numbers.by_ref().take(1).collect(),
+        numbers.take(1).collect(),
+    );
+    let mut child: Option<Child> = None;
+    for own in [&second, &first] {
+        let rest = all.without(own);
+        let shared = Shared::new(rest.clone(), &all);
+        processors.share(&shared, [&host.uid].into_iter()).unwrap();
+        processors.give(&host.uid, own).unwrap();
+        let keeper = host.cgroups.keeper(&host.uid);
+        let child = child.get_or_insert_with(|| sleeper(&keeper, processors.tasks(&host.uid)));
+        wait_for("it runs on its own", || {
+            allowed(child).as_ref() == Some(own)
+        });
+        wait_for("others run on the rest", || {
+            allowed(&other) == Some(rest.clone())
+        });
+        let owners = processors.owners().unwrap();
+        assert_eq!(owners, [(host.uid.clone(), own.clone())].into());
+    }
+    let left = host.cgroups.processors_left().unwrap();
+    assert_eq!(left.owners().unwrap().len(), 1, "the next agent knows");
+    let group = host.cgroups.group(&host.uid);
+    group.kill_all(PATIENCE).unwrap();
+    child.unwrap().wait().unwrap();
+    group.remove(PATIENCE).unwrap();
+    processors.take_back(&host.uid, PATIENCE).unwrap();
+    assert!(processors.owners().unwrap().is_empty());
+    let shared = Shared::new(all.clone(), &all);
+    processors.share(&shared, [].into_iter()).unwrap();
+    wait_for("others run everywhere", || {
+        allowed(&other) == Some(all.clone())
+    });
+    other.kill().unwrap();
+    other.wait().unwrap();
 }
 
 /// On v1 neither may a child have more than its parent, nor a parent less than its child.
