@@ -40,9 +40,20 @@ impl<'a> Burstlet<'a> {
         scratch: &'a Scratch,
         runtime: &'a Runtime,
     ) -> Result<Self> {
+        Self::start_with(programs, scratch, runtime, "")
+    }
+
+    /// The same with more sections of its configuration.
+    pub(crate) fn start_with(
+        programs: &Path,
+        scratch: &'a Scratch,
+        runtime: &'a Runtime,
+        more: &str,
+    ) -> Result<Self> {
         let dir = scratch.dir("burstlet")?;
         let config = dir.join("burstlet.toml");
-        std::fs::write(&config, configuration(&dir)).context("write the agent's configuration")?;
+        let text = configuration(&dir) + more;
+        std::fs::write(&config, text).context("write the agent's configuration")?;
         let program = programs.join("burstlet");
         let log = File::create(dir.join("log")).context("create the agent's log")?;
         let child = Command::new(&program)

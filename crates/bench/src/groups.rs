@@ -17,9 +17,20 @@ use crate::engine::{IMAGE, MEMORY_LIMIT_BYTES, PAYLOAD};
 /// How long anything may take that should take milliseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// What a group asks for of the processors: little, so that no start waits for room.
-const CPU_REQUEST: &str = "1m";
+const CPU_REQUEST: Asks = Asks::Part("1m");
+/// What it may use.
+const CPU_LIMIT: &str = "1";
 /// The group's only container.
 const CONTAINER: &str = "main";
+
+/// What a group asks for of the processors.
+#[derive(Clone, Copy)]
+pub(crate) enum Asks {
+    /// This, of one that it may use whole.
+    Part(&'static str),
+    /// All that it may use, as who wants a processor of his own.
+    Whole,
+}
 
 /// The calls that are measured.
 #[derive(Clone)]
@@ -41,10 +52,10 @@ impl Groups {
         &mut self,
         name: &str,
         task: &[&str],
-        cpu: &str,
+        asks: Asks,
     ) -> Result<()> {
         let request = v1::CreateRequest {
-            definition: Some(definition(name, task, cpu)),
+            definition: Some(definition(name, task, asks)),
             request_id: String::new(),
         };
         let created = self.0.create(request).await;
@@ -143,13 +154,16 @@ impl Groups {
     }
 }
 
-fn definition(name: &str, task: &[&str], cpu: &str) -> v1::Definition {
+fn definition(name: &str, task: &[&str], asks: Asks) -> v1::Definition {
     let words = std::iter::once(PAYLOAD).chain(task.iter().copied());
     let limits = [
-        ("cpu", "1".to_owned()),
+        ("cpu", CPU_LIMIT.to_owned()),
         ("memory", MEMORY_LIMIT_BYTES.to_string()),
     ];
-    let requests = [("cpu", cpu.to_owned()), ("memory", "4Mi".to_owned())];
+    let requests = match asks {
+        Asks::Part(cpu) => [("cpu", cpu.to_owned()), ("memory", "4Mi".to_owned())],
+        Asks::Whole => limits.clone(),
+    };
     let own = |(word, quantity): (&str, String)| (word.to_owned(), quantity);
     let container = v1::Container {
         name: CONTAINER.to_owned(),

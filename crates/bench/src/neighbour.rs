@@ -2,7 +2,8 @@
 //! processes, memory, disk and log at once.
 //!
 //! Both groups ask for half a processor and may use one, as users would say. What is measured is the
-//! service's own time from request to answer, within its container, alone and beside the other in turns.
+//! service's own time from request to answer, within its container, alone and beside the other in turns;
+//! then the same of a service that asks for a whole processor, which it has alone.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,13 +14,18 @@ use burstlet_proto::v1::wait_request::Condition;
 
 use crate::burstlet::Burstlet;
 use crate::engine::IMAGE;
+use crate::groups::Asks;
 use crate::image::{self, Layer};
 use crate::machine;
 use crate::report::{Report, Table, median, milliseconds};
 use crate::scratch::{self, Scratch};
 
-/// What both groups ask for of the processors.
-const CPU_REQUEST: &str = "500m";
+/// What groups ask for of the processors that share them.
+const CPU_REQUEST: Asks = Asks::Part("500m");
+/// What the agent is told beside what the other benchmarks tell it.
+const CONFIGURATION: &str = "[processors]\nexclusive = true\n";
+/// The service's name.
+const SERVICE: &str = "service";
 /// The neighbour's name.
 const NOISE: &str = "noise";
 /// How long the noise goes on before it counts.
@@ -44,6 +50,23 @@ pub(crate) struct Args {
     #[arg(long)]
     each: bool,
 }
+
+/// Whose clients wait.
+struct Service {
+    label: &'static str,
+    asks: Asks,
+}
+
+const SERVICES: [Service; 2] = [
+    Service {
+        label: "",
+        asks: CPU_REQUEST,
+    },
+    Service {
+        label: ", on a processor of its own",
+        asks: Asks::Whole,
+    },
+];
 
 /// What a neighbour takes.
 struct Noise {
@@ -90,7 +113,7 @@ struct Waits {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let (scratch, runtime) = scratch::begin(args.rounds)?;
     let mut report = Report::new(vec![machine::describe()]);
-    let burstlet = Burstlet::start(&args.programs, &scratch, &runtime)?;
+    let burstlet = Burstlet::start_with(&args.programs, &scratch, &runtime, CONFIGURATION)?;
     let measured = prepare(args, &scratch, &burstlet)
         .and_then(|()| measure(args, &burstlet))
         .map(|table| report.add(table));
@@ -109,31 +132,47 @@ fn prepare(args: &Args, scratch: &Scratch, burstlet: &Burstlet<'_>) -> Result<()
     burstlet.import(&image::archive(&scratch.dir("image")?, IMAGE, &[layer])?)
 }
 
+/// The first of each service's waits is alone, the others are beside the neighbours.
 fn measure(args: &Args, burstlet: &Burstlet<'_>) -> Result<Table> {
     let each = if args.each { &EACH[..] } else { &[] };
     let noises: Vec<&Noise> = std::iter::once(&ALL).chain(each).collect();
-    let mut alone = Waits::default();
-    let mut beside: Vec<Waits> = noises.iter().map(|_| Waits::default()).collect();
-    for round in 0..args.rounds {
-        alone.add(requests(args, burstlet, &format!("alone-{round}"))?);
-        for (number, (noise, waits)) in noises.iter().zip(&mut beside).enumerate() {
+    let mut waits: Vec<Vec<Waits>> = Vec::new();
+    for _ in &SERVICES {
+        waits.push((0..=noises.len()).map(|_| Waits::default()).collect());
+    }
+    let mut round = |beside: usize| {
+        for (service, waits) in SERVICES.iter().zip(&mut waits) {
+            waits[beside].add(requests(args, burstlet, service.asks)?);
+        }
+        anyhow::Ok(())
+    };
+    for _ in 0..args.rounds {
+        round(0)?;
+        for (noise, beside) in noises.iter().zip(1..) {
             burstlet.runtime().block_on(begin(burstlet, noise))?;
-            let name = format!("beside-{number}-{round}");
-            waits.add(requests(args, burstlet, &name)?);
+            round(beside)?;
             let mut groups = burstlet.groups();
             burstlet.runtime().block_on(groups.remove(NOISE))?;
         }
     }
+    Ok(table(&noises, &waits))
+}
+
+fn table(noises: &[&Noise], waits: &[Vec<Waits>]) -> Table {
     let title = "A small service's clients wait, in the middle of the rounds";
     let mut table = Table::new(title, &["", "p50 ms", "p99 ms", "p99 × alone"]);
-    let quiet = median(&alone.p99).as_secs_f64();
-    let labels = std::iter::once("alone").chain(noises.iter().map(|noise| noise.label));
-    for (label, waits) in labels.zip(std::iter::once(&alone).chain(&beside)) {
-        let (p50, p99) = (median(&waits.p50), median(&waits.p99));
-        let times = format!("{:.2}", p99.as_secs_f64() / quiet);
-        table.row(&[label, &milliseconds(p50), &milliseconds(p99), &times]);
+    for (service, waits) in SERVICES.iter().zip(waits) {
+        let labels = std::iter::once("alone").chain(noises.iter().map(|noise| noise.label));
+        let alone = waits.first().map(|alone| median(&alone.p99));
+        let alone = alone.unwrap_or_default().as_secs_f64();
+        for (label, waits) in labels.zip(waits) {
+            let (p50, p99) = (median(&waits.p50), median(&waits.p99));
+            let label = format!("{label}{}", service.label);
+            let times = format!("{:.2}", p99.as_secs_f64() / alone);
+            table.row(&[&label, &milliseconds(p50), &milliseconds(p99), &times]);
+        }
     }
-    Ok(table)
+    table
 }
 
 impl Waits {
@@ -154,14 +193,14 @@ async fn begin(burstlet: &Burstlet<'_>, noise: &Noise) -> Result<()> {
 }
 
 /// The median and the 99th percentile of one group's requests.
-fn requests(args: &Args, burstlet: &Burstlet<'_>, name: &str) -> Result<(Duration, Duration)> {
+fn requests(args: &Args, burstlet: &Burstlet<'_>, asks: Asks) -> Result<(Duration, Duration)> {
     let mut groups = burstlet.groups();
     let task = ["requests", &args.requests.to_string()];
     let line = burstlet.runtime().block_on(async {
-        groups.create_asking(name, &task, CPU_REQUEST).await?;
-        groups.wait(name, Condition::Finished).await?;
-        let line = groups.last_line(name, LogStream::Stdout).await?;
-        groups.remove(name).await?;
+        groups.create_asking(SERVICE, &task, asks).await?;
+        groups.wait(SERVICE, Condition::Finished).await?;
+        let line = groups.last_line(SERVICE, LogStream::Stdout).await?;
+        groups.remove(SERVICE).await?;
         anyhow::Ok(line)
     })?;
     let numbers = line
@@ -173,6 +212,6 @@ fn requests(args: &Args, burstlet: &Burstlet<'_>, name: &str) -> Result<(Duratio
         .as_slice()
     {
         [p50, p99] => Ok((*p50, *p99)),
-        _ => anyhow::bail!("the payload of {name} said {line:?}"),
+        _ => anyhow::bail!("the payload said {line:?}"),
     }
 }
