@@ -33,6 +33,7 @@ mod neighbours;
 mod network;
 mod otlp;
 mod probes;
+mod processors;
 mod prometheus;
 mod queue;
 mod registry;

@@ -10,6 +10,7 @@ mod kubernetes;
 mod load;
 mod otlp;
 mod policy;
+mod processors;
 mod sections;
 mod value;
 
@@ -19,6 +20,7 @@ pub(crate) use kubernetes::{CapacityMode, DaemonSets, Kubernetes, PodCidr};
 pub(crate) use load::load;
 pub(crate) use otlp::{Otlp, OtlpSignal};
 pub(crate) use policy::{GroupIsolation, Policy, UserNamespaces};
+pub(crate) use processors::Processors;
 pub(crate) use sections::{
     Admin, Api, Billing, Capacity, IDS_PER_GROUP, Images, Isolation, Log, LogFormat, Logs,
     MirrorOrder, Network, NetworkMode, Registry, Sandbox, ServerTls,
@@ -47,6 +49,7 @@ pub(crate) struct Config {
     pub(crate) otlp: Otlp,
     pub(crate) network: Network,
     pub(crate) capacity: Capacity,
+    pub(crate) processors: Processors,
     pub(crate) policy: Policy,
     pub(crate) isolation: GroupIsolation,
     pub(crate) sandbox: Sandbox,
@@ -73,6 +76,7 @@ impl Default for Config {
             otlp: Otlp::default(),
             network: Network::default(),
             capacity: Capacity::default(),
+            processors: Processors::default(),
             policy: Policy::default(),
             isolation: GroupIsolation::default(),
             sandbox: Sandbox::default(),
@@ -115,6 +119,7 @@ impl Config {
         self.billing.check()?;
         self.otlp.check()?;
         self.policy.check()?;
+        self.processors.check(&self.capacity)?;
         if self.images.gc_low_percent > self.images.gc_high_percent {
             return Err("[images] gc_low_percent is above gc_high_percent".to_owned());
         }

@@ -1,5 +1,7 @@
 //! What of this host works for Burstlet, what does not, and what to do.
 
+mod preemption;
+
 use std::fmt;
 use std::path::Path;
 
@@ -56,6 +58,7 @@ pub(crate) fn look(config: &Config) -> Vec<Finding> {
     let mut findings = vec![root(), kernel(), overlay(), user_namespaces(), open_files()];
     findings.extend(programs(config));
     findings.extend(cgroups());
+    findings.push(preemption::look(config.processors.exclusive));
     findings.extend(networks(config));
     findings
 }

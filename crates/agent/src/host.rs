@@ -58,7 +58,7 @@ use burstlet_model::{
 use burstlet_sandbox::client::Launcher;
 use burstlet_supervisor::host::{
     Adoption, GroupRef, GroupUsage, Host, HostError, HostEvent, ProbeResult, PullRequest, Pulled,
-    Sandbox, StartContainer, Started, Written,
+    Resized, Sandbox, StartContainer, Started, Written,
 };
 use burstlet_supervisor::record::GroupRecord;
 use burstlet_supervisor::stream::{
@@ -75,6 +75,7 @@ use crate::kubernetes;
 use crate::machine::{self, Machine};
 use crate::metering::Metering;
 use crate::network::LateNetwork;
+use crate::processors::Processors;
 use crate::records::Records;
 
 /// Events of a group that wait for its loop. A loop that is behind holds its keeper's connection
@@ -91,6 +92,7 @@ pub(crate) struct Parts {
     /// Whether groups are open to each other whatever their namespace.
     pub(crate) open_network: bool,
     pub(crate) cgroups: Cgroups,
+    pub(crate) processors: Processors,
     pub(crate) launcher: Launcher,
     pub(crate) profiles: Profiles,
     pub(crate) logs: Logs,
@@ -260,7 +262,7 @@ impl Host for RealHost {
         &self,
         group: GroupRef<'_>,
         containers: &[ContainerName],
-    ) -> Result<Stamp, HostError> {
+    ) -> Result<Resized, HostError> {
         self.resize_group(group, containers).await
     }
 

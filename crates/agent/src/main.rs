@@ -22,6 +22,7 @@ mod network;
 mod node;
 mod otlp;
 mod policy;
+mod processors;
 mod records;
 mod reload;
 mod run;

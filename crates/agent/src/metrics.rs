@@ -3,6 +3,7 @@
 //! | what                          | how it is learnt                                           |
 //! |-------------------------------|------------------------------------------------------------|
 //! | groups, queue, room, images   | looked up when somebody scrapes                            |
+//! | processors                    | the same                                                   |
 //! | launches, restarts, OOM kills | from each change of each group, compared with the last one |
 //! | the node's certificate        | as it stood when it was last looked at                     |
 //! | calls                         | told by the gRPC edge when a call is over                  |
@@ -16,6 +17,7 @@ mod groups;
 mod identity;
 mod images;
 mod lives;
+mod processors;
 mod told;
 
 use burstlet_api_server::OnCall;
@@ -23,11 +25,14 @@ use burstlet_supervisor::Groups;
 use burstlet_supervisor::host::Host;
 use burstlet_telemetry::Registry;
 
+use crate::processors::ProcessorUse;
+
 use groups::GroupsNow;
 pub(crate) use identity::register as register_identity;
 use images::ImagesNow;
 pub(crate) use images::StoreUse;
 use lives::Lives;
+use processors::ProcessorsNow;
 pub(crate) use told::{Heard, Told};
 
 /// What keeps the metrics up to date.
@@ -38,7 +43,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Registers all of them; `images` tells what the image store holds.
+    /// Registers all of them; `images` tells what the image store holds, and `processors` whose they are.
     ///
     /// # Errors
     /// A name is taken.
@@ -46,9 +51,11 @@ impl Metrics {
         registry: &Registry,
         groups: &Groups<H>,
         images: impl Fn() -> StoreUse + Send + Sync + 'static,
+        processors: impl Fn() -> ProcessorUse + Send + Sync + 'static,
     ) -> Result<Self, prometheus::Error> {
         registry.register(GroupsNow::new(groups.clone())?)?;
         registry.register(ImagesNow::new(images)?)?;
+        registry.register(ProcessorsNow::new(processors)?)?;
         Ok(Self {
             on_call: calls::register(registry)?,
             lives: Lives::register(registry)?,

@@ -11,7 +11,8 @@ use burstlet_cgroup::{
     Cgroup, CgroupError, CgroupRoot, Cgroups, Devices, Gauges, Hierarchy, JoinPaths, Limits, Shared,
 };
 use burstlet_model::{
-    BootTime, Bytes, ContainerName, DeviceNumber, ErrorKind, GroupUid, MilliCpu, ProcessorSet, Usage,
+    BootTime, Bytes, ContainerName, DeviceNumber, ErrorKind, GroupUid, MilliCpu, ProcessorSet,
+    Usage,
 };
 use rustix::process::{Pid, Signal, kill_process};
 

@@ -109,6 +109,7 @@ fn head(lines: &mut Lines, metadata: &ObjectMeta, status: &GroupStatus, now: &Ti
     if let Some(lease) = &status.lease {
         lines.field("Devices", &devices(lease));
     }
+    lines.field("Processors", &status.processors);
     for (key, at) in [
         ("Created", &status.created_at),
         ("Finished", &status.finished_at),

@@ -18,7 +18,7 @@ pub use event::{Event, Severity};
 pub use timeline::{ImagePull, LaunchTimeline, Session};
 
 use crate::spec::Resources;
-use crate::{Lease, Stamp, WallTime};
+use crate::{Lease, ProcessorSet, Stamp, WallTime};
 
 /// What the client last asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +133,8 @@ pub struct GroupStatus {
     pub resize: Option<Resize>,
     /// The devices that it was given with its room.
     pub lease: Option<Lease>,
+    /// The processors that it has alone, while its sandbox stands and has any.
+    pub processors: Option<ProcessorSet>,
 }
 
 /// How it stands with resources that a group is being given.

@@ -14,8 +14,8 @@ use burstlet_model::spec::{
 };
 use burstlet_model::status::{ExitStatus, ImagePull};
 use burstlet_model::{
-    ContainerName, Device, Digest, ErrorKind, GroupUid, ImageRef, Namespace, NetworkUsage, Stamp,
-    Usage,
+    ContainerName, Device, Digest, ErrorKind, GroupUid, ImageRef, Namespace, NetworkUsage,
+    ProcessorSet, Stamp, Usage,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -97,7 +97,7 @@ pub trait Host: Send + Sync + 'static {
     fn renew(&self, group: GroupRef<'_>) -> impl Future<Output = Result<(), HostError>> + Send;
 
     /// Makes the processors and memory of the group's cgroup, and of those of `containers`, which
-    /// run, what the specification says now. Gives when they were. Idempotent.
+    /// run, what the specification says now. Idempotent.
     ///
     /// # Errors
     /// Kind `FailedPrecondition` if more memory is used than is to be had; what was stays then.
@@ -105,7 +105,7 @@ pub trait Host: Send + Sync + 'static {
         &self,
         group: GroupRef<'_>,
         containers: &[ContainerName],
-    ) -> impl Future<Output = Result<Stamp, HostError>> + Send;
+    ) -> impl Future<Output = Result<Resized, HostError>> + Send;
 
     /// Sends a signal to a container's first process. A container that has ended is not an error.
     fn signal(
@@ -230,7 +230,7 @@ pub struct Pulled {
 }
 
 /// A sandbox that stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sandbox {
     /// The group's address; `None` on the host's network.
     pub ip: Option<IpAddr>,
@@ -238,6 +238,17 @@ pub struct Sandbox {
     pub created: Stamp,
     /// When the network stood.
     pub network_ready: Stamp,
+    /// The processors that the group has alone, if it has any.
+    pub processors: Option<ProcessorSet>,
+}
+
+/// A group that has other resources than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resized {
+    /// Since when.
+    pub at: Stamp,
+    /// As [`Sandbox::processors`].
+    pub processors: Option<ProcessorSet>,
 }
 
 /// One run of a container.

@@ -63,6 +63,12 @@ pub enum Refusal {
         /// Of what.
         short: TooLittle,
     },
+    /// The group has processors that nobody else has, and would not have whole ones any more.
+    #[error(
+        "container group {0} has processors of its own: give each of its containers whole ones, with \
+         limits that equal the requests, or create it anew"
+    )]
+    OwnProcessors(GroupName),
     /// As many groups exist as may.
     #[error("{groups_max} container groups exist, which is the most; delete some")]
     TooManyGroups {
@@ -205,6 +211,7 @@ impl Refusal {
             | Self::OutOfReach { .. }
             | Self::Changed { .. }
             | Self::OfKubernetes(_)
+            | Self::OwnProcessors(_)
             | Self::TooManySessions { .. } => ErrorKind::FailedPrecondition,
             Self::Immutable(_) | Self::QuotaNeedsRequests { .. } => ErrorKind::Invalid,
             Self::NotInTime { .. } => ErrorKind::DeadlineExceeded,
@@ -225,6 +232,7 @@ impl Refusal {
             Self::RequestIdReused { .. } => "RequestIdReused",
             Self::QueueFull { .. } => "QueueFull",
             Self::TooLittleRoom { .. } => "TooLittleRoom",
+            Self::OwnProcessors(_) => "OwnProcessors",
             Self::TooManyGroups { .. } => "TooManyGroups",
             Self::QuotaExceeded { .. } => "QuotaExceeded",
             Self::QuotaNeedsRequests { .. } => "QuotaNeedsRequests",

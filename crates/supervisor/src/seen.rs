@@ -25,7 +25,7 @@ use std::time::Duration;
 use burstlet_model::metering::{Close, GapReason};
 use burstlet_model::spec::{ContainerKind, GroupSpec, Image, PullPolicy, VolumeSource};
 use burstlet_model::status::{Desired, ExitStatus, LaunchTimeline, Phase, Session, Severity};
-use burstlet_model::{BootTime, ContainerName, Digest, Lease, Stamp, WallTime};
+use burstlet_model::{BootTime, ContainerName, Digest, Lease, ProcessorSet, Stamp, WallTime};
 
 pub(crate) use container::{
     ContainerSeen, ProbeKind, ProbeSeen, Run, Running, Step, StopCause, Stopping, container_spec,
@@ -35,7 +35,7 @@ pub(crate) use sizing::Sizing;
 use crate::backoff::{Retry, Trouble};
 use crate::capacity::Place;
 use crate::event_log::EventLog;
-use crate::host::{Adoption, HostError, ProbeResult, Pulled, Sandbox, Started};
+use crate::host::{Adoption, HostError, ProbeResult, Pulled, Resized, Sandbox, Started};
 
 /// A container that got its stop signal late has at least this long until SIGKILL.
 pub(crate) const TERM_TO_KILL_MIN: Duration = Duration::from_secs(2);
@@ -73,6 +73,8 @@ pub(crate) struct Seen {
     pub(crate) created_at: WallTime,
     pub(crate) finished_at: Option<Stamp>,
     pub(crate) ip: Option<IpAddr>,
+    /// What the sandbox has alone.
+    pub(crate) processors: Option<ProcessorSet>,
     pub(crate) timeline: LaunchTimeline,
     pub(crate) sessions: Vec<Session>,
     /// How the latest session that was closed came to its end.
@@ -233,7 +235,7 @@ pub(crate) enum Outcome {
     Sandbox(Result<Sandbox, HostError>),
     Renewed(Result<(), HostError>),
     /// The cgroups are what they should be, and since when.
-    Resized(Result<Stamp, HostError>),
+    Resized(Result<Resized, HostError>),
     Started {
         container: usize,
         attempt: u32,
@@ -304,6 +306,7 @@ impl Seen {
             created_at: now.wall,
             finished_at: None,
             ip: None,
+            processors: None,
             timeline: LaunchTimeline::default(),
             sessions: Vec::new(),
             end_of: None,

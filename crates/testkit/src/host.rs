@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use burstlet_model::metering::Mark;
 use burstlet_model::status::ExitStatus;
-use burstlet_model::{BootTime, ContainerName, GroupUid, Stamp, WallTime};
+use burstlet_model::{BootTime, ContainerName, GroupUid, ProcessorSet, Stamp, WallTime};
 use burstlet_supervisor::host::{Adoption, HostError, HostEvent, ProbeResult, Started};
 use burstlet_supervisor::record::GroupRecord;
 use burstlet_supervisor::stream::LogRecord;
@@ -127,6 +127,8 @@ struct Planned {
 struct Sandboxed {
     /// Lost keepers leave what was written down.
     lost: bool,
+    /// What it has alone: the machine gives whole processors to whoever may have them.
+    processors: Option<ProcessorSet>,
     runs: HashMap<ContainerName, ScriptedRun>,
 }
 
@@ -386,7 +388,7 @@ impl ScriptedHost {
             .collect();
         match sandbox.lost {
             true => Adoption::Lost(containers),
-            false => port::standing(containers, self.stamp()),
+            false => port::standing(containers, self.stamp(), sandbox.processors.clone()),
         }
     }
 

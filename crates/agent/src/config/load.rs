@@ -42,7 +42,7 @@ const NOT_KEYS: [&str; 7] = [
     "BURSTLET_TLS_KEY",
     "BURSTLET_TOKEN_FILE",
 ];
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "access",
     "admin",
     "api",
@@ -56,6 +56,7 @@ const SECTIONS: [&str; 14] = [
     "network",
     "otlp",
     "policy",
+    "processors",
     "sandbox",
 ];
 

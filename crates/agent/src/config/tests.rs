@@ -368,3 +368,24 @@ fn budgets_are_read_whole_or_refused_with_their_place() {
             .contains("two budgets are called team-a")
     );
 }
+
+#[test]
+fn processors_are_given_alone_only_where_nothing_is_oversold() {
+    assert!(!Config::default().processors.exclusive);
+    let config = check("", &[("BURSTLET_PROCESSORS_EXCLUSIVE", "true")]).unwrap();
+    assert!(config.processors.exclusive);
+    for (reserved, kept) in [("1m", 1), ("200m", 1), ("1", 1), ("1001m", 2), ("4", 4)] {
+        let text = format!("[capacity]\nreserved_cpu = '{reserved}'\n");
+        let capacity = check(&text, &[]).unwrap().capacity;
+        assert_eq!(Processors::kept(&capacity), kept, "{reserved}");
+    }
+    for (capacity, problem) in [
+        ("reserved_cpu = '0'", "needs a [capacity] reserved_cpu"),
+        ("overcommit_percent = 101", "exclude each other"),
+    ] {
+        let text = format!("[processors]\nexclusive = true\n[capacity]\n{capacity}\n");
+        let error = check(&text, &[]).unwrap_err();
+        assert!(error.contains(problem), "{error}");
+        check(&text.replace("true", "false"), &[]).unwrap();
+    }
+}

@@ -63,7 +63,7 @@ impl RealHost {
         group.stands(Standing {
             keeper: connected.keeper,
             network: connected.network.map(Arc::new),
-            sandbox,
+            sandbox: sandbox.clone(),
             spec,
             id_base,
         });
@@ -97,6 +97,7 @@ impl RealHost {
                 .flatten(),
             created: since,
             network_ready: since,
+            processors: self.processors.of(uid),
         })
     }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use burstlet_cgroup::{Cgroup, CgroupError, Limits};
 use burstlet_model::spec::GroupSpec;
-use burstlet_model::{ContainerName, ErrorKind, GroupUid, Stamp};
-use burstlet_supervisor::host::{GroupRef, HostError};
+use burstlet_model::{ContainerName, ErrorKind, GroupUid};
+use burstlet_supervisor::host::{GroupRef, HostError, Resized};
 
 use super::failure::fail;
 use super::{Parts, RealHost, limits};
@@ -23,7 +23,7 @@ impl RealHost {
         &self,
         of: GroupRef<'_>,
         containers: &[ContainerName],
-    ) -> Result<Stamp, HostError> {
+    ) -> Result<Resized, HostError> {
         let group = self.group(of.uid);
         let _changing = group.changing.lock().await;
         let spec = Arc::clone(&group.standing_as(of.spec)?.spec);
@@ -45,7 +45,7 @@ fn resize(
     parts: &Parts,
     (uid, spec): (&GroupUid, &GroupSpec),
     running: &[ContainerName],
-) -> Result<Stamp, HostError> {
+) -> Result<Resized, HostError> {
     let group = Sized {
         what: "the group".to_owned(),
         cgroup: parts.cgroups.group(uid),
@@ -66,12 +66,17 @@ fn resize(
     for sized in containers.iter().chain([&group]) {
         sized.check()?;
     }
+    let moved = parts.processors.resize(uid, spec);
+    moved.map_err(|error| fail(error.kind(), ERROR, &error))?;
     group.write(Cgroup::raise)?;
     for container in &containers {
         container.write(Cgroup::resize)?;
     }
     group.write(Cgroup::resize)?;
-    Ok(machine::now())
+    Ok(Resized {
+        at: machine::now(),
+        processors: parts.processors.of(uid),
+    })
 }
 
 impl Sized {

@@ -38,7 +38,10 @@ impl RealHost {
         let group = self.group(of.uid);
         let _changing = group.changing.lock().await;
         if let Some(standing) = group.standing() {
-            return Ok(standing.sandbox);
+            return Ok(Sandbox {
+                processors: self.processors.of(of.uid),
+                ..standing.sandbox
+            });
         }
         let made = self.build(&group, of.spec).await;
         if made.is_err() {
@@ -82,13 +85,14 @@ impl RealHost {
             ip,
             created,
             network_ready,
+            processors: self.processors.of(&group.uid),
         };
         let pid = keeper.pid();
         let network = network.map(Arc::new);
         group.stands(Standing {
             keeper,
             network,
-            sandbox,
+            sandbox: sandbox.clone(),
             spec,
             id_base,
         });
@@ -213,8 +217,17 @@ impl RealHost {
             share_process_namespace: spec.share_process_namespace,
             sysctls,
             dir: group.layout.dir().to_owned(),
-            cgroup: Some(cgroup_entry(self.cgroups.keeper(&group.uid).join_paths())),
+            cgroup: Some(cgroup_entry(self.keepers_cgroup(&group.uid))),
         })
+    }
+
+    /// Where a keeper begins, and with it all that it starts.
+    fn keepers_cgroup(&self, uid: &GroupUid) -> JoinPaths {
+        let mut join = self.cgroups.keeper(uid).join_paths();
+        if let JoinPaths::V1 { tasks } = &mut join {
+            tasks.extend(self.processors.tasks(uid));
+        }
+        join
     }
 
     pub(super) async fn end_sandbox(&self, uid: &GroupUid) -> Result<(), HostError> {
@@ -331,6 +344,8 @@ fn prepare(parts: &Parts, group: &Group, spec: &GroupSpec) -> Result<u32, HostEr
         .cgroups
         .create_group(&group.uid, &limits::of_group(parts, spec));
     made.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
+    let begun = parts.processors.begin(&group.uid, spec);
+    begun.map_err(|error| fail(error.kind(), SANDBOX, &error))?;
     reach(Point::CgroupMade);
     Ok(id_base)
 }
@@ -367,14 +382,15 @@ fn free(parts: &Parts, group: &Group) -> Result<(), HostError> {
 
 fn free_cgroup(parts: &Parts, uid: &GroupUid) -> Result<(), HostError> {
     let cgroup = parts.cgroups.group(uid);
-    if !cgroup.exists() {
-        return Ok(());
+    if cgroup.exists() {
+        pass(Point::CgroupEnd)?;
+        let killed = cgroup.kill_all(REMOVAL_PATIENCE);
+        killed
+            .and_then(|()| cgroup.remove(REMOVAL_PATIENCE))
+            .map_err(|error| fail(error.kind(), SANDBOX, &error))?;
     }
-    pass(Point::CgroupEnd)?;
-    let killed = cgroup.kill_all(REMOVAL_PATIENCE);
-    killed
-        .and_then(|()| cgroup.remove(REMOVAL_PATIENCE))
-        .map_err(|error| fail(error.kind(), SANDBOX, &error))
+    let ended = parts.processors.end(uid, REMOVAL_PATIENCE);
+    ended.map_err(|error| fail(error.kind(), SANDBOX, &error))
 }
 
 pub(super) fn make_dir(dir: &Path) -> io::Result<()> {

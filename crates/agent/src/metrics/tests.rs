@@ -69,7 +69,11 @@ fn observed(history_max: usize) -> Observed {
         images: 2,
         bytes: 4096,
     };
-    let metrics = Metrics::register(&registry, &groups, images).unwrap();
+    let processors = || ProcessorUse {
+        shared: 3,
+        exclusive: 1,
+    };
+    let metrics = Metrics::register(&registry, &groups, images, processors).unwrap();
     let on_call = metrics.on_call.clone();
     let followed = groups.clone();
     tokio::spawn(async move { metrics.follow(&followed).await });

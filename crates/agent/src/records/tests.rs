@@ -138,6 +138,7 @@ fn record(uid: &str) -> GroupRecord {
                 },
             ],
         }),
+        processors: None,
     };
     let event = Event {
         at: WallTime(1),

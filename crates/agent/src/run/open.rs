@@ -22,6 +22,7 @@ use crate::machine;
 use crate::metering::Metering;
 use crate::network::LateNetwork;
 use crate::policy::Rules;
+use crate::processors::Processors;
 use crate::records::{Loaded, Records};
 
 /// Brings up what groups stand on, and agrees with what an earlier agent has left.
@@ -39,6 +40,8 @@ pub(super) async fn open(
     let share = rules.allocatable().cpu.unwrap_or_default();
     let shared = host.cgroups.share(share);
     shared.context("give the groups their share of the processors")?;
+    let joined = host.processors.join();
+    joined.context("leave the processors that groups have alone")?;
     settle(&host, &loaded).await?;
     reach(Point::StartSettled);
     host.renew_leases(&loaded.records).await;
@@ -61,6 +64,7 @@ pub(crate) async fn host(
     for warning in cgroups.capabilities().warnings() {
         tracing::warn!("{warning}");
     }
+    let processors = Processors::open(config, &cgroups).context("[processors]")?;
     let launcher = launcher(config, &cgroups)?;
     pass(Point::StartLauncher)?;
     launcher.ensure().await.context("start the launcher")?;
@@ -77,6 +81,7 @@ pub(crate) async fn host(
         network: LateNetwork::open(config).await?,
         open_network: config.network.isolation == Isolation::Open,
         cgroups,
+        processors,
         launcher,
         profiles: profiles(config)?,
         logs: config.logs.clone(),

@@ -112,7 +112,9 @@ pub(super) fn metrics(groups: &Groups<RealHost>) -> Result<(Registry, Metrics), 
         images: images.list().len(),
         bytes: images.disk_bytes(),
     };
-    let metrics = Metrics::register(&registry, groups, look)?;
+    let host = Arc::clone(groups.host());
+    let processors = move || host.processors.in_use();
+    let metrics = Metrics::register(&registry, groups, look, processors)?;
     Ok((registry, metrics))
 }
 

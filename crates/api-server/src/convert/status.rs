@@ -30,6 +30,7 @@ pub(super) fn group_status(
         Desired::Stopped => "Stopped",
         Desired::Deleted => "Deleted",
     };
+    let processors = status.processors.as_ref().map(ToString::to_string);
     v1::GroupStatus {
         desired: desired.to_owned(),
         phase: status.phase.as_str().to_owned(),
@@ -50,6 +51,7 @@ pub(super) fn group_status(
         origin: definition.origin.as_str().to_owned(),
         users: users.to_owned(),
         lease: status.lease.as_ref().map(lease),
+        processors: processors.unwrap_or_default(),
         cost: cost.map(self::cost),
     }
 }

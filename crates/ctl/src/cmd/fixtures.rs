@@ -306,6 +306,7 @@ fn crashing() -> ContainerGroup {
             phase: "Running".to_owned(),
             pod_ip: "10.88.0.6".to_owned(),
             users: "own".to_owned(),
+            processors: "1,4-7".to_owned(),
             container_statuses: vec![
                 ContainerStatus {
                     name: "worker".to_owned(),

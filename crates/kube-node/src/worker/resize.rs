@@ -61,10 +61,14 @@ impl<H: Host> Worker<H> {
             // Gone: its snapshots say so.
             Ok(_) | Err(Refusal::NoGroup(_) | Refusal::WrongPhase { .. }) => Ok(Given::Done),
             Err(Refusal::TooLittleRoom { short, .. }) => Ok(Given::TooLittle(short)),
-            Err(refusal @ Refusal::Immutable(_)) => Err(Hindrance::Refused {
-                reason: "ChangeNotSupported",
-                message: format!("the pod was changed in a way that needs a new one: {refusal}"),
-            }),
+            Err(refusal @ (Refusal::Immutable(_) | Refusal::OwnProcessors(_))) => {
+                Err(Hindrance::Refused {
+                    reason: "ChangeNotSupported",
+                    message: format!(
+                        "the pod was changed in a way that needs a new one: {refusal}"
+                    ),
+                })
+            }
             Err(refusal) => Err(Hindrance::later(refusal.to_string())),
         }
     }

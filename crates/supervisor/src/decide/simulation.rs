@@ -12,7 +12,7 @@ use burstlet_testkit::spec::{container, ephemeral, group, probe};
 use proptest::prelude::*;
 
 use super::*;
-use crate::host::{HostError, ProbeResult, Pulled, Sandbox, Started};
+use crate::host::{HostError, ProbeResult, Pulled, Resized, Sandbox, Started};
 use crate::meter::rules::Book;
 use crate::seen::{ContainerSeen, Outcome};
 
@@ -293,7 +293,7 @@ impl World {
                 Outcome::Sandbox(done().map(|()| sandbox(self.now)))
             }
             Action::Renew => Outcome::Renewed(done()),
-            Action::Resize => Outcome::Resized(done().map(|()| stamp(self.now))),
+            Action::Resize => Outcome::Resized(done().map(|()| resized(self.now))),
             Action::Start { container, attempt } => {
                 let lost = !self.sandbox || self.seen.sandbox.state == SandboxState::Lost;
                 self.attempts.insert(container, attempt);
@@ -404,6 +404,14 @@ fn sandbox(now: u64) -> Sandbox {
         ip: None,
         created: stamp(now),
         network_ready: stamp(now),
+        processors: None,
+    }
+}
+
+fn resized(now: u64) -> Resized {
+    Resized {
+        at: stamp(now),
+        processors: None,
     }
 }
 

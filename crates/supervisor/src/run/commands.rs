@@ -152,6 +152,9 @@ impl<H: Host> GroupLoop<H> {
         };
         let change = change.ok_or_else(|| Refusal::Immutable(snapshot.name().clone()))?;
         if change.resized {
+            if self.seen.processors.is_some() && standing.whole_processors().is_none() {
+                return Err(Refusal::OwnProcessors(snapshot.name().clone()));
+            }
             let given = self.shared.room.resize(&self.origin.uid, &new.spec);
             given.map_err(|short| Refusal::TooLittleRoom {
                 group: snapshot.name().clone(),

@@ -147,6 +147,7 @@ impl Seen {
     fn adopted_standing(&mut self, spec: &GroupSpec, adopted: Adopted, now: Stamp) {
         self.sandbox.state = SandboxState::Up;
         self.ip = adopted.sandbox.ip;
+        self.processors = adopted.sandbox.processors;
         self.timeline
             .sandbox_created
             .get_or_insert(adopted.sandbox.created);

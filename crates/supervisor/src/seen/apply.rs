@@ -117,6 +117,7 @@ impl Seen {
                 self.sandbox.state = SandboxState::Up;
                 self.sandbox.retry = Retry::default();
                 self.ip = sandbox.ip;
+                self.processors = sandbox.processors;
                 self.timeline.sandbox_created = Some(sandbox.created);
                 self.timeline.network_ready = Some(sandbox.network_ready);
             }
@@ -155,6 +156,7 @@ impl Seen {
             Ok(()) => {
                 self.lose_processes(now);
                 self.sandbox.state = SandboxState::Absent;
+                self.processors = None;
                 self.sandbox.retry = Retry::default();
             }
             Err(error) => {
@@ -166,6 +168,7 @@ impl Seen {
 
     fn removed(&mut self, result: Result<(), HostError>, now: Stamp) {
         self.sandbox.state = SandboxState::Absent;
+        self.processors = None;
         match result {
             Ok(()) => self.stage = Stage::Gone,
             Err(error) => self.retry_housekeeping("remove the group", &error, now),

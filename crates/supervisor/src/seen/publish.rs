@@ -56,6 +56,7 @@ impl Seen {
             resources: self.group_resources(),
             resize: self.resize(),
             lease: self.lease.clone(),
+            processors: self.processors.clone(),
         }
     }
 

@@ -11,7 +11,7 @@ use burstlet_model::status::{Resize, Severity};
 
 use super::{ContainerSeen, Run, SandboxState, Seen, Stage, container_spec};
 use crate::backoff::{self, Retry, Trouble};
-use crate::host::HostError;
+use crate::host::{HostError, Resized};
 
 /// What the cgroups of a group are made to be.
 #[derive(Clone, Debug, Default)]
@@ -119,14 +119,15 @@ impl Seen {
     pub(super) fn resized(
         &mut self,
         spec: &GroupSpec,
-        result: Result<Stamp, HostError>,
+        result: Result<Resized, HostError>,
         now: Stamp,
     ) {
         let Some(sizes) = self.sizing.busy.take() else {
             return;
         };
         match result {
-            Ok(at) => {
+            Ok(Resized { at, processors }) => {
+                self.processors = processors;
                 self.sizing.retry = Retry::default();
                 self.sizing.group = sizes.group;
                 for size in sizes.containers {

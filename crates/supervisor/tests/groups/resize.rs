@@ -207,3 +207,47 @@ async fn a_client_cannot_change_resources() {
     let refused = group.update(definition(sized("g", 200)), None).await;
     assert!(matches!(refused, Err(Refusal::Immutable(_))));
 }
+
+/// One container that asks for all that it may use.
+fn whole(name: &str, milli: u64) -> GroupSpec {
+    let mut spec = group(name, vec![container("web")]);
+    let requests = amounts(milli).requests;
+    let limits = requests;
+    spec.containers[0].resources = Resources { requests, limits };
+    spec
+}
+
+fn processors(group: &GroupHandle) -> Option<String> {
+    let status = &group.snapshot().status;
+    status.processors.as_ref().map(ToString::to_string)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_processors_alone_is_given_whole_ones_only() {
+    let agent = Agent::start();
+    let group = run(&agent, whole("g", 2000)).await;
+    assert_eq!(processors(&group).as_deref(), Some("0-1"));
+    group.update(pod(whole("g", 1000)), None).await.unwrap();
+    pass(secs(1)).await;
+    assert_eq!(processors(&group).as_deref(), Some("0"));
+    let refused = group.update(pod(whole("g", 1500)), None).await.unwrap_err();
+    assert_eq!(refused.reason(), "OwnProcessors", "{refused}");
+    assert_eq!(refused.kind(), ErrorKind::FailedPrecondition);
+    let agent = agent.killed().await;
+    let group = agent.groups.get(&uid("g")).unwrap();
+    pass(secs(1)).await;
+    assert_eq!(
+        processors(&group).as_deref(),
+        Some("0"),
+        "they are as they were"
+    );
+    group.stop(None).await.unwrap();
+    pass(secs(60)).await;
+    assert_eq!(processors(&group), None);
+    let shares = run(&agent, sized("shares", 1000)).await;
+    assert_eq!(processors(&shares), None);
+    shares
+        .update(pod(sized("shares", 300)), None)
+        .await
+        .unwrap();
+}

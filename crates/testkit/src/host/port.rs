@@ -7,11 +7,12 @@ use burstlet_model::metering::{Known, Mark};
 use burstlet_model::spec::{GroupSpec, HookAction, ProbeAction, Signal};
 use burstlet_model::status::ImagePull;
 use burstlet_model::{
-    Bytes, ContainerName, Digest, ErrorKind, GroupUid, NetworkUsage, Stamp, Usage,
+    Bytes, ContainerName, Digest, ErrorKind, GroupUid, NetworkUsage, ProcessorSet, Stamp, Usage,
 };
 use burstlet_supervisor::host::{
     Adopted, AdoptedContainer, AdoptedState, Adoption, GroupRef, GroupUsage, Host, HostError,
-    HostEvent, ProbeResult, PullRequest, Pulled, Sandbox, StartContainer, Started, Written,
+    HostEvent, ProbeResult, PullRequest, Pulled, Resized, Sandbox, StartContainer, Started,
+    Written,
 };
 use burstlet_supervisor::record::GroupRecord;
 use burstlet_supervisor::stream::{
@@ -72,8 +73,11 @@ impl Host for ScriptedHost {
 
     async fn create_sandbox(&self, group: GroupRef<'_>) -> Result<Sandbox, HostError> {
         self.call(format!("create_sandbox {}", group.uid)).await?;
-        self.lock().sandboxes.entry(group.uid.clone()).or_default();
-        Ok(sandbox(self.stamp()))
+        let now = self.stamp();
+        let mut inner = self.lock();
+        let sandboxed = inner.sandboxes.entry(group.uid.clone()).or_default();
+        sandboxed.processors = whole(group.spec);
+        Ok(sandbox(now, sandboxed.processors.clone()))
     }
 
     async fn start_container(
@@ -133,11 +137,21 @@ impl Host for ScriptedHost {
         &self,
         group: GroupRef<'_>,
         containers: &[ContainerName],
-    ) -> Result<Stamp, HostError> {
+    ) -> Result<Resized, HostError> {
         let names: Vec<_> = containers.iter().map(ContainerName::as_str).collect();
         let call = format!("resize {} [{}]", group.uid, names.join(" "));
         self.call(call).await?;
-        Ok(self.now())
+        let mut inner = self.lock();
+        let sandboxed = inner.sandboxes.get_mut(group.uid);
+        let processors = sandboxed.and_then(|sandboxed| {
+            let has_any = sandboxed.processors.is_some();
+            sandboxed.processors = whole(group.spec).filter(|_| has_any);
+            sandboxed.processors.clone()
+        });
+        Ok(Resized {
+            at: self.now(),
+            processors,
+        })
     }
 
     async fn signal(
@@ -320,19 +334,30 @@ impl ScriptedRun {
     }
 }
 
-pub(super) fn standing(containers: Vec<AdoptedContainer>, now: Stamp) -> Adoption {
+pub(super) fn standing(
+    containers: Vec<AdoptedContainer>,
+    now: Stamp,
+    processors: Option<ProcessorSet>,
+) -> Adoption {
     Adoption::Standing(Adopted {
-        sandbox: sandbox(now),
+        sandbox: sandbox(now, processors),
         containers,
     })
 }
 
-fn sandbox(now: Stamp) -> Sandbox {
+fn sandbox(now: Stamp, processors: Option<ProcessorSet>) -> Sandbox {
     Sandbox {
         ip: Some(GROUP_IP),
         created: now,
         network_ready: now,
+        processors,
     }
+}
+
+/// As if there was nobody else.
+fn whole(spec: &GroupSpec) -> Option<ProcessorSet> {
+    let count = u32::try_from(spec.whole_processors()?).ok()?;
+    Some((0..count).collect())
 }
 
 /// A digest that only depends on the name.

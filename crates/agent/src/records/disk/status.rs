@@ -194,6 +194,8 @@ impl Status {
             // What differs says so.
             resize: None,
             lease: self.lease.map(DiskLease::into_model).transpose()?,
+            // The kernel knows, as long as there are any.
+            processors: None,
         })
     }
 }

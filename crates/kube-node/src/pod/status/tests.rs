@@ -95,6 +95,7 @@ fn status(phase: Phase, containers: Vec<ContainerStatus>) -> GroupStatus {
         resources: None,
         resize: None,
         lease: None,
+        processors: None,
     }
 }
 
