@@ -6,6 +6,7 @@
 
 mod access;
 mod budget;
+mod devices;
 mod kubernetes;
 mod load;
 mod otlp;
@@ -16,6 +17,7 @@ mod value;
 
 pub(crate) use access::{Access, Oidc, Quota, Quotas, Rule, Whose};
 pub(crate) use budget::Budget;
+pub(crate) use devices::{Devices, Place};
 pub(crate) use kubernetes::{CapacityMode, DaemonSets, Kubernetes, PodCidr};
 pub(crate) use load::load;
 pub(crate) use otlp::{Otlp, OtlpSignal};
@@ -56,6 +58,7 @@ pub(crate) struct Config {
     pub(crate) logs: Logs,
     pub(crate) images: Images,
     pub(crate) kubernetes: Kubernetes,
+    pub(crate) devices: Devices,
     pub(crate) registries: BTreeMap<String, Registry>,
     pub(crate) quotas: Quotas,
 }
@@ -83,6 +86,7 @@ impl Default for Config {
             logs: Logs::default(),
             images: Images::default(),
             kubernetes: Kubernetes::default(),
+            devices: Devices::default(),
             registries: BTreeMap::new(),
             quotas: Quotas::new(),
         }
@@ -120,6 +124,7 @@ impl Config {
         self.otlp.check()?;
         self.policy.check()?;
         self.processors.check(&self.capacity)?;
+        self.devices.check()?;
         if self.images.gc_low_percent > self.images.gc_high_percent {
             return Err("[images] gc_low_percent is above gc_high_percent".to_owned());
         }

@@ -84,6 +84,18 @@ impl Node {
         self.number
     }
 
+    /// Who may do what with it, in bits.
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    pub(crate) fn mode(&self) -> Result<u32, NodeError> {
+        let stat = rustix::fs::fstat(&self.fd).map_err(|errno| NodeError::Errno {
+            path: self.path.clone(),
+            errno,
+        })?;
+        Ok(Mode::from_raw_mode(stat.st_mode).bits())
+    }
+
     /// Another path of it for as long as it is held.
     pub(crate) fn held(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.fd.as_raw_fd()))

@@ -1,5 +1,6 @@
 //! What of this host works for Burstlet, what does not, and what to do.
 
+mod devices;
 mod preemption;
 
 use std::fmt;
@@ -60,6 +61,7 @@ pub(crate) fn look(config: &Config) -> Vec<Finding> {
     findings.extend(cgroups());
     findings.push(preemption::look(config.processors.exclusive));
     findings.extend(networks(config));
+    findings.extend(devices::find(&config.devices));
     findings
 }
 

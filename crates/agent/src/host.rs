@@ -72,7 +72,7 @@ use self::shared_look::SharedLook;
 use crate::config::{AbsolutePath, Config, Logs, Policy};
 use crate::id_ranges::IdRanges;
 use crate::kubernetes;
-use crate::machine::{self, Machine};
+use crate::machine;
 use crate::metering::Metering;
 use crate::network::LateNetwork;
 use crate::processors::Processors;
@@ -130,7 +130,7 @@ impl HostFacts {
         Ok(Self {
             node_name: kubernetes::node_name(config),
             ip: kubernetes::node_ip(config),
-            memory: Machine::read()?.memory,
+            memory: machine::memory()?,
             oom_score_min: own.trim().parse().unwrap_or(0),
             capabilities: machine::capabilities(),
             masked_paths: machine::thermal_paths(),

@@ -198,6 +198,7 @@ fn facts(
         labels: given.labels.clone(),
         taints: given.taints.clone(),
         capacity: capacity::fixed(config, machine),
+        devices: machine.device_counts(),
         instance: instance(&config.state_dir)?,
         info: SystemInfo {
             machine_id: read("/etc/machine-id"),

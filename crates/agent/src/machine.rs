@@ -1,11 +1,13 @@
 //! What this machine is and has.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, UdpSocket};
 
 use crate::config::Capacity;
+use crate::devices::Pools;
 use burstlet_model::spec::ResourceList;
-use burstlet_model::{BootTime, Bytes, MilliCpu, Stamp, WallTime};
+use burstlet_model::{BootTime, Bytes, ExtendedResource, MilliCpu, Stamp, WallTime};
 use nix::time::{ClockId, clock_gettime};
 
 /// Both clocks, now.
@@ -29,28 +31,27 @@ pub(crate) fn now() -> Stamp {
 }
 
 /// What the machine has as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Machine {
     /// All processors that the agent may use.
     pub(crate) cpu: MilliCpu,
     /// All memory.
     pub(crate) memory: Bytes,
+    /// The devices that it gives away.
+    pub(crate) devices: Pools,
 }
 
 impl Machine {
-    /// Reads it from the kernel.
+    /// Reads it from the kernel, but for the devices, which are the operator's to name.
     ///
     /// # Errors
-    /// `/proc/meminfo` cannot be read or has no `MemTotal`.
-    pub(crate) fn read() -> io::Result<Self> {
+    /// As [`memory`]'s.
+    pub(crate) fn read(devices: Pools) -> io::Result<Self> {
         let processors = std::thread::available_parallelism()?.get();
-        let text = std::fs::read_to_string("/proc/meminfo")?;
-        let memory = mem_total(&text).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, "/proc/meminfo has no MemTotal")
-        })?;
         Ok(Self {
             cpu: MilliCpu(1000 * processors as u64),
-            memory,
+            memory: memory()?,
+            devices,
         })
     }
 }
@@ -65,6 +66,14 @@ impl Machine {
         }
     }
 
+    /// How many devices there are of each resource.
+    pub(crate) fn device_counts(&self) -> BTreeMap<ExtendedResource, usize> {
+        let pools = self.devices.iter();
+        pools
+            .map(|(of, devices)| (of.clone(), devices.len()))
+            .collect()
+    }
+
     /// What groups may be given together: what is not reserved.
     pub(crate) fn allocatable(&self, capacity: &Capacity) -> ResourceList {
         let cpu = self.cpu.0.saturating_sub(capacity.reserved_cpu.0);
@@ -75,6 +84,16 @@ impl Machine {
             ..ResourceList::default()
         }
     }
+}
+
+/// All memory.
+///
+/// # Errors
+/// `/proc/meminfo` cannot be read or has no `MemTotal`.
+pub(crate) fn memory() -> io::Result<Bytes> {
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    mem_total(&text)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/meminfo has no MemTotal"))
 }
 
 fn mem_total(meminfo: &str) -> Option<Bytes> {

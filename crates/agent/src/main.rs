@@ -7,6 +7,7 @@ mod budgets;
 mod cli;
 mod config;
 mod device;
+mod devices;
 mod doctor;
 mod following;
 mod host;

@@ -36,7 +36,7 @@ use crate::kubernetes::{self, Of};
 use crate::machine::Machine;
 use crate::otlp::{self, Outlet, Subject, Way};
 use crate::policy::Rules;
-use crate::{access, billing};
+use crate::{access, billing, devices};
 
 pub(crate) use lock::lock;
 pub(crate) use open::host;
@@ -94,7 +94,8 @@ impl Agent {
         let trail = access::trail(&config);
         let trail = Trail::open(trail).context("begin the audit trail")?;
         let config = Arc::new(config);
-        let machine = Machine::read().context("read what this machine has")?;
+        let devices = devices::offered(&config.devices).context("find the devices to give away")?;
+        let machine = Machine::read(devices).context("read what this machine has")?;
         let rules = Rules::new(&config, &machine);
         let (host, records) = open::open(&config, &rules, recent).await?;
         host.metering.end_when_poisoned(shutdown.clone());
@@ -126,7 +127,7 @@ impl Agent {
         let served = serve::serve(serve::Serve {
             config: Arc::clone(&self.config),
             rules: self.rules.clone(),
-            machine: self.machine,
+            machine: self.machine.clone(),
             groups: self.groups.clone(),
             readiness,
             health: health.clone(),

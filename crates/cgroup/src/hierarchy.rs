@@ -121,6 +121,17 @@ impl Hierarchy {
         matches!(self.0, Interface::V2 { .. })
     }
 
+    /// Whether cgroups can say which devices their processes may open: on v1, where that tree is mounted.
+    #[must_use]
+    pub fn lists_devices(&self) -> bool {
+        match &self.0 {
+            Interface::V2 { .. } => false,
+            Interface::V1 { mounts, .. } => mounts
+                .iter()
+                .any(|mount| mount.controllers.contains(&Controller::Devices)),
+        }
+    }
+
     /// Where the trees that we use are mounted: one for v2, one for each v1 hierarchy.
     pub fn mount_points(&self) -> impl Iterator<Item = &Path> {
         let (one, many) = match &self.0 {
@@ -270,6 +281,10 @@ mod tests {
         assert_eq!(of(Controller::Cpu), Some(cpu.clone()));
         assert_eq!(of(Controller::CpuAcct), Some(cpu));
         assert_eq!(of(Controller::Devices), None);
+        assert!(!hierarchy.lists_devices());
+        let tree = "42 25 0:36 / /sys/fs/cgroup/devices rw - cgroup cgroup rw,devices\n";
+        let with_devices = Hierarchy::from_mountinfo(&format!("{SYSTEMD_HYBRID}{tree}"));
+        assert!(with_devices.unwrap().lists_devices());
     }
 
     #[test]
@@ -278,6 +293,7 @@ mod tests {
             "34 25 0:28 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
         let hierarchy = Hierarchy::from_mountinfo(text).unwrap();
         assert_eq!(hierarchy, Hierarchy::v2("/sys/fs/cgroup"));
+        assert!(!hierarchy.lists_devices());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use burstlet_manifest::Policy;
+use burstlet_model::ExtendedResource;
 use burstlet_model::spec::ResourceList;
 
 use crate::identity::IdentityState;
@@ -58,6 +59,8 @@ pub struct NodeFacts {
     pub taints: Vec<Taint>,
     /// What it offers, by resource, as quantities.
     pub capacity: BTreeMap<String, String>,
+    /// Devices that it gives away, by what pods ask for them as.
+    pub devices: BTreeMap<ExtendedResource, usize>,
     /// Identity of this installation, which tells two agents with one node name apart.
     pub instance: String,
     /// What it runs on.

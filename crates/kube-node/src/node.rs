@@ -5,7 +5,7 @@ mod conditions;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use burstlet_model::WallTime;
+use burstlet_model::{ExtendedResource, WallTime};
 use k8s_openapi::api::core::v1::Node;
 use serde_json::{Map, Value, json};
 
@@ -138,10 +138,9 @@ pub(crate) fn status_patch(
         addresses.push(json!({"type": "InternalIP", "address": address.to_string()}));
     }
     addresses.push(json!({"type": "Hostname", "address": facts.host_name}));
-    let capacity = now_is.capacity.as_ref().unwrap_or(&facts.capacity);
     let status = json!({
-        "capacity": capacity,
-        "allocatable": capacity,
+        "capacity": offered(facts, now_is, &previous["capacity"]),
+        "allocatable": offered(facts, now_is, &previous["allocatable"]),
         "addresses": addresses,
         "conditions": conditions(now_is, &previous["conditions"], now),
         "images": images(&now_is.images),
@@ -154,6 +153,24 @@ pub(crate) fn status_patch(
         "declaredFeatures": declared_features(facts),
     });
     json!({"status": status})
+}
+
+/// What the node offers, over what was said before. Of devices that is what it has, however much it says
+/// to have of all else, and whoever has them now: the scheduler counts. It has no others, whatever was
+/// said: pods that ask for them are refused.
+fn offered(facts: &NodeFacts, now_is: &NodeCondition, previous: &Value) -> Map<String, Value> {
+    let amounts = now_is.capacity.as_ref().unwrap_or(&facts.capacity);
+    let amounts = amounts
+        .iter()
+        .map(|(of, amount)| (of.clone(), amount.as_str().into()));
+    let devices = facts.devices.iter();
+    let devices = devices.map(|(of, count)| (of.to_string(), count.to_string().into()));
+    let mut offered: Map<String, Value> = amounts.chain(devices).collect();
+    let before = previous.as_object().into_iter().flat_map(Map::keys);
+    for resource in before.filter(|name| ExtendedResource::new(name.as_str()).is_ok()) {
+        offered.entry(resource).or_insert(Value::Null);
+    }
+    offered
 }
 
 /// What the control plane may count on, sorted.

@@ -6,8 +6,11 @@ use super::*;
 
 const SHIPPED: &str = include_str!("../../../../runtime-config/burstlet.toml");
 
+/// Tables whose keys are the operator's.
+const BY_NAME: [&str; 3] = ["devices", "quotas", "registries"];
+
 /// Loads `text` as a file together with `variables`; an error as its text, without the file's path.
-fn check(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+pub(super) fn check(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     let variables = variables
@@ -47,6 +50,10 @@ fn the_shipped_file_states_the_defaults() {
         pulls_per_minute: Some(60),
     };
     assert_eq!(quota, Some(example), "the example has every key");
+    let devices = std::mem::take(&mut full.devices);
+    let nodes: Vec<_> = devices.places().map(|place| place.path).collect();
+    let example = ["/dev/nvidia0", "/dev/nvidia1", "/dev/nvidiactl"];
+    assert_eq!(nodes, example.map(Path::new));
     assert_eq!(full, Config::default());
 }
 
@@ -152,7 +159,7 @@ fn the_shipped_file_documents_every_key() {
     };
     for key in known("nonsense = 1") {
         assert!(documented.contains_key(&key), "{key} is not documented");
-        if documented[&key].is_table() && key != "registries" && key != "quotas" {
+        if documented[&key].is_table() && !BY_NAME.contains(&&*key) {
             for inner in known(&format!("[{key}]\nnonsense = 1")) {
                 assert!(
                     documented[&key].as_table().unwrap().contains_key(&inner),

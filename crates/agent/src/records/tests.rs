@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burstlet_model::spec::{ResourceList, Resources};
@@ -22,6 +23,7 @@ fn rules() -> Rules {
         &Machine {
             cpu: MilliCpu(2000),
             memory: Bytes(1 << 30),
+            devices: BTreeMap::new(),
         },
     )
 }

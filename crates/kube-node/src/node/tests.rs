@@ -19,6 +19,7 @@ pub(crate) fn facts() -> NodeFacts {
         capacity: [("cpu", "10k"), ("memory", "100Ti"), ("pods", "10k")]
             .map(|(name, amount)| (name.to_owned(), amount.to_owned()))
             .into(),
+        devices: [("example.com/gpu".parse().expect("a resource"), 2)].into(),
         instance: "i-1".to_owned(),
         info: SystemInfo {
             machine_id: "m".to_owned(),
@@ -68,6 +69,21 @@ fn what_is_offered_may_change() {
     assert_eq!(offered(&now_is), ("10k".into(), "10k".into()));
     now_is.capacity = Some([("pods".to_owned(), "23".to_owned())].into());
     assert_eq!(offered(&now_is), ("23".into(), "23".into()));
+}
+
+#[test]
+fn devices_are_as_many_as_there_are_and_no_others() {
+    let now_is = NodeCondition {
+        capacity: Some([("pods".to_owned(), "23".to_owned())].into()),
+        ..NodeCondition::default()
+    };
+    let before =
+        json!({"pods": "9", "hugepages-2Mi": "0", "example.com/gpu": "1", "example.com/old": "4"});
+    let before = json!({"capacity": before, "allocatable": before});
+    let patch = status_patch(&facts(), &now_is, &before, NOW);
+    let expected = json!({"pods": "23", "example.com/gpu": "2", "example.com/old": null});
+    assert_eq!(patch["status"]["capacity"], expected);
+    assert_eq!(patch["status"]["allocatable"], expected);
 }
 
 #[test]
