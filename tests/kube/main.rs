@@ -14,6 +14,7 @@ mod cluster;
 mod crowd;
 mod daemons;
 mod debug;
+mod devices;
 mod files;
 mod forward;
 mod identity;
@@ -149,6 +150,10 @@ const JOINED: &[(&str, Joined)] = &[
         allotted::pods_have_them,
     ),
     ("a_node_may_offer_a_little", node::it_offers_a_little),
+    (
+        "devices_are_had_one_after_the_other",
+        devices::are_had_one_after_the_other,
+    ),
     ("the_nodes_certificate_is_renewed_in_time", renewal::in_time),
     ("an_expired_certificate_is_replaced", renewal::too_late),
     (

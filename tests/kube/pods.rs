@@ -47,6 +47,13 @@ pub(crate) fn phase(pod: Option<&Value>) -> &str {
         .unwrap_or_default()
 }
 
+/// What a script says in a pod's container, where it succeeds.
+pub(crate) fn inside(node: &Node, name: &str, script: &str) -> String {
+    let seen = node.borrow().ctl(&["exec", name, "--", "sh", "-c", script]);
+    assert_eq!(seen.code, Some(0), "{seen:?}");
+    seen.stdout.trim().to_owned()
+}
+
 /// Waits until there is no such pod.
 pub(crate) fn gone(admin: &Kubectl, name: &str) {
     admin.wait_until(&["pod", name], "gone", |pod| pod.is_none());

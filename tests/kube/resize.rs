@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cluster::Cluster;
 use crate::kubectl::Kubectl;
 use crate::node::{Node, condition};
-use crate::pods::{gone, pod, running};
+use crate::pods::{gone, inside, pod, running};
 
 const PENDING: &str = "PodResizePending";
 const IN_PROGRESS: &str = "PodResizeInProgress";
@@ -74,12 +74,6 @@ fn says(admin: &Kubectl, name: &str, kind: &str, reason: &str) -> String {
     assert_eq!(said["status"], "True");
     assert_eq!(said["observedGeneration"], pod["metadata"]["generation"]);
     said["message"].as_str().unwrap_or_default().to_owned()
-}
-
-fn inside(node: &Node, name: &str, script: &str) -> String {
-    let seen = node.borrow().ctl(&["exec", name, "--", "sh", "-c", script]);
-    assert_eq!(seen.code, Some(0), "{seen:?}");
-    seen.stdout.trim().to_owned()
 }
 
 /// What the kernel enforces: the first word of the file of the container's cgroup.

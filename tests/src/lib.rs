@@ -11,6 +11,7 @@ pub mod api;
 mod client;
 mod collector;
 pub mod crashing;
+mod device;
 mod person;
 mod programs;
 pub mod prometheus;
@@ -32,6 +33,7 @@ use nix::unistd::Pid;
 
 pub use client::feed;
 pub use collector::Collector;
+pub use device::DeviceNode;
 pub use person::Person;
 pub use programs::{NEXT_VERSION, Outcome, command, program, repository, sample_image};
 
