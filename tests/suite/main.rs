@@ -18,6 +18,7 @@ mod contents;
 mod cores;
 mod counters;
 mod crash;
+mod devices;
 mod doors;
 mod failpoints;
 mod health;

@@ -29,6 +29,11 @@ pub(crate) type Seen<'c> = (Place<'c>, Option<Found>);
 /// Why the agent does not start with these devices.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DevicesError {
+    /// Nothing would keep others from them.
+    #[error(
+        "[devices.\"{0}\"]: cgroups do not list the devices that a container may open: leave [devices] out, or boot with cgroups of version 1"
+    )]
+    NotListed(ExtendedResource),
     /// Something else has the path.
     #[error("{place}")]
     Node { place: String, source: NodeError },
@@ -41,6 +46,17 @@ pub(crate) enum DevicesError {
         other_place: String,
         other_path: PathBuf,
     },
+}
+
+/// Refuses to give devices away where cgroups do not list those that may be opened.
+///
+/// # Errors
+/// There are some.
+pub(crate) fn check_kept(configured: &Devices, are_listed: bool) -> Result<(), DevicesError> {
+    match configured.resources().next() {
+        Some((resource, _)) if !are_listed => Err(DevicesError::NotListed(resource.clone())),
+        _ => Ok(()),
+    }
 }
 
 /// What of the configured devices groups can be given. Tells of those that are not there.

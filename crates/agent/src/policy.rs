@@ -54,6 +54,7 @@ impl Rules {
                 .iter()
                 .map(|name| capability_name(name))
                 .collect(),
+            devices: machine.devices.keys().map(ToString::to_string).collect(),
             ..Policy::default()
         };
         Self {

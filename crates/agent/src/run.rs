@@ -16,7 +16,7 @@ mod serve;
 mod supervised;
 mod upkeep;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -230,7 +230,7 @@ fn supervisor_config(config: &Config, machine: &Machine) -> burstlet_supervisor:
             },
             overcommit_percent: given.overcommit_percent,
             default_request: ResourceList::default(),
-            devices: BTreeMap::new(),
+            devices: machine.devices.clone(),
             waiting_max: given.queue_max as usize,
         },
         groups_max: GROUPS_MAX,

@@ -22,8 +22,23 @@ const NODES_MAX: usize = 64;
 const PATH_BYTES_MAX: usize = 255;
 /// What every container has below `/dev` of its own.
 const IN_EVERY_CONTAINER: [&str; 17] = [
-    "console", "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr",
-    "stdin", "stdout", "termination-log", "tty", "urandom", "zero",
+    "console",
+    "core",
+    "fd",
+    "full",
+    "mqueue",
+    "null",
+    "ptmx",
+    "pts",
+    "random",
+    "shm",
+    "stderr",
+    "stdin",
+    "stdout",
+    "termination-log",
+    "tty",
+    "urandom",
+    "zero",
 ];
 
 /// The sections `[devices."…"]`.

@@ -114,3 +114,13 @@ fn nodes_of_this_machine_are_looked_at() {
     let missing = configured("paths = [['/dev/burstlet-has-no-such-device']]");
     assert_eq!(lent(&offered(&missing).unwrap()), [""; 0]);
 }
+
+#[test]
+fn nothing_is_lent_where_nothing_keeps_others_from_it() {
+    let some = configured("paths = [['/dev/burstlet-has-no-such-device']]");
+    let refused = check_kept(&some, false).unwrap_err().to_string();
+    let place = "[devices.\"example.com/gpu\"]: ";
+    assert!(refused.starts_with(place), "{refused}");
+    assert!(check_kept(&some, true).is_ok());
+    assert!(check_kept(&Devices::default(), false).is_ok());
+}

@@ -1,6 +1,6 @@
 //! What groups stand on is brought up, and made to agree with what an earlier agent has left.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -15,6 +15,7 @@ use burstlet_supervisor::host::Host;
 use burstlet_supervisor::record::GroupRecord;
 
 use crate::config::{Config, Isolation};
+use crate::devices;
 use crate::host::{HostFacts, Parts, RealHost};
 use crate::id_ranges::IdRanges;
 use crate::images;
@@ -35,6 +36,7 @@ pub(super) async fn open(
     let loaded = load(&records, rules)?;
     reach(Point::StartLoaded);
     let host = Arc::new(host(config, records, recent).await?);
+    devices::check_kept(&config.devices, host.cgroups.capabilities().device_list)?;
     reach(Point::StartNetwork);
     // Otherwise they would weigh as much together as any one service of the host.
     let share = rules.allocatable().cpu.unwrap_or_default();
@@ -86,7 +88,7 @@ pub(crate) async fn host(
         profiles: profiles(config)?,
         logs: config.logs.clone(),
         policy: config.policy.clone(),
-        shared_nodes: BTreeMap::new(),
+        shared_nodes: config.devices.shared_nodes(),
         facts: HostFacts::read(config).context("look at this host")?,
         boot_id: machine::boot_id().context("read the boot id")?,
         metering,
