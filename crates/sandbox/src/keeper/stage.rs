@@ -172,6 +172,7 @@ impl Stage {
         brought: &Brought,
     ) -> Result<PathBuf, Failure> {
         let step = || failed::<io::Error>(format!("mount {}", plan.destination.display()));
+        let target = Self::dir(id).join(format!("m{index}"));
         let (tree, idmap) = match (&plan.source, brought) {
             (MountSource::Layers { lowers, sub_path }, Brought::Nothing) => {
                 let image = self.image(lowers)?;
@@ -182,11 +183,9 @@ impl Stage {
             }
             (MountSource::Tree { idmap, .. }, Brought::Tree(tree)) => (tree, *idmap),
             (MountSource::Device { number, .. }, Brought::Tree(node)) => {
-                restrict_node(node, *number).map_err(step())?;
-                (node, false)
+                (restrict_node(node, *number).map_err(step())?, false)
             }
             (MountSource::LastWords, Brought::Nothing) => {
-                let target = Self::dir(id).join(format!("m{index}"));
                 return memory::last_words(&target, self.owner()).map_err(step());
             }
             (
@@ -201,15 +200,8 @@ impl Stage {
                 };
                 (&open_tree(&volume, Some(sub_path)).map_err(step())?, false)
             }
-            _ => {
-                let message = format!(
-                    "what is to be mounted at {} did not come",
-                    plan.destination.display()
-                );
-                return Err(Failure::new(FailureClass::Invalid, message));
-            }
+            _ => return Err(did_not_come(plan)),
         };
-        let target = Self::dir(id).join(format!("m{index}"));
         make_like(tree, &target).map_err(step())?;
         self.attach(tree, idmap, &target).map_err(step())?;
         Ok(target)
@@ -297,6 +289,12 @@ impl Stage {
     }
 }
 
+fn did_not_come(plan: &MountPlan) -> Failure {
+    let place = plan.destination.display();
+    let message = format!("what is to be mounted at {place} did not come");
+    Failure::new(FailureClass::Invalid, message)
+}
+
 fn check_length(options: &str) -> Result<(), Failure> {
     if options.len() > MOUNT_OPTIONS_BYTES_MAX {
         return Err(Failure::new(
@@ -324,14 +322,15 @@ fn make_like(tree: &OwnedFd, target: &Path) -> io::Result<()> {
 }
 
 /// Whoever may use a device must not give it away: its node is the host's.
-fn restrict_node(node: &OwnedFd, wanted: DeviceNumber) -> io::Result<()> {
+fn restrict_node(node: &OwnedFd, wanted: DeviceNumber) -> io::Result<&OwnedFd> {
     let found = device::number(node.as_fd())?;
     if found != Some(wanted) {
         let found = found.map_or_else(|| "no device".to_owned(), |found| found.to_string());
         let text = format!("it is {found} by now, and was {wanted}");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-    mounts::restrict(node.as_fd(), NODE)
+    mounts::restrict(node.as_fd(), NODE)?;
+    Ok(node)
 }
 
 /// An image may not put links where the runtime is about to mount: the top layer sees to that, and
