@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use burstlet_image::Platform;
 use burstlet_image::registry::{
     MirrorOrder, RegistriesSettings, RegistryClient, RegistryHost, RegistrySettings,
 };
 use burstlet_image::store::{ImageStore, StoreConfig};
 use burstlet_image::unpack::{Unpacker, UnpackerConfig};
+use burstlet_image::{Platform, SignaturePolicy};
 
 use crate::config::{self, Config};
 use crate::machine;
@@ -25,6 +25,7 @@ pub(crate) async fn open(config: &Config) -> anyhow::Result<ImageStore> {
         registries,
         unpacker: Unpacker::new(unpacker),
         platform: Platform::host(),
+        signatures: SignaturePolicy::default(),
     };
     let (store, report) = ImageStore::open(store, machine::now().wall)
         .await

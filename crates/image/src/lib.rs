@@ -19,6 +19,7 @@ pub mod fuzzing;
 pub mod import;
 mod platform;
 pub mod registry;
+mod signature;
 pub mod snapshot;
 pub mod store;
 mod tree;
@@ -31,4 +32,5 @@ pub use document::{
     LAYERS_MAX, Layer, LayerPacking, Manifest,
 };
 pub use platform::Platform;
+pub use signature::{KeyError, PublicKey, Rejection, ScopeError, SignatureError, SignaturePolicy};
 pub use tree::{RemoveTreeError, TreeSize, measure_tree, remove_tree};

@@ -47,7 +47,7 @@ pub(super) fn settle(parts: &Parts, group: &Group, spec: &GroupSpec) -> Result<(
 }
 
 /// What the pull for this group gave; what the store has under the name if an earlier agent pulled
-/// it, and the group's namespace may have it.
+/// it, and the group's namespace may have it; what counted as signed then may not count any more.
 fn manifest(
     parts: &Parts,
     group: &Group,
@@ -61,7 +61,8 @@ fn manifest(
         .images
         .get(&reference.to_string())
         .map_err(|error| fail(error.kind(), MOUNT, &error))?;
-    if !image.access.allows(&spec.name.namespace) {
+    let is_open = image.access.allows(&spec.name.namespace);
+    if !is_open || !parts.images.is_signed(reference, &image) {
         let text = format!("image {reference} has to be pulled anew for this group");
         return Err(HostError::new(ErrorKind::Unavailable, MOUNT, text));
     }

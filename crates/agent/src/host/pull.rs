@@ -69,6 +69,7 @@ pub(crate) fn credentials(given: &RegistryCredential) -> Result<RegistryCredenti
 fn refused(error: &StoreError) -> HostError {
     let reason = match error {
         StoreError::NotPresent(_) => "ErrImageNeverPull",
+        StoreError::Signature(_) => "SignatureValidationFailed",
         _ => "ErrImagePull",
     };
     let kind = match error {

@@ -38,6 +38,20 @@ impl RegistryHost {
         &self.0
     }
 
+    /// The host and port that it leads to, in one way of writing: what is written of one registry is
+    /// not left behind by writing it in another way. Ports that are a scheme's own are left out.
+    pub(crate) fn place(&self) -> String {
+        let leads_to_hub = matches!(self.0.as_str(), DOCKER_HUB | DOCKER_HUB_API);
+        let written = Url::parse(&format!("https://{}/", self.0)).ok();
+        let host = written.as_ref().and_then(Url::host_str);
+        match (leads_to_hub, host, written.as_ref().and_then(Url::port)) {
+            (true, ..) => DOCKER_HUB.to_owned(),
+            (_, Some(host), None | Some(80)) => host.to_owned(),
+            (_, Some(host), Some(port)) => format!("{host}:{port}"),
+            (_, None, _) => self.0.clone(),
+        }
+    }
+
     /// Where the registry's API is: Docker Hub's is at another name.
     pub(super) fn api(&self) -> &str {
         if self.0 == DOCKER_HUB {

@@ -26,6 +26,7 @@ mod resolve;
 mod retry;
 mod session;
 mod settings;
+mod signatures;
 pub(crate) mod token;
 mod token_cache;
 

@@ -108,8 +108,10 @@ impl Repository {
     /// No host has it as it is described.
     pub async fn small_blob(&self, blob: &Descriptor) -> Result<Vec<u8>, RegistryError> {
         let action = format!("blob {}", blob.digest);
-        self.ask_each(&action, |session| read_small_blob(session, blob))
-            .await
+        self.ask_each(&action, |session| {
+            read_small_blob(session, blob, "image configuration")
+        })
+        .await
     }
 
     async fn document(
@@ -188,10 +190,15 @@ async fn fetch(
     })
 }
 
-async fn read_small_blob(session: &Session, blob: &Descriptor) -> Result<Vec<u8>, Problem> {
+/// A blob that fits into memory, verified; `what` it is, for errors.
+pub(super) async fn read_small_blob(
+    session: &Session,
+    blob: &Descriptor,
+    what: &'static str,
+) -> Result<Vec<u8>, Problem> {
     let ask = blob_ask(Method::GET, &blob.digest);
     let bound = Bound {
-        what: "image configuration",
+        what,
         max: blob.size,
     };
     let bytes = body::read(session.ask(&ask).await?, bound).await?;

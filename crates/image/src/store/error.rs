@@ -7,7 +7,7 @@ use crate::content::ContentError;
 use crate::import::ImportError;
 use crate::registry::RegistryError;
 use crate::unpack::UnpackError;
-use crate::{ConfigError, DocumentError};
+use crate::{ConfigError, DocumentError, SignatureError};
 
 /// Why the store did not do what was asked. Cheap to clone: all who wait for one pull get it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -53,6 +53,9 @@ pub enum StoreError {
         "image {0} is present but private, and these credentials do not open it; give the credentials of its registry"
     )]
     NotAllowed(String),
+    /// It has to be signed, and is not.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// No such image.
     #[error("no image {0}; list the images to see what there is")]
     NotFound(String),
@@ -99,6 +102,7 @@ impl StoreError {
             Self::Content(error) => error.kind(),
             Self::NotPresent(_) | Self::NotFound(_) => ErrorKind::NotFound,
             Self::NotAllowed(_) => ErrorKind::PermissionDenied,
+            Self::Signature(error) => error.kind(),
             Self::Ambiguous(_) => ErrorKind::Invalid,
             Self::InUse { .. } | Self::LeaseUnknown(_) => ErrorKind::FailedPrecondition,
             Self::Version { .. } | Self::Aborted(_) => ErrorKind::Internal,

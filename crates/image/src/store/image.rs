@@ -4,8 +4,9 @@ use std::str::FromStr;
 
 use burstlet_model::{Digest, ImageRef, Namespace, WallTime};
 
-use super::record::{ImageRecord, ReferenceRecord};
+use super::record::{ImageRecord, ReferenceRecord, SignedRecord};
 use crate::ImageConfig;
+use crate::signature::Signed;
 
 /// An image whose layers are all unpacked and verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Image {
     pub access: Access,
     /// Registries from which all of it was received.
     pub(super) origins: BTreeSet<String>,
+    /// Signatures of it that were found to count.
+    pub(super) signed: BTreeSet<Signed>,
 }
 
 /// An unpacked layer.
@@ -80,6 +83,7 @@ impl Image {
     pub(super) fn merge(&mut self, known: &Self) {
         self.chain.extend(known.chain.iter().cloned());
         self.origins.extend(known.origins.iter().cloned());
+        self.signed.extend(known.signed.iter().cloned());
         for (name, since) in &known.references {
             self.references.entry(name.clone()).or_insert(*since);
         }
@@ -116,6 +120,7 @@ impl Image {
             references: references.collect(),
             size_bytes: self.size_bytes,
             origins: self.origins.clone(),
+            signed: self.signed.iter().map(SignedRecord::of).collect(),
             private_to: match &self.access {
                 Access::Everyone => None,
                 Access::Namespaces(allowed) => {
@@ -158,6 +163,11 @@ impl Image {
             used_at: WallTime(record.used_at_ns),
             access,
             origins: record.origins,
+            signed: record
+                .signed
+                .iter()
+                .map(SignedRecord::read)
+                .collect::<Result<_, _>>()?,
         })
     }
 }

@@ -15,6 +15,7 @@ use super::source::Source;
 use super::{Inner, Pin, PullProgress, PullStats, Pulled, StoreError};
 use crate::ImageConfig;
 use crate::registry::Resolved;
+use crate::signature::Signed;
 
 /// Layers of one image that are worked on at once.
 const LAYERS_AT_ONCE_MAX: usize = 4;
@@ -59,7 +60,8 @@ impl Install {
         progress: watch::Sender<PullProgress>,
     ) -> Result<Landed, StoreError> {
         let resolved = self.source.resolve(&self.inner).await?;
-        if let Some(landed) = self.known(&resolved).await? {
+        let signed = self.source.signature(&self.inner, &resolved).await?;
+        if let Some(landed) = self.known(&resolved, signed.as_ref()).await? {
             return Ok(landed);
         }
         let config_bytes = self.source.small_blob(&resolved.manifest.config).await?;
@@ -72,7 +74,8 @@ impl Install {
         let stats = stats_of(&received, self.begun).with_resolving(resolving);
         self.keep_documents(&resolved, config_bytes).await?;
         reach(Point::DocumentsKept);
-        let image = self.inner.add(self.image(&resolved, config)).await?;
+        let image = self.image(&resolved, config, signed.as_ref());
+        let image = self.inner.add(image).await?;
         self.inner.sync_in_background();
         Ok(Landed {
             pulled: Pulled { image, stats },
@@ -81,7 +84,11 @@ impl Install {
     }
 
     /// The image, if it is here and the same source sent all of it before.
-    async fn known(&self, resolved: &Resolved) -> Result<Option<Landed>, StoreError> {
+    async fn known(
+        &self,
+        resolved: &Resolved,
+        signed: Option<&Signed>,
+    ) -> Result<Option<Landed>, StoreError> {
         let id = &resolved.manifest.config.digest;
         let (pin, image) = {
             let mut state = self.inner.state();
@@ -100,10 +107,8 @@ impl Install {
                 image,
             )
         };
-        let image = self
-            .inner
-            .add(self.image(resolved, image.config.clone()))
-            .await?;
+        let image = self.image(resolved, image.config.clone(), signed);
+        let image = self.inner.add(image).await?;
         Ok(Some(Landed::present(image, pin)))
     }
 
@@ -159,7 +164,7 @@ impl Install {
         self.inner.blocking(keep).await
     }
 
-    fn image(&self, resolved: &Resolved, config: ImageConfig) -> Image {
+    fn image(&self, resolved: &Resolved, config: ImageConfig, signed: Option<&Signed>) -> Image {
         let layers = resolved.manifest.layers.iter();
         let packed: u64 = layers.map(|layer| layer.blob.size).sum();
         let dirs = config.diff_ids.iter().map(|diff_id| LayerDir {
@@ -178,6 +183,7 @@ impl Install {
             used_at: self.now,
             access: self.source.access(),
             origins: BTreeSet::from([self.source.origin()]),
+            signed: signed.cloned().into_iter().collect(),
             config,
         }
     }

@@ -16,6 +16,9 @@
 //! another tenant's only after their own credentials opened it ([`Access`]). And a layer that is
 //! here is used for an image of another registry only after that registry sent its bytes too:
 //! naming a digest proves nothing.
+//!
+//! Where the operator wants images signed, one is used under such a name only with a signature that
+//! counts, however it came here; what was found is kept with it.
 
 mod error;
 mod flight;
@@ -30,6 +33,7 @@ mod progress;
 mod pull;
 mod receive;
 mod record;
+mod signed;
 mod source;
 mod state;
 
@@ -39,10 +43,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use burstlet_model::{Digest, GroupUid};
 use tokio::sync::Semaphore;
 
-use crate::Platform;
 use crate::content::ContentStore;
 use crate::registry::{RegistryClient, RegistryError, RegistryHost};
 use crate::unpack::Unpacker;
+use crate::{Platform, SignaturePolicy};
 
 pub use error::StoreError;
 pub use gc::{Pruned, Removed};
@@ -74,6 +78,8 @@ pub struct StoreConfig {
     pub unpacker: Unpacker,
     /// What this machine runs.
     pub platform: Platform,
+    /// Whose signatures images need.
+    pub signatures: SignaturePolicy,
 }
 
 /// The images of this machine. Cheap to clone.
@@ -90,6 +96,7 @@ struct Inner {
     registries: RegistryClient,
     unpacker: Unpacker,
     platform: Platform,
+    signatures: SignaturePolicy,
     state: Mutex<State>,
     /// Held by whoever changes records, so that disk and memory change in one order.
     writer: tokio::sync::Mutex<()>,

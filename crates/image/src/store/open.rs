@@ -53,6 +53,7 @@ impl Inner {
             registries,
             unpacker,
             platform,
+            signatures,
         } = config;
         let (aside, mut events) = (dir.join("corrupt"), Vec::new());
         let content = ContentStore::open(&dir.join("content"), system_time(now))?;
@@ -84,6 +85,7 @@ impl Inner {
             registries,
             unpacker,
             platform,
+            signatures,
             state: Mutex::new(state),
             writer: tokio::sync::Mutex::default(),
             pulls: Flights::default(),

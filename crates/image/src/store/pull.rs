@@ -151,6 +151,10 @@ impl ImageStore {
             mut pulled,
             pin: _pin,
         } = landed;
+        let repository = || self.repository(request);
+        self.inner
+            .check_signature(&request.reference, &pulled.image, repository)
+            .await?;
         if let Some(uid) = &request.lease {
             self.lease(uid, std::slice::from_ref(&pulled.image.id), request.now)
                 .await?;

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::error::StoreError;
+use super::image::parse;
 use crate::content::{ContentError, create_dir, io_error, names, write_durably, write_soon};
+use crate::signature::Signed;
 
 /// The version that this program writes, and the only one that it reads.
 const VERSION: u64 = 1;
@@ -35,6 +37,38 @@ pub(super) struct ImageRecord {
     pub(super) pulled_at_ns: i64,
     pub(super) used_at_ns: i64,
     pub(super) layers: usize,
+    /// Signatures of it that were found to count. Absent in what was written before there were any.
+    #[serde(default)]
+    pub(super) signed: Vec<SignedRecord>,
+}
+
+/// A signature that was found to count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SignedRecord {
+    /// The document that was signed.
+    pub(super) digest: String,
+    /// What it was called.
+    pub(super) name: String,
+    /// The key's digest.
+    pub(super) key: String,
+}
+
+impl SignedRecord {
+    pub(super) fn of(signed: &Signed) -> Self {
+        Self {
+            digest: signed.digest.to_string(),
+            name: signed.identity.to_string(),
+            key: signed.key.to_string(),
+        }
+    }
+
+    pub(super) fn read(&self) -> Result<Signed, String> {
+        Ok(Signed {
+            digest: parse(&self.digest)?,
+            identity: parse(&self.name)?,
+            key: parse(&self.key)?,
+        })
+    }
 }
 
 /// A reference that names an image, and since when.

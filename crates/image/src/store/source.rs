@@ -13,6 +13,7 @@ use crate::content::{self, ContentError, Partial, Received};
 use crate::document::INDEX_DEPTH_MAX;
 use crate::import::{Import, ImportError};
 use crate::registry::{BlobTarget, RegistryHost, Repository, Resolved};
+use crate::signature::Signed;
 use crate::{Descriptor, Document, DocumentError, Platform};
 
 /// The origin of what was imported. No registry can have this name.
@@ -101,6 +102,22 @@ impl Source {
                 let resolve = move |inner: &Inner| resolve(&import, document, &inner.platform);
                 inner.blocking(resolve).await
             }
+        }
+    }
+
+    /// By whom it is signed, if its name needs that. What is imported is looked at when it is used.
+    pub(super) async fn signature(
+        &self,
+        inner: &Inner,
+        resolved: &Resolved,
+    ) -> Result<Option<Signed>, StoreError> {
+        match self {
+            Self::Registry {
+                repository,
+                reference,
+                ..
+            } => inner.signature_of(reference, repository, resolved).await,
+            Self::Import { .. } => Ok(None),
         }
     }
 

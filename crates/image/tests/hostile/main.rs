@@ -8,6 +8,7 @@ mod fake;
 mod lead;
 mod mirrors;
 mod patience;
+mod signatures;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

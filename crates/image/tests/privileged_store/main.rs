@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use burstlet_image::Platform;
 use burstlet_image::import::Import;
 use burstlet_image::registry::{
     Credentials, RegistriesSettings, RegistryClient, RegistryCredentials, RegistrySettings,
@@ -25,6 +24,7 @@ use burstlet_image::store::{
     PullRequest, Pulled, StoreConfig, StoreError,
 };
 use burstlet_image::unpack::{Unpacker, UnpackerConfig};
+use burstlet_image::{Platform, SignaturePolicy};
 use burstlet_model::{ErrorKind, GroupUid, Namespace, Secret, WallTime};
 use burstlet_testkit::image::{BuiltImage, Entry, ImageBuilder, Packing};
 use burstlet_testkit::registry::{Auth, Options, PASSWORD, Registry, USERNAME};
@@ -63,6 +63,7 @@ impl Fixture {
             registries: RegistryClient::new(settings).unwrap(),
             unpacker: Unpacker::new(UnpackerConfig::new(program)),
             platform: Platform::host(),
+            signatures: SignaturePolicy::default(),
         };
         ImageStore::open(config, WallTime(SECOND_NS)).await.unwrap()
     }

@@ -76,6 +76,7 @@ async fn naming_anothers_layer_does_not_open_it() {
         registries: RegistryClient::new(settings).unwrap(),
         unpacker: Unpacker::new(UnpackerConfig::new(program)),
         platform: Platform::host(),
+        signatures: SignaturePolicy::default(),
     };
     let (store, _) = ImageStore::open(config, WallTime(0)).await.unwrap();
     let mut request = theirs.request("app", "owner");

@@ -42,6 +42,7 @@ fn image(name: &str, tags: &[&str], layers: &[&str], used_at: i64) -> Arc<Image>
         used_at,
         access: Access::Everyone,
         origins: ["r.io".to_owned()].into(),
+        signed: Default::default(),
     })
 }
 

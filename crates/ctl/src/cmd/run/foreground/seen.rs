@@ -7,7 +7,7 @@ use crate::error::Exit;
 use crate::human::clean;
 
 /// Reasons of waiting that do not end by waiting; docker fails for them as well.
-const HOPELESS: [&str; 7] = [
+const HOPELESS: [&str; 8] = [
     "CreateContainerConfigError",
     "CreateContainerError",
     "ErrImageNeverPull",
@@ -15,6 +15,7 @@ const HOPELESS: [&str; 7] = [
     "ImagePullBackOff",
     "InvalidImageName",
     "RunContainerError",
+    "SignatureValidationFailed",
 ];
 
 /// What is to be done next.
