@@ -1,7 +1,7 @@
 //! The sections of the configuration. What each key means, with units and defaults, is written in
 //! `runtime-config/burstlet.toml`, which a test holds against these types.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -325,6 +325,8 @@ pub(crate) struct Images {
     #[serde(deserialize_with = "value::percent")]
     pub(crate) gc_low_percent: u8,
     pub(crate) docker_config: OptionalPath,
+    /// Files of keys, by what the names of images begin with.
+    pub(crate) signatures: BTreeMap<String, Vec<AbsolutePath>>,
 }
 
 impl Default for Images {
@@ -334,6 +336,7 @@ impl Default for Images {
             gc_high_percent: 85,
             gc_low_percent: 80,
             docker_config: OptionalPath(None),
+            signatures: BTreeMap::new(),
         }
     }
 }

@@ -23,8 +23,9 @@ pub(super) fn check(text: &str, variables: &[(&str, &str)]) -> Result<Config, St
 /// The shipped file with its commented-out keys put in.
 fn uncommented() -> String {
     let is_key = |line: &str| {
-        line.strip_prefix('#')
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '['))
+        line.strip_prefix('#').is_some_and(|rest| {
+            rest.starts_with(|c: char| c.is_ascii_lowercase() || "[\"".contains(c))
+        })
     };
     SHIPPED
         .lines()
@@ -37,6 +38,13 @@ fn uncommented() -> String {
 fn the_shipped_file_states_the_defaults() {
     assert_eq!(check(SHIPPED, &[]), Ok(Config::default()));
     let mut full = check(&uncommented(), &[]).unwrap();
+    let signatures = std::mem::take(&mut full.images.signatures);
+    let release = AbsolutePath::constant("/etc/burstlet/keys/release.pem");
+    let example = [
+        ("registry.example.com".to_owned(), vec![release]),
+        ("registry.example.com/playground".to_owned(), vec![]),
+    ];
+    assert_eq!(signatures, example.into());
     let registry = full.registries.remove("registry.example.com:5000");
     assert_eq!(registry, Some(Registry::default()));
     let quota = full
