@@ -175,8 +175,11 @@ impl Seen {
 
     /// Why a container that has not run waits.
     fn waiting(&self, container: &ContainerSeen) -> ContainerState {
-        let image = self.images.get(container.image);
-        let pull = image.and_then(waiting_for_image);
+        // Nothing starts before the sandbox stands, and that waits for what volumes show.
+        let mut in_volumes = self.images.iter().filter(|image| image.in_volume);
+        let own = self.images.get(container.image);
+        let pull = own.and_then(waiting_for_image);
+        let pull = pull.or_else(|| in_volumes.find_map(waiting_for_image));
         let start = container.retry.trouble.as_ref();
         let start = start.map(|t| (t.reason.clone(), t.message.clone()));
         let (reason, message) = pull.or(start).unwrap_or_else(|| {

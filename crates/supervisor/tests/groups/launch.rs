@@ -1,7 +1,9 @@
 //! From a request to a running group, and to its end.
 
 use burstlet_model::ErrorKind;
-use burstlet_model::spec::{Hook, HookAction, PullPolicy, RestartPolicy, Volume, VolumeSource};
+use burstlet_model::spec::{
+    GroupSpec, Hook, HookAction, PullPolicy, RestartPolicy, Volume, VolumeSource,
+};
 use burstlet_model::status::{ContainerState, Phase};
 use burstlet_supervisor::Condition;
 use burstlet_supervisor::host::HostError;
@@ -140,6 +142,31 @@ async fn images_are_pulled_at_once_and_a_failed_pull_is_tried_again() {
 async fn the_sandbox_waits_for_images_that_volumes_show() {
     let agent = Agent::start();
     agent.host.plan("pull model", 1, Fault::Takes(secs(5)));
+    let group = agent.create(with_model()).await;
+    wait(&group, Condition::Ready).await;
+    insta::assert_snapshot!(agent.host.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn containers_say_why_an_image_that_a_volume_shows_is_not_there() {
+    for (reason, told) in [
+        ("SignatureValidationFailed", "SignatureValidationFailed#0"),
+        ("ErrImagePull", "ImagePullBackOff#0"),
+    ] {
+        let agent = Agent::start();
+        let fails = Fault::Fails(error(reason));
+        agent.host.plan("pull model", 1, fails);
+        let group = agent.create(with_model()).await;
+        pass(secs(1)).await;
+        assert_eq!(state(&group, "web"), told);
+        assert_eq!(phase(&group), Phase::Pending);
+        wait(&group, Condition::Ready).await;
+        assert_eq!(state(&group, "web"), "Running#0");
+    }
+}
+
+/// A group with a volume that shows an image.
+fn with_model() -> GroupSpec {
     let mut spec = group("g", vec![container("web")]);
     spec.volumes.push(Volume {
         name: "model".to_owned(),
@@ -148,9 +175,7 @@ async fn the_sandbox_waits_for_images_that_volumes_show() {
             pull_policy: PullPolicy::Always,
         },
     });
-    let group = agent.create(spec).await;
-    wait(&group, Condition::Ready).await;
-    insta::assert_snapshot!(agent.host.calls());
+    spec
 }
 
 #[tokio::test(start_paused = true)]
