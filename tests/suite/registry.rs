@@ -1,6 +1,7 @@
 //! Images from Debian's `docker-registry`, pulled by the agent for `burstctl` and for groups.
 
 mod lure;
+mod signatures;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +13,7 @@ use burstlet_testkit::registry::{Auth, Options, PASSWORD, Registry, USERNAME};
 use burstlet_tests::{Agent, Setup};
 use serde_json::{Value, json};
 
-use super::{create_json, shell_group, state, with_container, with_spec};
+use super::{agent_with, create_json, shell_group, state, with_container, with_spec};
 use lure::Lure;
 
 /// Busybox that says `words` unless it is told something else.

@@ -6,4 +6,5 @@ pub mod image;
 pub mod issuer;
 pub mod leak;
 pub mod registry;
+pub mod signature;
 pub mod spec;

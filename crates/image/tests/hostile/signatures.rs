@@ -9,10 +9,11 @@ use burstlet_image::store::{ImageStore, ImportRequest, PullPolicy, StoreError};
 use burstlet_image::{Rejection, SignatureError};
 use burstlet_model::WallTime;
 use burstlet_testkit::image::index_of;
+use burstlet_testkit::signature::{manifest, tag};
 use serde_json::Value;
 
 use super::*;
-use scene::{OWNER, STRANGER, Scene, built, reply, signatures, tag};
+use scene::{OWNER, STRANGER, Scene, built, reply};
 
 const SIGNATURES_TYPE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
 
@@ -38,7 +39,7 @@ async fn an_image_is_had_with_a_signature_that_counts_and_not_without() {
 async fn what_refers_to_an_image_can_be_its_signature() {
     let (scene, image) = (Scene::new().await, built("/one"));
     scene.push(&image);
-    let manifest = signatures(&[scene.signature(OWNER, &image.manifest, &scene.name())]);
+    let manifest = manifest(&[scene.signature(OWNER, &image.manifest, &scene.name())]);
     let mut entry = manifest.descriptor();
     entry["artifactType"] = json!(SIGNATURES_TYPE);
     let index = json!({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]});

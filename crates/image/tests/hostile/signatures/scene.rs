@@ -4,35 +4,22 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use burstlet_image::store::{PullRequest, Pulled, StoreConfig};
 use burstlet_image::unpack::{Unpacker, UnpackerConfig};
 use burstlet_image::{PublicKey, SignaturePolicy};
 use burstlet_model::Namespace;
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use burstlet_testkit::signature::{self, Signer, tag};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
 
-const PAYLOAD_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
-/// What an Ed25519 key in DER begins with.
-const ED25519: [u8; 12] = [48, 42, 48, 5, 6, 3, 43, 101, 112, 3, 33, 0];
 /// Who has to sign.
 pub(super) const OWNER: u8 = 1;
 pub(super) const STRANGER: u8 = 2;
 
-/// A key pair; always the same for the same number.
-fn signer(number: u8) -> Ed25519KeyPair {
-    Ed25519KeyPair::from_seed_unchecked(&[number; 32]).unwrap()
-}
-
 fn public(number: u8) -> PublicKey {
-    let der = [&ED25519, signer(number).public_key().as_ref()].concat();
-    let text = STANDARD.encode(der);
-    let pem = format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n");
-    PublicKey::from_pem(pem.as_bytes()).unwrap()
+    PublicKey::from_pem(Signer::new(number).public_pem().as_bytes()).unwrap()
 }
 
 /// What is served, by what paths end with.
@@ -149,25 +136,14 @@ impl Scene {
 
     /// Serves these signatures of a document by its tag.
     pub(super) fn sign(&self, signed: &Blob, layers: &[Value]) {
-        self.serve_manifest(&tag(signed), &signatures(layers));
+        self.serve_manifest(&tag(signed), &signature::manifest(layers));
     }
 
     /// One signature of a document under a name, with what it signs served.
     pub(super) fn signature(&self, by: u8, signed: &Blob, name: &str) -> Value {
-        let payload = json!({
-            "critical": {
-                "identity": {"docker-reference": name},
-                "image": {"docker-manifest-digest": signed.digest},
-                "type": "cosign container image signature",
-            },
-            "optional": null,
-        });
-        let payload = Blob::new(PAYLOAD_TYPE, payload.to_string().into_bytes());
-        self.serve_blob(&payload);
-        let mut layer = payload.descriptor();
-        let signature = STANDARD.encode(signer(by).sign(&payload.bytes));
-        layer["annotations"] = json!({"dev.cosignproject.cosign/signature": signature});
-        layer
+        let signature = Signer::new(by).sign(signed, name);
+        self.serve_blob(&signature.payload);
+        signature.layer
     }
 
     /// What was asked for of signatures so far.
@@ -181,22 +157,6 @@ pub(super) fn reply(blob: &Blob) -> Reply {
     Reply::new(200)
         .header("Content-Type", blob.media_type.clone())
         .body(blob.bytes.clone())
-}
-
-pub(super) fn tag(signed: &Blob) -> String {
-    format!("sha256-{}.sig", signed.hex())
-}
-
-/// A manifest with signatures.
-pub(super) fn signatures(layers: &[Value]) -> Blob {
-    let config = Blob::new("application/vnd.oci.image.config.v1+json", b"{}".to_vec());
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPE,
-        "config": config.descriptor(),
-        "layers": layers,
-    });
-    Blob::new(MANIFEST_TYPE, manifest.to_string().into_bytes())
 }
 
 /// An image that differs from others in its command.
