@@ -1,9 +1,12 @@
 //! No core is written of who holds the secrets of groups, and nobody else reads their memory.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use burstlet_tests::{Outcome, program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -75,8 +78,37 @@ fn read_as(who: &[&str], file: &str) -> Result<(), String> {
     }
 }
 
+/// A program that reads the memory of others, where everybody may execute it.
+fn reader() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let reader = dir.path().join("reader");
+    fs::copy(program("burstlet-incontainer"), &reader).unwrap();
+    fs::set_permissions(&reader, fs::Permissions::from_mode(0o755)).unwrap();
+    (dir, reader)
+}
+
+/// An address in the memory of a process that it may read itself.
+fn readable(pid: u32) -> u64 {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let line = maps.lines().find(|line| line.contains(" r")).unwrap();
+    let (begin, _) = line.split_once('-').unwrap();
+    u64::from_str_radix(begin, 16).unwrap()
+}
+
+/// What somebody sees who tries to read a byte of a process, by each way that there is.
+fn peek_as(who: &[&str], reader: &Path, pid: u32) -> String {
+    let mut command = Command::new("setpriv");
+    let (pid, address) = (pid.to_string(), readable(pid).to_string());
+    let peek = command.args(who).arg(reader).args(["peek", &pid, &address]);
+    let Outcome { stdout, stderr, .. } = peek.output().unwrap().into();
+    assert_eq!(stderr, "");
+    stdout
+}
+
 #[test]
 fn nobody_else_reads_the_memory_of_who_holds_secrets() {
+    let (_dir, reader) = reader();
     let agent = agent();
     create(
         &agent,
@@ -96,6 +128,15 @@ fn nobody_else_reads_the_memory_of_who_holds_secrets() {
                 let refused = read_as(who, &file).unwrap_err();
                 assert!(refused.contains("denied"), "{file} {who:?}: {refused}");
             }
+        }
+        let peeked = peek_as(&["--keep-groups"], &reader, holder);
+        assert_eq!(peeked, "memory\tfile\tdone\nmemory\tcall\tdone\n");
+        for who in OTHERS {
+            let peeked = peek_as(who, &reader, holder);
+            assert_eq!(
+                peeked, "memory\tfile\tEACCES\nmemory\tcall\tEPERM\n",
+                "{who:?}"
+            );
         }
     }
     agent.ok(&["rm", "-f", "box"]);

@@ -13,6 +13,7 @@ mod cgroups;
 mod files;
 mod hold;
 mod network;
+mod peek;
 mod race;
 mod report;
 mod start;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: burstlet-incontainer survey [ROW=WHAT=ADDRESS:PORT]... | watch FILE | \
                      flip LINK TARGET | instances | hear PORT | shout ADDRESS:PORT | old-interface | \
-                     hold MEBIBYTES:MILLISECONDS...";
+                     hold MEBIBYTES:MILLISECONDS... | peek PROCESS ADDRESS";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         ["hear", port] => network::hear(port),
         ["shout", to] => network::shout(to),
         ["hold", steps @ ..] => hold::hold(steps),
+        ["peek", process, address] => peek::peek(process, address),
         [calls::OLD_INTERFACE] => {
             sys::call_by_old_interface();
             Ok(())
