@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use burstlet_model::{ContainerName, GroupUid};
+use burstlet_sandbox::client::Launcher;
 use burstlet_supervisor::host::Host;
 
 use crate::config::Config;
@@ -14,7 +15,7 @@ use crate::host::RealHost;
 use crate::records::Records;
 use crate::run;
 
-/// How long what is left in a cgroup may take to end.
+/// How long the launcher may take to end by itself, and what is left in a cgroup to end when it is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Ends every group and removes what the agent made. The agent itself must have ended.
@@ -40,7 +41,7 @@ pub(crate) async fn uninstall(config: Config, sure: bool) -> anyhow::Result<()> 
         .await
         .context("look for what the agent has made")?;
     let mut problems = end_groups(&host).await;
-    host.launcher.quit().await.context("end the launcher")?;
+    end_launcher(&host.launcher).await;
     if let Some(network) = host.network.get()
         && let Err(error) = network.clone().teardown().await
     {
@@ -73,6 +74,20 @@ fn confirmed(config: &Config) -> anyhow::Result<bool> {
         .read_line(&mut answer)
         .context("read the answer")?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Asks the launcher to end. One that cannot answer, for want of descriptors or because somebody has
+/// stopped it, is killed with its cgroup.
+async fn end_launcher(launcher: &Launcher) {
+    let told = match tokio::time::timeout(PATIENCE, launcher.quit()).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {PATIENCE:?}"),
+    };
+    tracing::warn!(
+        error = told,
+        "the launcher did not end by itself; killing it"
+    );
 }
 
 /// Ends every group that has a record, a keeper or a cgroup.

@@ -41,14 +41,14 @@ points! {
     StartLocked "start-locked" fails;
     /// The records are read.
     StartLoaded "start-loaded" stands;
-    /// Before the launcher is started or found.
-    StartLauncher "start-launcher" fails;
-    /// The launcher runs.
-    StartLaunched "start-launched" stands;
     /// The ledger is read.
     StartLedger "start-ledger" stands;
     /// The network is up.
     StartNetwork "start-network" stands;
+    /// Before the launcher is started or found.
+    StartLauncher "start-launcher" fails;
+    /// The launcher runs.
+    StartLaunched "start-launched" stands;
     /// What nobody owns is gone.
     StartSettled "start-settled" stands;
     /// Image leases are as the records want them.

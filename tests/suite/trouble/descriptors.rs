@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use burstlet_tests::crashing::wait_for;
 use burstlet_tests::{Agent, ticks};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
@@ -121,7 +122,28 @@ fn a_launcher_without_descriptors_waits_for_some() {
     agent.finish();
 }
 
-/// A client of a keeper that says nothing.
+#[test]
+fn a_launcher_that_cannot_answer_is_uninstalled() {
+    let rests: fn(&Agent) = |agent| {
+        let launcher = agent.launcher();
+        take_descriptors(launcher);
+        let client = come_to(&agent.scratch().join("run/launcher.sock"));
+        assert_waits(agent, launcher, "burstlet-launcher");
+        drop(client);
+    };
+    let is_stopped: fn(&Agent) = |agent| {
+        let launcher = nix::unistd::Pid::from_raw(agent.launcher().cast_signed());
+        kill(launcher, Signal::SIGSTOP).unwrap();
+    };
+    for cannot_answer in [rests, is_stopped] {
+        let agent = agent();
+        survivor(&agent);
+        cannot_answer(&agent);
+        agent.finish();
+    }
+}
+
+/// A client of a launcher or keeper that says nothing.
 fn come_to(socket_path: &Path) -> OwnedFd {
     let flags = SockFlag::SOCK_CLOEXEC;
     let client = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();

@@ -38,6 +38,10 @@ pub(super) async fn open(
     let host = Arc::new(host(config, records, recent).await?);
     devices::check_kept(&config.devices, host.cgroups.capabilities().device_list)?;
     reach(Point::StartNetwork);
+    pass(Point::StartLauncher)?;
+    let launched = host.launcher.ensure().await;
+    launched.context("start the launcher")?;
+    reach(Point::StartLaunched);
     // Otherwise they would weigh as much together as any one service of the host.
     let share = rules.allocatable().cpu.unwrap_or_default();
     let shared = host.cgroups.share(share);
@@ -51,7 +55,8 @@ pub(super) async fn open(
     Ok((host, loaded.records))
 }
 
-/// Brings up what the host is made of; `recent` is told of the ledger's records.
+/// Brings up what the host is made of, but for the launcher, which may run; `recent` is told of the
+/// ledger's records.
 ///
 /// # Errors
 /// A part cannot be brought up.
@@ -68,9 +73,6 @@ pub(crate) async fn host(
     }
     let processors = Processors::open(config, &cgroups).context("[processors]")?;
     let launcher = launcher(config, &cgroups)?;
-    pass(Point::StartLauncher)?;
-    launcher.ensure().await.context("start the launcher")?;
-    reach(Point::StartLaunched);
     let snapshots = config.state_dir.join("init-layers");
     let metering = Metering::open(&config.state_dir, &config.billing, recent);
     let metering = metering.context("open the ledger")?;

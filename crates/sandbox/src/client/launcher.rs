@@ -47,7 +47,8 @@ impl Launcher {
     /// It cannot be started.
     pub async fn ensure(&self) -> Result<(), ClientError> {
         match self.ping().await {
-            Err(ClientError::Connect { .. } | ClientError::Lost) => self.spawn().await,
+            Err(error) if is_absent(&error) => self.spawn().await,
+            Err(ClientError::Lost) => self.spawn().await,
             answered => answered,
         }
     }
@@ -72,7 +73,7 @@ impl Launcher {
     pub async fn create_group(&self, mut plan: GroupPlan) -> Result<Connected, ClientError> {
         let fds = Table::group(&mut plan)?;
         let connected = match self.connect() {
-            Err(ClientError::Connect { .. }) => {
+            Err(error) if is_absent(&error) => {
                 self.spawn().await?;
                 self.connect()
             }
@@ -101,11 +102,9 @@ impl Launcher {
     pub async fn adopt(&self, uid: &GroupUid) -> Result<Adopted, ClientError> {
         let path = protocol::keeper_socket(&self.config.run_dir, uid);
         let (connection, events) =
-            Connection::open(&path).map_err(|source| match source.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    ClientError::NoKeeper(uid.clone())
-                }
-                _ => ClientError::Connect { path, source },
+            Connection::open(&path).map_err(|source| match is_unserved(&source) {
+                true => ClientError::NoKeeper(uid.clone()),
+                false => ClientError::Connect { path, source },
             })?;
         let (snapshot, network) = Keeper::new(connection.clone(), 0)
             .snapshot_and_network()
@@ -140,10 +139,11 @@ impl Launcher {
     /// Ends the launcher. Keepers and their groups go on.
     ///
     /// # Errors
-    /// The answer does not come. That nobody listens is no error.
+    /// The answer does not come, as of one that has no descriptors left. That nobody listens is no
+    /// error.
     pub async fn quit(&self) -> Result<(), ClientError> {
         let (connection, _events) = match self.connect() {
-            Err(ClientError::Connect { .. }) => return Ok(()),
+            Err(error) if is_absent(&error) => return Ok(()),
             connected => connected?,
         };
         connection.ask(Request::Quit, Vec::new()).await.map(drop)
@@ -196,3 +196,13 @@ impl Launcher {
 }
 
 type ConnectedSocket = (Connection, tokio::sync::mpsc::Receiver<super::KeeperEvent>);
+
+/// Whether there is no launcher, as against one that has no room for another client.
+fn is_absent(error: &ClientError) -> bool {
+    matches!(error, ClientError::Connect { source, .. } if is_unserved(source))
+}
+
+fn is_unserved(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, NotFound};
+    matches!(error.kind(), NotFound | ConnectionRefused)
+}

@@ -148,6 +148,20 @@ mod tests {
     }
 
     #[test]
+    fn nobody_waits_for_room_in_a_full_queue() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let listener = passing::listen(&path, 1).unwrap();
+        let come = || passing::connect(&path);
+        let mut waiting: Vec<_> = std::iter::from_fn(|| come().ok()).take(8).collect();
+        let refused = come().unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        assert!(!waiting.is_empty());
+        passing::accept(&listener).unwrap();
+        waiting.push(come().unwrap());
+    }
+
+    #[test]
     fn what_cannot_be_listened_at_is_told_once_and_tried_again() {
         let (socket, _other) = passing::pair().unwrap();
         let mut listening = Listening::new(socket);

@@ -47,9 +47,10 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     )?)
 }
 
-/// Connects to the socket at `path`, which may be longer than a socket address holds.
+/// Connects to the socket at `path`, which may be longer than a socket address holds. Fails at once where
+/// as many wait to be let in as may.
 pub(crate) fn connect(path: &Path) -> io::Result<OwnedFd> {
-    let fd = new_socket(SockFlag::SOCK_CLOEXEC)?;
+    let fd = new_socket(SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK)?;
     with_short_path(path, |address| {
         Ok(socket::connect(fd.as_raw_fd(), address)?)
     })?;
