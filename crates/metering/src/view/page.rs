@@ -135,9 +135,7 @@ fn meter(page: &mut Page, view: &View) {
     ] {
         page.sample(name, &[("kind", kind)], count);
     }
-    let dropped = view.groups.dropped();
-    let overflown = view.tags.overflown();
-    for (name, kind, help, value) in [
+    let all = [
         (
             "burstlet_meter_retained_groups",
             Kind::Gauge,
@@ -148,29 +146,44 @@ fn meter(page: &mut Page, view: &View) {
             "burstlet_meter_dropped_series_total",
             Kind::Counter,
             "Ended groups whose series went early, as there were too many.",
-            dropped,
+            view.groups.dropped(),
         ),
         (
             "burstlet_meter_tag_overflows_total",
             Kind::Counter,
             "Sessions with a tag that had too many values to have a series of its own.",
-            overflown,
+            view.tags.overflown(),
         ),
-    ] {
+    ];
+    figures(page, all);
+}
+
+/// A number without labels: its name, kind, meaning and value.
+type Figure = (&'static str, Kind, &'static str, u64);
+
+fn figures(page: &mut Page, all: impl IntoIterator<Item = Figure>) {
+    for (name, kind, help, value) in all {
         page.metric(name, kind, help);
         page.sample(name, &[], value);
     }
 }
 
 fn ledger_state(page: &mut Page, ledger: &Status) {
-    let head = ledger
-        .head
-        .first_chunk()
-        .map_or(0, |first| u64::from_be_bytes(*first));
+    for group in [chain(ledger), files(ledger), written(ledger)] {
+        figures(page, group);
+    }
     let commit = u128::try_from(ledger.last_commit.wall.0).unwrap_or(0);
     let commit = Amount::Count(commit).shown(9);
-    let flag = |set: bool| u64::from(set);
-    for (name, kind, help, value) in [
+    let name = "burstlet_ledger_last_commit_timestamp_seconds";
+    page.metric(name, Kind::Gauge, "When the last record was durable.");
+    page.sample(name, &[], commit);
+}
+
+/// Which ledger it is, and how far it has come.
+fn chain(ledger: &Status) -> [Figure; 3] {
+    let head = ledger.head.first_chunk();
+    let head = head.map_or(0, |first| u64::from_be_bytes(*first));
+    [
         (
             "burstlet_ledger_sequence",
             Kind::Gauge,
@@ -189,6 +202,12 @@ fn ledger_state(page: &mut Page, ledger: &Status) {
             "How often the ledger was opened.",
             ledger.epoch.into(),
         ),
+    ]
+}
+
+/// What it has on the disk, and whether it takes more.
+fn files(ledger: &Status) -> [Figure; 3] {
+    [
         (
             "burstlet_ledger_segments",
             Kind::Gauge,
@@ -199,14 +218,20 @@ fn ledger_state(page: &mut Page, ledger: &Status) {
             "burstlet_ledger_reserve",
             Kind::Gauge,
             "Whether there is room for the next file, whatever the disk says.",
-            flag(ledger.has_reserve),
+            ledger.has_reserve.into(),
         ),
         (
             "burstlet_ledger_poisoned",
             Kind::Gauge,
             "Whether the ledger takes nothing any more.",
-            flag(ledger.poisoned.is_some()),
+            ledger.poisoned.is_some().into(),
         ),
+    ]
+}
+
+/// What this agent has written.
+fn written(ledger: &Status) -> [Figure; 3] {
+    [
         (
             "burstlet_ledger_records_total",
             Kind::Counter,
@@ -225,13 +250,7 @@ fn ledger_state(page: &mut Page, ledger: &Status) {
             "Writes and syncs that failed.",
             ledger.sync_errors,
         ),
-    ] {
-        page.metric(name, kind, help);
-        page.sample(name, &[], value);
-    }
-    let name = "burstlet_ledger_last_commit_timestamp_seconds";
-    page.metric(name, Kind::Gauge, "When the last record was durable.");
-    page.sample(name, &[], commit);
+    ]
 }
 
 fn ledger_syncs(page: &mut Page, syncs: &Syncs) {

@@ -25,6 +25,7 @@
 //!   libcontainer; [`join`] is the one that enters one.
 //! * [`end`] follows an ending container.
 
+mod answers;
 mod boot;
 mod bundle;
 mod capabilities;

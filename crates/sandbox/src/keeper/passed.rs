@@ -35,8 +35,17 @@ impl Passed {
     }
 
     /// Takes the one at `position`, if there is a position.
-    pub(super) fn maybe(&mut self, position: Option<u32>) -> Result<Option<OwnedFd>, Failure> {
+    fn maybe(&mut self, position: Option<u32>) -> Result<Option<OwnedFd>, Failure> {
         position.map(|position| self.at(position)).transpose()
+    }
+
+    /// Takes the standard streams that have a position.
+    pub(super) fn streams(
+        &mut self,
+        positions: [Option<u32>; 3],
+    ) -> Result<[Option<OwnedFd>; 3], Failure> {
+        let [stdin, stdout, stderr] = positions;
+        Ok([self.maybe(stdin)?, self.maybe(stdout)?, self.maybe(stderr)?])
     }
 
     /// Takes what stands for something outside.

@@ -74,6 +74,15 @@ fn tree(root: PathBuf, sub_path: Option<PathBuf>) -> MountSource {
     }
 }
 
+/// A tree whose ids on disk are those that the group sees.
+fn claimed(root: PathBuf, sub_path: Option<PathBuf>) -> MountSource {
+    MountSource::Tree {
+        root: Outside::Path(root),
+        sub_path,
+        idmap: true,
+    }
+}
+
 fn volume(
     of: &Ingredients<'_>,
     wanted: &VolumeMount,
@@ -84,17 +93,32 @@ fn volume(
         let text = format!("there is no volume {}", wanted.volume);
         HostError::new(ErrorKind::Internal, MOUNT, text)
     })?;
+    let (source, read_only) = source(of, wanted, volume, held)?;
+    let from_image = matches!(source, MountSource::Layers { .. });
+    let at = PathBuf::from(&wanted.mount_path);
+    let mut plan = mount(at, source, read_only || wanted.read_only);
+    if from_image {
+        plan.options.push("noexec".to_owned());
+    }
+    Ok(plan)
+}
+
+/// What a volume shows of which tree, and whether that is for reading only, whatever is asked for.
+fn source(
+    of: &Ingredients<'_>,
+    wanted: &VolumeMount,
+    volume: &Volume,
+    held: &mut Vec<Found>,
+) -> Result<(MountSource, bool), HostError> {
+    let spec = &*of.standing.spec;
+    let own = || of.layout.volume(wanted.volume);
     let sub_path = wanted.sub_path.as_ref().map(PathBuf::from);
-    let (source, read_only) = match &volume.source {
-        VolumeSource::EmptyDir {
-            medium: Medium::Disk,
-            ..
-        } => (tree(of.layout.volume(wanted.volume), sub_path), false),
-        VolumeSource::ConfigData(_) => (tree(of.layout.volume(wanted.volume), sub_path), true),
-        VolumeSource::EmptyDir {
-            medium: Medium::Memory,
-            size_limit,
-        } => (scratch(spec, volume, *size_limit, sub_path), false),
+    Ok(match &volume.source {
+        VolumeSource::EmptyDir { medium, size_limit } => match medium {
+            Medium::Disk => (tree(own(), sub_path), false),
+            Medium::Memory => (scratch(spec, volume, *size_limit, sub_path), false),
+        },
+        VolumeSource::ConfigData(_) => (tree(own(), sub_path), true),
         VolumeSource::SecretData(files) => (secret_volume(spec, volume, files, sub_path), true),
         VolumeSource::HostPath { path, kind } => {
             let allowed = of.parts.policy.host_roots(spec.name.namespace.as_str());
@@ -110,28 +134,16 @@ fn volume(
             ..
         } => {
             let found = persistent::find(of.parts, path, *kind)?;
-            let root = Outside::Path(found.path());
+            let root = found.path();
             held.push(found);
-            let source = MountSource::Tree {
-                root,
-                sub_path,
-                idmap: true,
-            };
-            (source, *read_only)
+            (claimed(root, sub_path), *read_only)
         }
         VolumeSource::Image { .. } => {
             let lowers = image_volumes::layers(&of.parts.images, of.layout, wanted.volume)?;
             (MountSource::Layers { lowers, sub_path }, true)
         }
         VolumeSource::Nfs { .. } => return Err(not_mountable(volume)),
-    };
-    let from_image = matches!(source, MountSource::Layers { .. });
-    let at = PathBuf::from(&wanted.mount_path);
-    let mut plan = mount(at, source, read_only || wanted.read_only);
-    if from_image {
-        plan.options.push("noexec".to_owned());
-    }
-    Ok(plan)
+    })
 }
 
 /// An empty volume in memory: all may write to it, nobody may remove what others have made, and what is
