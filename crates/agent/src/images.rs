@@ -46,6 +46,9 @@ fn signatures(config: &Config) -> anyhow::Result<SignaturePolicy> {
             .insert(scope, keys.with_context(place)?)
             .with_context(place)?;
     }
+    if config.images.nameless_signatures {
+        policy.take_nameless();
+    }
     Ok(policy)
 }
 
@@ -122,6 +125,8 @@ mod tests {
         };
         let policy = read("registry.example/team", &key).unwrap();
         assert_ne!(policy, SignaturePolicy::default());
+        let nameless = toml::from_str("[images]\nnameless_signatures = true").unwrap();
+        assert_ne!(signatures(&nameless).unwrap(), SignaturePolicy::default());
         for (scope, file, expected) in [
             ("registry.example", &missing, "missing.pem: No such file"),
             ("registry.example", &other, "it has 0 public keys"),

@@ -1,4 +1,4 @@
-//! Signatures of images in cosign's form for key pairs, by keys that are the same on every machine.
+//! Signatures of images in cosign's forms for key pairs, by keys that are the same on every machine.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,6 +12,8 @@ use crate::image::Blob;
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+const STATEMENT: &str = "application/vnd.in-toto+json";
 /// What an Ed25519 key in DER begins with.
 const ED25519: [u8; 12] = [48, 42, 48, 5, 6, 3, 43, 101, 112, 3, 33, 0];
 
@@ -63,6 +65,30 @@ impl Signer {
         let signature = STANDARD.encode(self.key.sign(&payload.bytes));
         layer["annotations"] = json!({"dev.cosignproject.cosign/signature": signature});
         Signature { payload, layer }
+    }
+
+    /// Signs a document without a name: a bundle of the signature and what is signed.
+    #[must_use]
+    pub fn bundle(&self, signed: &Blob) -> Blob {
+        let statement = json!({
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [{"digest": {"sha256": signed.hex()}}],
+            "predicateType": "https://sigstore.dev/cosign/sign/v1",
+            "predicate": {},
+        });
+        let statement = statement.to_string();
+        let (kind_len, len) = (STATEMENT.len(), statement.len());
+        let message = format!("DSSEv1 {kind_len} {STATEMENT} {len} {statement}");
+        let bundle = json!({
+            "mediaType": BUNDLE,
+            "verificationMaterial": {"publicKey": {"hint": ""}},
+            "dsseEnvelope": {
+                "payload": STANDARD.encode(&statement),
+                "payloadType": STATEMENT,
+                "signatures": [{"sig": STANDARD.encode(self.key.sign(message.as_bytes()))}],
+            },
+        });
+        Blob::new(BUNDLE, bundle.to_string().into_bytes())
     }
 }
 

@@ -325,6 +325,7 @@ pub(crate) struct Images {
     #[serde(deserialize_with = "value::percent")]
     pub(crate) gc_low_percent: u8,
     pub(crate) docker_config: OptionalPath,
+    pub(crate) nameless_signatures: bool,
     /// Files of keys, by what the names of images begin with.
     pub(crate) signatures: BTreeMap<String, Vec<AbsolutePath>>,
 }
@@ -336,6 +337,7 @@ impl Default for Images {
             gc_high_percent: 85,
             gc_low_percent: 80,
             docker_config: OptionalPath(None),
+            nameless_signatures: false,
             signatures: BTreeMap::new(),
         }
     }

@@ -14,9 +14,6 @@ use crate::document::{OCI_INDEX, OCI_MANIFEST};
 use crate::signature::SIGNATURES_BYTES_MAX;
 use crate::{DOCUMENT_BYTES_MAX, Descriptor};
 
-/// Asks for what refers to a document as signatures do; the type is cosign's, as a query has it.
-const ONLY_SIGNATURES: &str = "artifactType=application%2Fvnd.dev.cosign.artifact.sig.v1%2Bjson";
-
 impl Repository {
     /// The manifest with the signatures of a document, by the tag that cosign gives it; `None` if
     /// there is none.
@@ -40,7 +37,8 @@ impl Repository {
         &self,
         signed: &Digest,
     ) -> Result<Option<Vec<u8>>, RegistryError> {
-        let path = format!("referrers/{signed}?{ONLY_SIGNATURES}");
+        // Not of one type only: there are two, and one question is enough.
+        let path = format!("referrers/{signed}");
         match self.optional(signed, path, &INDEX).await? {
             Some(index) => Ok(Some(index)),
             None => {

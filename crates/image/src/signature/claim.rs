@@ -7,8 +7,9 @@ use std::str::FromStr;
 use burstlet_model::{Digest, ImageRef, ImageRefError};
 use burstlet_strict_json as strict_json;
 
-use super::document::text;
-use super::policy::repository;
+use super::bundle;
+use super::document::{Form, text};
+use super::policy::{Wanted, repository};
 use super::{PublicKey, Rejection};
 
 /// What somebody who signs an image says that he does.
@@ -21,8 +22,8 @@ const SHOWN_CHARS_MAX: usize = 200;
 pub(crate) struct Signed {
     /// The document that was signed: the image's manifest, or an index that names it.
     pub(crate) digest: Digest,
-    /// What it was called.
-    pub(crate) identity: Identity,
+    /// What it was called, if it was called something.
+    pub(crate) identity: Option<Identity>,
     /// The key's id.
     pub(crate) key: Digest,
 }
@@ -35,16 +36,17 @@ pub(crate) struct Identity {
 }
 
 impl Signed {
-    /// Whether it still counts for an image with these documents, by the keys that count now.
+    /// Whether it still counts for an image with these documents, by what counts now.
     pub(crate) fn holds(
         &self,
         image: &ImageRef,
         documents: &BTreeSet<Digest>,
-        keys: &[PublicKey],
+        wanted: Wanted<'_>,
     ) -> bool {
+        let identity = self.identity.as_ref();
         documents.contains(&self.digest)
-            && self.identity.is_of(image)
-            && keys.iter().any(|key| *key.id() == self.key)
+            && identity.map_or(wanted.takes_nameless, |identity| identity.is_of(image))
+            && wanted.keys.iter().any(|key| *key.id() == self.key)
     }
 }
 
@@ -82,26 +84,40 @@ impl fmt::Display for Identity {
     }
 }
 
-/// Judges a signature: it counts if it is by one of `keys`, and says that the document with this digest
-/// is what `image` names.
+/// Judges a signature in its form, with what was fetched for it: it counts if it is by one of the keys, and
+/// says that the document with this digest is what `image` names.
 ///
 /// # Errors
 /// It does not count.
 pub(crate) fn judge(
-    signature: &[u8],
-    payload: &[u8],
-    keys: &[PublicKey],
+    form: &Form,
+    fetched: &[u8],
+    wanted: Wanted<'_>,
     (image, digest): (&ImageRef, &Digest),
 ) -> Result<Signed, Rejection> {
+    let signature = match form {
+        Form::Beside(signature) => signature,
+        Form::Bundle => return bundle::judge(fetched, wanted, digest),
+    };
     // Nothing that a stranger has written is read.
-    let by = keys.iter().find(|key| key.has_signed(payload, signature));
-    let by = by.ok_or(Rejection::Key)?;
-    let identity = claimed(payload, image, digest)?;
+    let by = signer(wanted.keys, fetched, signature)?;
+    let identity = claimed(fetched, image, digest)?;
     Ok(Signed {
         digest: digest.clone(),
-        identity,
+        identity: Some(identity),
         key: by.id().clone(),
     })
+}
+
+/// Who of those whose keys count has signed a message.
+pub(super) fn signer<'k>(
+    keys: &'k [PublicKey],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<&'k PublicKey, Rejection> {
+    let mut keys = keys.iter();
+    keys.find(|key| key.has_signed(message, signature))
+        .ok_or(Rejection::Key)
 }
 
 /// What the image is called by what is signed, if that is about it.
@@ -123,6 +139,7 @@ fn claimed(payload: &[u8], image: &ImageRef, digest: &Digest) -> Result<Identity
         .ok_or_else(|| Rejection::Name(shown(name)))
 }
 
-fn shown(text: &str) -> String {
+/// As much of a text as a message repeats.
+pub(super) fn shown(text: &str) -> String {
     text.chars().take(SHOWN_CHARS_MAX).collect()
 }

@@ -4,12 +4,13 @@
 //! that whoever has the key calls a document, by its digest, an image of a repository. That it is there
 //! is a stranger's word, like everything else of a registry; whether it is true is computed here.
 //!
-//! The form is cosign's for keys: a manifest has a layer for each signature, which is what is signed,
-//! and the signature itself beside it. Nothing else of the manifest counts: no key, certificate or log
-//! entry that it brings along.
+//! The forms are cosign's for keys: a manifest has a layer for each signature, which is what is signed with
+//! the signature beside it, or a bundle of both. Nothing else of them counts: no key, certificate or log
+//! entry that they bring along.
 //!
 //! This module judges what it is shown; who asks registries for it is the store.
 
+mod bundle;
 mod claim;
 mod document;
 mod key;
@@ -20,6 +21,7 @@ use burstlet_model::{Digest, ErrorKind};
 pub(crate) use claim::{Signed, judge};
 pub(crate) use document::{Candidate, SIGNATURES_BYTES_MAX, candidates, referrers};
 pub use key::{KeyError, PublicKey};
+pub(crate) use policy::Wanted;
 pub use policy::{ScopeError, SignaturePolicy};
 
 /// Documents and signatures that are fetched for one image.
@@ -83,6 +85,11 @@ pub enum Rejection {
     /// Another image is signed.
     #[error("it is for {0:?} and not for {1}")]
     Digest(String, Digest),
+    /// It says nothing of a name, and that is not taken.
+    #[error(
+        "it names no repository, as what cosign 3 makes by itself: sign with --new-bundle-format=false, or set images.nameless_signatures"
+    )]
+    Nameless,
     /// The image is signed under another name.
     #[error("it is for the name {0:?}")]
     Name(String),

@@ -15,6 +15,16 @@ const EVERY: &str = "*";
 pub struct SignaturePolicy {
     /// By what names of repositories begin with, in one way of writing; the empty one is of all.
     entries: BTreeMap<String, Vec<PublicKey>>,
+    takes_nameless: bool,
+}
+
+/// Whose signatures count for an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted<'a> {
+    /// One of these has to have signed it.
+    pub(crate) keys: &'a [PublicKey],
+    /// Whether the digest is enough, where a signature has no name.
+    pub(crate) takes_nameless: bool,
 }
 
 /// Why an entry is not added.
@@ -56,12 +66,20 @@ impl SignaturePolicy {
         }
     }
 
-    /// The keys that count for an image; `None` if it needs no signature.
-    pub(crate) fn keys(&self, image: &ImageRef) -> Option<&[PublicKey]> {
+    /// Lets signatures that name no repository count under every name that their key is listed for.
+    pub const fn take_nameless(&mut self) {
+        self.takes_nameless = true;
+    }
+
+    /// What counts for an image; `None` if it needs no signature.
+    pub(crate) fn wanted(&self, image: &ImageRef) -> Option<Wanted<'_>> {
         let name = repository(image);
         let fitting = self.entries.iter().filter(|(begin, _)| fits(begin, &name));
         let (_, keys) = fitting.max_by_key(|(begin, _)| begin.len())?;
-        (!keys.is_empty()).then_some(keys)
+        (!keys.is_empty()).then_some(Wanted {
+            keys,
+            takes_nameless: self.takes_nameless,
+        })
     }
 }
 

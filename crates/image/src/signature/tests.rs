@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::digest_of;
 
+mod bundle;
 mod claim;
 mod document;
+mod made_by_cosign;
 mod policy;
 
 /// What keys in DER begin with.
@@ -52,6 +54,14 @@ impl Signer {
             }
             Self::Ed25519(key) => key.sign(message).as_ref().to_vec(),
         }
+    }
+}
+
+/// What counts where only these keys do, and names are asked for.
+const fn wanted(keys: &[PublicKey]) -> Wanted<'_> {
+    Wanted {
+        keys,
+        takes_nameless: false,
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) struct ImageRecord {
 pub(super) struct SignedRecord {
     /// The document that was signed.
     pub(super) digest: String,
-    /// What it was called.
+    /// What it was called; empty if nothing.
     pub(super) name: String,
     /// The key's digest.
     pub(super) key: String,
@@ -57,7 +57,11 @@ impl SignedRecord {
     pub(super) fn of(signed: &Signed) -> Self {
         Self {
             digest: signed.digest.to_string(),
-            name: signed.identity.to_string(),
+            name: signed
+                .identity
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
             key: signed.key.to_string(),
         }
     }
@@ -65,7 +69,10 @@ impl SignedRecord {
     pub(super) fn read(&self) -> Result<Signed, String> {
         Ok(Signed {
             digest: parse(&self.digest)?,
-            identity: parse(&self.name)?,
+            identity: match self.name.as_str() {
+                "" => None,
+                name => Some(parse(name)?),
+            },
             key: parse(&self.key)?,
         })
     }

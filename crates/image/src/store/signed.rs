@@ -10,8 +10,7 @@ use super::image::Image;
 use super::{ImageStore, Inner, StoreError};
 use crate::registry::{Problem, RegistryError, Repository, Resolved};
 use crate::signature::{
-    Candidate, LOOKS_MAX, PublicKey, Rejection, SignatureError, Signed, candidates, judge,
-    referrers,
+    Candidate, LOOKS_MAX, Rejection, SignatureError, Signed, Wanted, candidates, judge, referrers,
 };
 
 /// Documents of one image whose signatures are asked for: its manifest, and indexes that name it.
@@ -28,9 +27,9 @@ impl ImageStore {
 
 impl Inner {
     fn is_signed(&self, reference: &ImageRef, image: &Image) -> bool {
-        self.signatures.keys(reference).is_none_or(|keys| {
+        self.signatures.wanted(reference).is_none_or(|wanted| {
             let mut kept = image.signed.iter();
-            kept.any(|one| one.holds(reference, &image.chain, keys))
+            kept.any(|one| one.holds(reference, &image.chain, wanted))
         })
     }
 
@@ -41,18 +40,18 @@ impl Inner {
         repository: &Repository,
         resolved: &Resolved,
     ) -> Result<Option<Signed>, StoreError> {
-        let Some(keys) = self.signatures.keys(reference) else {
+        let Some(wanted) = self.signatures.wanted(reference) else {
             return Ok(None);
         };
         let documents = resolved.chain.iter().cloned().collect();
         let id = &resolved.manifest.config.digest;
         let known = self.state().images.get(id).cloned();
         let mut kept = known.iter().flat_map(|image| &image.signed);
-        if let Some(signed) = kept.find(|one| one.holds(reference, &documents, keys)) {
+        if let Some(signed) = kept.find(|one| one.holds(reference, &documents, wanted)) {
             return Ok(Some(signed.clone()));
         }
         // What was asked for comes first: it is what people sign.
-        let search = Search::new(reference, repository, keys);
+        let search = Search::new(reference, repository, wanted);
         search.run(resolved.chain.iter()).await.map(Some)
     }
 
@@ -63,7 +62,7 @@ impl Inner {
         image: &Image,
         repository: impl FnOnce() -> Repository,
     ) -> Result<(), StoreError> {
-        let Some(keys) = self.signatures.keys(reference) else {
+        let Some(wanted) = self.signatures.wanted(reference) else {
             return Ok(());
         };
         if self.is_signed(reference, image) {
@@ -72,7 +71,7 @@ impl Inner {
         let repository = repository();
         let first = std::iter::once(&image.manifest_digest);
         let others = image.chain.iter().filter(|d| **d != image.manifest_digest);
-        let search = Search::new(reference, &repository, keys);
+        let search = Search::new(reference, &repository, wanted);
         let signed = search.run(first.chain(others)).await?;
         self.keep_signature(&image.id, signed).await
     }
@@ -95,7 +94,7 @@ impl Inner {
 struct Search<'a> {
     reference: &'a ImageRef,
     repository: &'a Repository,
-    keys: &'a [PublicKey],
+    wanted: Wanted<'a>,
     /// How much more is fetched.
     looks_left: usize,
     /// Why the first that was looked at does not count.
@@ -103,15 +102,11 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    const fn new(
-        reference: &'a ImageRef,
-        repository: &'a Repository,
-        keys: &'a [PublicKey],
-    ) -> Self {
+    const fn new(reference: &'a ImageRef, repository: &'a Repository, wanted: Wanted<'a>) -> Self {
         Self {
             reference,
             repository,
-            keys,
+            wanted,
             looks_left: LOOKS_MAX,
             why: None,
         }
@@ -178,12 +173,12 @@ impl<'a> Search<'a> {
             if !self.may_look() {
                 break;
             }
-            let Some(Candidate { payload, signature }) = self.note(candidate) else {
+            let Some(Candidate { blob, form }) = self.note(candidate) else {
                 continue;
             };
-            let payload = self.repository.signed_payload(&payload).await;
-            let judged = or_rejection(payload)?.and_then(|payload| {
-                judge(&signature, &payload, self.keys, (self.reference, document))
+            let fetched = self.repository.signed_payload(&blob).await;
+            let judged = or_rejection(fetched)?.and_then(|fetched| {
+                judge(&form, &fetched, self.wanted, (self.reference, document))
             });
             if let Some(signed) = self.note(judged) {
                 return Ok(Some(signed));

@@ -13,9 +13,10 @@ use burstlet_testkit::signature::{manifest, tag};
 use serde_json::Value;
 
 use super::*;
-use scene::{OWNER, STRANGER, Scene, built, reply};
+use scene::{OWNER, STRANGER, Scene, built};
 
 const SIGNATURES_TYPE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
+const BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
 #[tokio::test]
 async fn an_image_is_had_with_a_signature_that_counts_and_not_without() {
@@ -40,12 +41,7 @@ async fn what_refers_to_an_image_can_be_its_signature() {
     let (scene, image) = (Scene::new().await, built("/one"));
     scene.push(&image);
     let manifest = manifest(&[scene.signature(OWNER, &image.manifest, &scene.name())]);
-    let mut entry = manifest.descriptor();
-    entry["artifactType"] = json!(SIGNATURES_TYPE);
-    let index = json!({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]});
-    let index = Blob::new(INDEX_TYPE, index.to_string().into_bytes());
-    let api = format!("referrers/{}", image.manifest.digest);
-    scene.serve(api.clone(), reply(&index));
+    let index = scene.refer(&image.manifest, SIGNATURES_TYPE, &manifest);
     let gone = scene.why().await;
     assert!(matches!(gone, Rejection::Payload(_)), "{gone}");
     scene.serve_manifest("of-no-name", &manifest);
@@ -54,10 +50,39 @@ async fn what_refers_to_an_image_can_be_its_signature() {
 
     // A registry that does not know the question has the answer at a tag.
     let other = scene.forgotten();
+    let api = format!("referrers/{}", image.manifest.digest);
     other.serve(api, Reply::new(405));
     other.serve_manifest(&tag(&image.manifest).replace(".sig", ""), &index);
     let store = other.store(OWNER).await;
     other.pull(&store, PullPolicy::Always).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bundle_counts_only_where_no_name_is_asked_for() {
+    let (scene, image) = (Scene::new().await, built("/one"));
+    scene.push(&image);
+    let refer = |by| {
+        let manifest = scene.bundle(by, &image.manifest);
+        scene.refer(&image.manifest, BUNDLE_TYPE, &manifest);
+        scene.serve_manifest("of-no-name", &manifest);
+    };
+    refer(OWNER);
+    assert_eq!(scene.why().await, Rejection::Nameless);
+    refer(STRANGER);
+    assert_eq!(scene.why().await, Rejection::Key);
+    refer(OWNER);
+    let store = scene.store_of_nameless(OWNER).await;
+    scene.pull(&store, PullPolicy::Always).await.unwrap();
+    drop(store);
+    let asked = scene.asked();
+    let store = scene.store_of_nameless(OWNER).await;
+    scene.pull(&store, PullPolicy::Always).await.unwrap();
+    assert_eq!(scene.asked(), asked, "what was found is kept");
+    drop(store);
+    // Until names are asked for again.
+    let store = scene.store(OWNER).await;
+    let refused = scene.pull(&store, PullPolicy::Never).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Signature(_)), "{refused}");
 }
 
 #[tokio::test]

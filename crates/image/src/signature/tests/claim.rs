@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::signature::claim::Identity;
+use crate::signature::document::Form;
 
 const NAME: &str = "registry.example/shop/web";
 
@@ -28,7 +29,8 @@ fn judged(
     keys: &[PublicKey],
     digest: &Digest,
 ) -> Result<Signed, Rejection> {
-    judge(&signer.sign(payload), payload, keys, (&image(), digest))
+    let form = Form::Beside(signer.sign(payload));
+    judge(&form, payload, wanted(keys), (&image(), digest))
 }
 
 #[test]
@@ -114,7 +116,8 @@ fn no_byte_can_be_changed() {
         let payload = claim(&digest, NAME).to_string().into_bytes();
         let signature = signer.sign(&payload);
         let check = |signature: &[u8], payload: &[u8]| {
-            judge(signature, payload, &keys, (&image(), &digest))
+            let form = Form::Beside(signature.to_vec());
+            judge(&form, payload, wanted(&keys), (&image(), &digest))
         };
         check(&signature, &payload).unwrap();
         for at in 0..payload.len() {
@@ -141,7 +144,7 @@ fn what_was_found_holds_for_its_key_name_and_documents() {
     let both = [others[0].clone(), key.clone()];
     let signed = |name: &str| Signed {
         digest: digest.clone(),
-        identity: name.parse().unwrap(),
+        identity: Some(name.parse().unwrap()),
         key: key.id().clone(),
     };
     let documents = BTreeSet::from([digest.clone(), digest_of(b"index")]);
@@ -155,14 +158,19 @@ fn what_was_found_holds_for_its_key_name_and_documents() {
         ("registry.example/shop/api", &documents, &both, false),
     ] {
         let signed = signed(name);
-        assert_eq!(signed.holds(&image(), documents, keys), holds, "{name}");
-        let again: Identity = signed.identity.to_string().parse().unwrap();
-        assert_eq!(again, signed.identity, "{name}");
+        assert_eq!(
+            signed.holds(&image(), documents, wanted(keys)),
+            holds,
+            "{name}"
+        );
+        let identity = signed.identity.unwrap();
+        let again: Identity = identity.to_string().parse().unwrap();
+        assert_eq!(again, identity, "{name}");
     }
     let by_digest = image().at_digest(digest.clone());
     let signed = signed("registry.example/shop/web:2");
     assert!(
-        signed.holds(&by_digest, &documents, &both),
+        signed.holds(&by_digest, &documents, wanted(&both)),
         "no tag is asked for"
     );
 }

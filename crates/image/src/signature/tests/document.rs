@@ -1,7 +1,9 @@
 //! What a registry lists.
 
 use super::*;
+use crate::signature::document::Form;
 
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 fn layer(change: fn(&mut Value)) -> Value {
@@ -23,8 +25,8 @@ fn each_layer_is_a_signature_or_says_why_it_is_none() {
         found.pop()
     };
     let sound = read(|_| ()).unwrap().unwrap();
-    assert_eq!(sound.signature, [1, 2, 3]);
-    assert_eq!(sound.payload.digest, digest_of(b"payload"));
+    assert_eq!(sound.form, Form::Beside(vec![1, 2, 3]));
+    assert_eq!(sound.blob.digest, digest_of(b"payload"));
     for other in [
         "other",
         "",
@@ -51,6 +53,21 @@ fn each_layer_is_a_signature_or_says_why_it_is_none() {
     let (got, max) = (1 << 30, 64 << 10);
     let huge = read(|l| l["size"] = json!(1 << 30));
     assert_eq!(huge, Some(Err(Rejection::TooLarge { got, max })));
+}
+
+#[test]
+fn a_layer_may_be_a_bundle() {
+    let layer = json!({"mediaType": BUNDLE, "digest": digest_of(b"b").to_string(), "size": 2});
+    let document = json!({"layers": [layer, {"mediaType": BUNDLE}]}).to_string();
+    let found = candidates(document.as_bytes()).unwrap();
+    let [Ok(bundle), Err(Rejection::Field("digest"))] = found.as_slice() else {
+        panic!("{found:?}")
+    };
+    assert_eq!(bundle.form, Form::Bundle);
+    assert_eq!(
+        (bundle.blob.size, &bundle.blob.digest),
+        (2, &digest_of(b"b"))
+    );
 }
 
 #[test]
@@ -89,17 +106,33 @@ fn of_what_refers_to_an_image_signatures_count() {
         })
     };
     let ours = "application/vnd.dev.cosign.artifact.sig.v1+json";
+    let bundle = |predicate: &str, size| {
+        let mut entry = entry(BUNDLE, size);
+        entry["annotations"] = json!({"dev.sigstore.bundle.predicateType": predicate});
+        entry
+    };
     let index = json!({"manifests": [
         entry("application/spdx+json", 1),
         entry(ours, 9),
         entry(ours, 2 << 20),
         {"mediaType": OCI_MANIFEST},
         {"artifactType": ours},
+        bundle("https://slsa.dev/provenance/v1", 3),
+        bundle("https://sigstore.dev/cosign/sign/v1", 4),
+        entry(BUNDLE, 5),
     ]});
     let found = referrers(index.to_string().as_bytes()).unwrap();
-    let [Ok(sound), huge, Err(Rejection::Field("digest"))] = found.as_slice() else {
+    let [
+        Ok(sound),
+        huge,
+        Err(Rejection::Field("digest")),
+        Ok(signs),
+        Ok(may),
+    ] = found.as_slice()
+    else {
         panic!("{found:?}")
     };
+    assert_eq!((signs.size, may.size), (4, 5));
     assert_eq!(
         (sound.size, sound.digest.clone()),
         (9, digest_of(b"manifest"))

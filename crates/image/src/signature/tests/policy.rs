@@ -17,8 +17,8 @@ fn the_longest_entry_counts_however_a_name_is_written() {
         policy.insert(scope, keys).unwrap();
     }
     let check = |policy: &SignaturePolicy, name: &str, expected: Option<usize>| {
-        let found = policy.keys(&name.parse().unwrap());
-        let expected = expected.map(|at| std::slice::from_ref(&keys[at]));
+        let found = policy.wanted(&name.parse().unwrap());
+        let expected = expected.map(|at| wanted(std::slice::from_ref(&keys[at])));
         assert_eq!(found, expected, "{name}");
     };
     for (name, expected) in [
@@ -47,6 +47,9 @@ fn the_longest_entry_counts_however_a_name_is_written() {
     check(&policy, "other.example/web", Some(2));
     check(&policy, "registry.example/shop/try/web", None);
     check(&policy, "registry.example/web", Some(0));
+    policy.take_nameless();
+    let found = policy.wanted(&"registry.example/web".parse().unwrap());
+    assert!(found.unwrap().takes_nameless);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use burstlet_image::store::{PullRequest, Pulled, StoreConfig};
 use burstlet_image::unpack::{Unpacker, UnpackerConfig};
 use burstlet_image::{PublicKey, SignaturePolicy};
 use burstlet_model::Namespace;
-use burstlet_testkit::signature::{self, Signer, tag};
+use burstlet_testkit::signature::Signer;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -51,9 +51,24 @@ impl Scene {
 
     /// A store that knows this key for the registry's images.
     pub(super) async fn store(&self, key: u8) -> ImageStore {
-        let mut signatures = SignaturePolicy::default();
+        self.open(self.policy(key)).await
+    }
+
+    /// The same, which takes signatures without a name.
+    pub(super) async fn store_of_nameless(&self, key: u8) -> ImageStore {
+        let mut policy = self.policy(key);
+        policy.take_nameless();
+        self.open(policy).await
+    }
+
+    fn policy(&self, key: u8) -> SignaturePolicy {
+        let mut policy = SignaturePolicy::default();
         let keys = vec![public(key)];
-        signatures.insert(&self.registry.host(), keys).unwrap();
+        policy.insert(&self.registry.host(), keys).unwrap();
+        policy
+    }
+
+    async fn open(&self, signatures: SignaturePolicy) -> ImageStore {
         let unpacker = UnpackerConfig::new(PathBuf::from(env!("CARGO_BIN_EXE_burstlet-unpack")));
         let config = StoreConfig {
             dir: self.dir.path().join("state"),
@@ -136,7 +151,7 @@ impl Scene {
 
     /// Serves these signatures of a document by its tag.
     pub(super) fn sign(&self, signed: &Blob, layers: &[Value]) {
-        self.serve_manifest(&tag(signed), &signature::manifest(layers));
+        self.serve_manifest(&tag(signed), &manifest(layers));
     }
 
     /// One signature of a document under a name, with what it signs served.
@@ -146,10 +161,28 @@ impl Scene {
         signature.layer
     }
 
+    /// Serves a manifest as what refers to a document.
+    pub(super) fn refer(&self, signed: &Blob, kind: &str, manifest: &Blob) -> Blob {
+        let mut entry = manifest.descriptor();
+        entry["artifactType"] = json!(kind);
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]});
+        let index = Blob::new(INDEX_TYPE, index.to_string().into_bytes());
+        self.serve(format!("referrers/{}", signed.digest), reply(&index));
+        index
+    }
+
+    /// A manifest with a bundle of somebody's signature of a document, which is served.
+    pub(super) fn bundle(&self, by: u8, signed: &Blob) -> Blob {
+        let bundle = Signer::new(by).bundle(signed);
+        self.serve_blob(&bundle);
+        manifest(&[bundle.descriptor()])
+    }
+
     /// What was asked for of signatures so far.
     pub(super) fn asked(&self) -> usize {
         let seen = self.registry.seen().into_iter();
-        seen.filter(|request| request.path.contains(".sig")).count()
+        let about = |path: &str| path.contains(".sig") || path.contains("referrers");
+        seen.filter(|request| about(&request.path)).count()
     }
 }
 
