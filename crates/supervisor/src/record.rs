@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burstlet_model::spec::GroupSpec;
 use burstlet_model::status::{Event, GroupStatus};
-use burstlet_model::{GroupUid, Stamp};
+use burstlet_model::{BootTime, GroupUid, Stamp};
 
 /// A group as its client defined it: the parsed specification, and the source that it was parsed
 /// from, which is what is kept on disk and exported again.
@@ -52,6 +52,8 @@ pub struct GroupRecord {
     pub created: Stamp,
     /// What it was when the record was written.
     pub status: GroupStatus,
+    /// When its grace period is over, if it was ending; on the clock of that boot.
+    pub ends_by: Option<BootTime>,
     /// The latest events, oldest first, bounded.
     pub events: Vec<Event>,
 }

@@ -35,6 +35,8 @@ pub(super) struct Record {
     request_id: Option<String>,
     created: Moment,
     status: status::Status,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ends_by_boot_ns: Option<u64>,
     #[serde(default)]
     events: Vec<DiskEvent>,
 }
@@ -96,6 +98,7 @@ impl Record {
             request_id: record.request_id.clone(),
             created: record.created.into(),
             status: (&record.status).into(),
+            ends_by_boot_ns: record.ends_by.map(|ends_by| ends_by.0),
             events: record.events.iter().map(DiskEvent::from).collect(),
         })
     }
@@ -126,6 +129,7 @@ impl Record {
             request_id: self.request_id,
             created: self.created.into(),
             status: self.status.into_model()?,
+            ends_by: self.ends_by_boot_ns.map(BootTime),
             events: self
                 .events
                 .into_iter()

@@ -160,6 +160,7 @@ fn record(uid: &str) -> GroupRecord {
         request_id: Some("req".to_owned()),
         created: stamp(1),
         status,
+        ends_by: Some(BootTime(9)),
         events: vec![event],
     }
 }
@@ -179,8 +180,8 @@ fn what_is_saved_is_loaded() {
     assert_eq!(found.events, saved.events);
     assert_eq!(found.definition.spec, saved.definition.spec);
     assert_eq!(
-        (&found.request_id, found.created),
-        (&saved.request_id, saved.created)
+        (&found.request_id, found.created, found.ends_by),
+        (&saved.request_id, saved.created, saved.ends_by)
     );
     records.remove(&saved.uid).unwrap();
     assert!(!records.dir(&saved.uid).exists());

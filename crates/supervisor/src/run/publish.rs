@@ -64,6 +64,7 @@ impl<H: Host> GroupLoop<H> {
             request_id: self.origin.request_id.clone(),
             created: self.origin.created,
             status,
+            ends_by: self.seen.ending.as_ref().map(|ending| ending.deadline),
             events: self.seen.events.to_shared().to_vec(),
         }
     }

@@ -48,6 +48,11 @@ impl Seen {
         };
         seen.restore_resources(spec, group);
         seen.restore_stage(spec, status, now);
+        // Nobody has more time because an agent has died. After a restart of the machine there is
+        // nobody who could have any, whatever its clock said.
+        if let (Some(ending), Some(ends_by)) = (&mut seen.ending, record.ends_by) {
+            ending.deadline = ending.deadline.min(ends_by);
+        }
         seen
     }
 

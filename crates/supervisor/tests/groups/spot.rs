@@ -135,6 +135,28 @@ async fn the_next_agent_goes_on_with_it() {
     assert_eq!(phase(&get("holds")), Phase::Running);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_next_agent_gives_it_no_more_time() {
+    let agent = Agent::on(ScriptedHost::new(), machine());
+    let stubborn = RunScript::forever().on_signal(OnSignal::Ignores);
+    agent.host.script("cheap", [stubborn]);
+    let mut spec = spot("cheap", ROOM);
+    spec.termination_grace_period_s = 60;
+    let cheap = agent.create(spec).await;
+    wait(&cheap, Condition::Ready).await;
+    agent.create(sized("paying", ROOM)).await;
+    let asked = agent.now();
+    pass(secs(20)).await;
+    let agent = Agent::on(agent.die().await, machine());
+    pass(secs(20)).await;
+    let agent = Agent::on(agent.die().await, machine());
+    agent.groups.adopted().await;
+    let paying = agent.groups.get(&uid("paying")).unwrap();
+    wait(&paying, Condition::Ready).await;
+    assert_eq!(agent.now().since(asked), secs(60));
+    assert_eq!(closed(&agent.host, "cheap"), [Close::SpotEvicted]);
+}
+
 /// A spot group that is taken over loses its room like any other.
 #[tokio::test(start_paused = true)]
 async fn one_that_was_taken_over_leaves_its_room_too() {
