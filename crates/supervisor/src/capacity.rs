@@ -43,7 +43,7 @@ pub struct Capacity {
     /// Devices that are given to one group at a time, by their resource, in the order in which they are
     /// given. No node is of two of them.
     pub devices: BTreeMap<ExtendedResource, Vec<Device>>,
-    /// How many groups may wait.
+    /// How many groups may wait, beside those for which spot groups are ended.
     pub waiting_max: usize,
 }
 
@@ -174,7 +174,8 @@ impl Queue {
     }
 
     /// Puts a group into the queue and lets in whoever fits. A group that is admitted at once is
-    /// never refused, however long the queue is.
+    /// never refused, however long the queue is, nor one on demand that only waits for spot groups to
+    /// end.
     ///
     /// # Errors
     /// It would have to wait, and as many wait as may.
@@ -186,7 +187,7 @@ impl Queue {
     ) -> Result<(), QueueFull> {
         let turn = self.push(uid, rank, wants.into());
         let full = self.waiting.len() > self.capacity.waiting_max;
-        if full && self.waiting.remove(&turn).is_some() {
+        if full && !self.is_served(turn) && self.waiting.remove(&turn).is_some() {
             return Err(QueueFull);
         }
         Ok(())

@@ -1,38 +1,38 @@
 //! Room that is taken back: spot groups are ended where groups on demand would wait for room.
 //!
-//! Whoever waits on demand is looked at in turn. What becomes free anyway counts, and so does what
-//! those leave behind who are being ended already. Of the others so few are ended as make enough room,
-//! and none if not even all of them would: nobody is ended in vain. As the queue keeps its order,
-//! nobody is ended for a group behind one that has to wait.
+//! Whoever runs and wants more is looked at in turn, then whoever waits on demand. What becomes free anyway
+//! counts, and so does what those leave behind who are being ended already. Of the others so few are ended
+//! as make enough room, and none if not even all of them would: nobody is ended in vain. As the queue
+//! keeps its order, nobody is ended for a group behind one that has to wait; one that only wants more
+//! holds nobody up.
+
+mod space;
 
 use burstlet_model::GroupUid;
-use burstlet_model::spec::{DeviceRequest, ResourceList, Scheduling};
+use burstlet_model::spec::{ResourceList, Scheduling};
 
-use super::pools::Counts;
-use super::{Queue, Turn, Wants, lack, minus, numbers};
+use super::{Queue, Turn, minus, numbers};
+use space::{Part, Space, amounts, give};
 
 /// What a share of what is lacking is counted in.
 const WHOLE_SHARE: u128 = 1 << 32;
 
-/// Each resource in its own unit.
-type Amounts = [u64; 4];
-/// The same, and devices of the resource that somebody wants.
-type Shares = [u64; 5];
-
-/// What somebody has, or wants.
-#[derive(Clone, Copy, Debug)]
-struct Part<'q> {
-    amounts: Amounts,
-    devices: Option<&'q DeviceRequest>,
+/// Somebody to whom the room is given that others leave.
+#[derive(Clone, Debug)]
+struct Claim<'q> {
+    turn: Turn,
+    wants: Part<'q>,
+    /// He runs, and wants so much more.
+    is_growing: bool,
 }
 
-/// What groups can have, and what they have.
-#[derive(Clone, Debug)]
-struct Space {
-    /// `None` is not counted.
-    room: [Option<u64>; 4],
-    used: Amounts,
-    free_devices: Counts,
+/// What follows from all claims.
+#[derive(Debug, Default)]
+struct Settled<'q> {
+    /// Who is ended.
+    ended: Vec<&'q GroupUid>,
+    /// Who has room when they are gone, and those who are leaving already.
+    served: Vec<Turn>,
 }
 
 /// A group that may be ended.
@@ -51,15 +51,22 @@ impl Queue {
         if candidates.is_empty() {
             return Vec::new();
         }
-        let asks = self.on_demand();
-        let named = victims(&asks, self.space(), candidates);
-        let named: Vec<GroupUid> = named.into_iter().cloned().collect();
-        for uid in &named {
+        let claims = self.claims();
+        let ended = settle(&claims, self.space(), candidates).ended;
+        let ended: Vec<GroupUid> = ended.into_iter().cloned().collect();
+        for uid in &ended {
             if let Some(tenant) = self.admitted.get_mut(uid) {
                 tenant.is_leaving = true;
             }
         }
-        named
+        ended
+    }
+
+    /// Whether a group that waits has room when those have ended who are ended for it and for those
+    /// before it.
+    pub(super) fn is_served(&self, turn: Turn) -> bool {
+        let settled = settle(&self.claims(), self.space(), self.candidates());
+        settled.served.contains(&turn)
     }
 
     /// Whether a group has room that others may be given.
@@ -69,8 +76,18 @@ impl Queue {
         tenant.is_some_and(|tenant| tenant.turn.scheduling == Scheduling::Spot)
     }
 
-    /// What those want who wait on demand, in order, as far as they could ever have it.
-    fn on_demand(&self) -> Vec<Part<'_>> {
+    /// What those want who grow, and those who wait on demand, in order, as far as they could ever have
+    /// it.
+    fn claims(&self) -> Vec<Claim<'_>> {
+        let growing = self.growing.iter().filter_map(|(turn, ask)| {
+            let tenant = self.admitted.get(&ask.uid).filter(|t| !t.is_leaving)?;
+            let more = minus(ask.wants.amounts, tenant.has);
+            let wants = Part {
+                amounts: amounts(more),
+                devices: None,
+            };
+            Some((turn, wants, true))
+        });
         let room = self.stock_in_all();
         let waiting = self.waiting.iter();
         let asks = waiting.filter(|(turn, ask)| {
@@ -78,7 +95,14 @@ impl Queue {
                 && !ask.wants.is_nothing()
                 && room.lack(&ask.wants).is_none()
         });
-        asks.map(|(_, ask)| Part::from(&ask.wants)).collect()
+        let waiting = asks.map(|(turn, ask)| (turn, Part::from(&ask.wants), false));
+        let all = growing.chain(waiting);
+        all.map(|(turn, wants, is_growing)| Claim {
+            turn: *turn,
+            wants,
+            is_growing,
+        })
+        .collect()
     }
 
     /// The spot groups that are not leaving.
@@ -98,18 +122,12 @@ impl Queue {
         .collect()
     }
 
-    /// The room without those that are leaving, and with what those take first that grow.
+    /// The room without those that are leaving.
     fn space(&self) -> Space {
         let (leaving, staying): (Vec<_>, Vec<_>) =
             self.admitted.values().partition(|tenant| tenant.is_leaving);
         let staying = staying.into_iter();
-        let mut used = staying.fold(ResourceList::default(), |sum, t| sum.plus(t.has));
-        for ask in self.growing.values() {
-            let more = self.admitted.get(&ask.uid).filter(|t| !t.is_leaving);
-            let more = more.map(|tenant| minus(ask.wants.amounts, tenant.has));
-            let fits = |more: &ResourceList| lack(*more, minus(self.room, used)).is_none();
-            used = used.plus(more.filter(fits).unwrap_or_default());
-        }
+        let used = staying.fold(ResourceList::default(), |sum, t| sum.plus(t.has));
         let mut free_devices = self.pools.free();
         for devices in leaving.iter().filter_map(|tenant| tenant.devices.as_ref()) {
             give(&mut free_devices, devices);
@@ -122,27 +140,36 @@ impl Queue {
     }
 }
 
-/// Which of the candidates are ended so that those who ask, one after the other, have room.
-fn victims<'q>(
-    asks: &[Part<'_>],
+/// Which of the candidates are ended so that those with a claim, one after the other, have room. Spot
+/// groups have what is free, and end nobody.
+fn settle<'q>(
+    claims: &[Claim<'_>],
     mut space: Space,
     mut candidates: Vec<Candidate<'q>>,
-) -> Vec<&'q GroupUid> {
+) -> Settled<'q> {
     // Those of the lowest priority first, and of these the youngest.
     candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.turn));
-    let mut named = Vec::new();
-    for wants in asks {
-        let Some(chosen) = enough(wants, &space, &candidates) else {
-            break;
+    let mut settled = Settled::default();
+    for claim in claims {
+        let ends_others = match claim.turn.scheduling {
+            Scheduling::OnDemand => candidates.as_slice(),
+            Scheduling::Spot => &[],
+        };
+        let Some(chosen) = enough(&claim.wants, &space, ends_others) else {
+            match claim.is_growing {
+                true => continue,
+                false => break,
+            }
         };
         candidates.retain(|candidate| !chosen.iter().any(|c| c.uid == candidate.uid));
         for candidate in chosen {
             space = space.without(&candidate.has);
-            named.push(candidate.uid);
+            settled.ended.push(candidate.uid);
         }
-        space = space.with(wants);
+        space = space.with(&claim.wants);
+        settled.served.push(claim.turn);
     }
-    named
+    settled
 }
 
 /// So few candidates that there is room without them; none if there is already. `None` if all of them
@@ -161,7 +188,7 @@ fn enough<'q>(
     let mut now = space.clone();
     while !now.holds(wants) {
         let last = left.iter().position(|c| now.without(&c.has).holds(wants));
-        let next = last.or_else(|| now.most_helpful(wants, &left))?;
+        let next = last.or_else(|| most_helpful(&now, wants, &left))?;
         let candidate = left.remove(next);
         now = now.without(&candidate.has);
         chosen.push(candidate);
@@ -176,103 +203,23 @@ fn enough<'q>(
     Some(chosen)
 }
 
-impl Space {
-    fn with(&self, part: &Part<'_>) -> Self {
-        let mut space = self.clone();
-        for (used, more) in space.used.iter_mut().zip(part.amounts) {
-            *used = used.saturating_add(more);
-        }
-        if let Some(devices) = part.devices
-            && let Some(free) = space.free_devices.get_mut(&devices.resource)
-        {
-            *free = free.saturating_sub(devices.count.into());
-        }
-        space
-    }
-
-    fn without(&self, part: &Part<'_>) -> Self {
-        let mut space = self.clone();
-        for (used, less) in space.used.iter_mut().zip(part.amounts) {
-            *used = used.saturating_sub(less);
-        }
-        if let Some(devices) = part.devices {
-            give(&mut space.free_devices, devices);
-        }
-        space
-    }
-
-    fn holds(&self, wants: &Part<'_>) -> bool {
-        self.short(wants) == Shares::default()
-    }
-
-    /// How much more there would have to be. There may be less than nothing, where the operator offers
-    /// less by now than groups have.
-    fn short(&self, wants: &Part<'_>) -> Shares {
-        let mut short = Shares::default();
-        let amounts = short.iter_mut().zip(wants.amounts);
-        for ((short, wanted), (room, used)) in amounts.zip(self.room.iter().zip(self.used)) {
-            *short = match (wanted, room) {
-                (0, _) | (_, None) => 0,
-                (wanted, Some(room)) => wanted.saturating_add(used).saturating_sub(*room),
-            };
-        }
-        if let Some(devices) = wants.devices {
-            let free = self.free_devices.get(&devices.resource).copied();
-            short[4] = u64::from(devices.count).saturating_sub(free.unwrap_or(0));
-        }
-        short
-    }
-
-    /// The candidate that has the greatest shares of what is lacking, the first of several; none if
-    /// nobody has any of it.
-    fn most_helpful(&self, wants: &Part<'_>, candidates: &[Candidate<'_>]) -> Option<usize> {
-        let short = self.short(wants);
-        let shares = |has: &Part<'_>| -> u128 {
-            let has = has.beside(wants);
-            let lacking = has.iter().zip(short).filter(|(_, short)| *short > 0);
-            lacking
-                .map(|(has, short)| u128::from((*has).min(short)) * WHOLE_SHARE / u128::from(short))
-                .sum()
-        };
-        let helpful = candidates.iter().enumerate();
-        let helpful = helpful.map(|(index, candidate)| (shares(&candidate.has), index));
-        let (_, index) = helpful
-            .filter(|(shares, _)| *shares > 0)
-            .max_by_key(|(shares, index)| (*shares, std::cmp::Reverse(*index)))?;
-        Some(index)
-    }
-}
-
-impl<'q> From<&'q Wants> for Part<'q> {
-    fn from(wants: &'q Wants) -> Self {
-        Self {
-            amounts: amounts(wants.amounts),
-            devices: wants.devices.as_ref(),
-        }
-    }
-}
-
-impl Part<'_> {
-    /// What of it could be of use to who wants `wants`: of devices those of the same resource.
-    fn beside(&self, wants: &Part<'_>) -> Shares {
-        let same = self.devices.zip(wants.devices);
-        let devices = same.filter(|(has, wants)| has.resource == wants.resource);
-        let devices = devices.map_or(0, |(has, _)| has.count.into());
-        let [cpu, memory, storage, pids] = self.amounts;
-        [cpu, memory, storage, pids, devices]
-    }
-}
-
-/// Counts devices as free that somebody leaves behind.
-fn give(free: &mut Counts, devices: &DeviceRequest) {
-    if let Some(free) = free.get_mut(&devices.resource) {
-        *free = free.saturating_add(devices.count.into());
-    }
-}
-
-/// Nothing where a list says nothing.
-fn amounts(list: ResourceList) -> Amounts {
-    numbers(list).map(|(_, amount)| amount.unwrap_or(0))
+/// The candidate that has the greatest shares of what is lacking, the first of several; none if
+/// nobody has any of it.
+fn most_helpful(space: &Space, wants: &Part<'_>, candidates: &[Candidate<'_>]) -> Option<usize> {
+    let short = space.short(wants);
+    let shares = |has: &Part<'_>| -> u128 {
+        let has = has.beside(wants);
+        let lacking = has.iter().zip(short).filter(|(_, short)| *short > 0);
+        lacking
+            .map(|(has, short)| u128::from((*has).min(short)) * WHOLE_SHARE / u128::from(short))
+            .sum()
+    };
+    let helpful = candidates.iter().enumerate();
+    let helpful = helpful.map(|(index, candidate)| (shares(&candidate.has), index));
+    let (_, index) = helpful
+        .filter(|(shares, _)| *shares > 0)
+        .max_by_key(|(shares, index)| (*shares, std::cmp::Reverse(*index)))?;
+    Some(index)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Pods that are given other processors and memory while they run.
 
 use burstlet_model::metering::{Allocated, Event, Mark};
-use burstlet_model::spec::{GroupSpec, ResourceList, Resources};
+use burstlet_model::spec::{GroupSpec, ResourceList, Resources, Scheduling};
 use burstlet_model::status::{GroupStatus, Resize};
 use burstlet_model::{Bytes, ErrorKind, MilliCpu};
 use burstlet_supervisor::host::HostError;
@@ -102,6 +102,30 @@ async fn what_runs_has_more_and_is_billed_when_the_host_has_done_it() {
     for event in ["ResizeStarted×1", "ResizeCompleted×1"] {
         assert!(events.contains(&event.to_owned()), "{events:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_for_one_on_demand_is_made_by_the_end_of_spot_groups() {
+    let agent = Agent::on(ScriptedHost::new(), one_core());
+    let group = run(&agent, sized("g", 400)).await;
+    let mut cheap = sized("cheap", 600);
+    cheap.scheduling = Scheduling::Spot;
+    let cheap = run(&agent, cheap).await;
+    let mut freed = agent.groups.freed();
+    let more = || group.update(pod(sized("g", 500)), None);
+    let refused = more().await.unwrap_err();
+    assert!(
+        matches!(refused, Refusal::TooLittleRoom { .. }),
+        "{refused}"
+    );
+    wait(&cheap, Condition::AtRest).await;
+    assert_eq!(cheap.snapshot().status.reason, "SpotEvicted");
+    // It is told when it may ask again.
+    freed.changed().await.unwrap();
+    more().await.unwrap();
+    pass(secs(1)).await;
+    assert_eq!(has(&group), (500, None));
+    assert_eq!(state(&group, "web"), "Running#0");
 }
 
 #[tokio::test(start_paused = true)]

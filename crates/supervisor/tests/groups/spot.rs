@@ -157,6 +157,23 @@ async fn the_next_agent_gives_it_no_more_time() {
     assert_eq!(closed(&agent.host, "cheap"), [Close::SpotEvicted]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_takes_in_who_only_waits_for_its_end() {
+    let mut full = machine();
+    full.capacity.waiting_max = 1;
+    let agent = Agent::on(ScriptedHost::new(), full);
+    let cheap = agent.create(spot("cheap", ROOM)).await;
+    wait(&cheap, Condition::Ready).await;
+    agent.create(spot("waits", ROOM)).await;
+    let paying = agent.create(sized("paying", ROOM)).await;
+    for late in [spot("late", ROOM), sized("late", ROOM)] {
+        let refused = agent.try_create(late).await.unwrap_err();
+        assert!(matches!(refused, Refusal::QueueFull { .. }), "{refused}");
+    }
+    wait(&paying, Condition::Ready).await;
+    assert_eq!(closed(&agent.host, "cheap"), [Close::SpotEvicted]);
+}
+
 /// A spot group that is taken over loses its room like any other.
 #[tokio::test(start_paused = true)]
 async fn one_that_was_taken_over_leaves_its_room_too() {

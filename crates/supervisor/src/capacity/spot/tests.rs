@@ -1,10 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use burstlet_model::spec::DeviceRequest;
 use burstlet_model::{Bytes, Device, MilliCpu};
 use proptest::prelude::*;
 
+use super::space::Amounts;
 use super::*;
-use crate::capacity::{Capacity, Place, Rank};
+use crate::capacity::{Capacity, Place, Rank, Wants};
 
 const ON_DEMAND: Scheduling = Scheduling::OnDemand;
 const SPOT: Scheduling = Scheduling::Spot;
@@ -18,13 +20,17 @@ fn list(milli: u64, bytes: u64) -> ResourceList {
 }
 
 fn queue(room: ResourceList) -> Queue {
+    bounded_queue(room, usize::MAX)
+}
+
+fn bounded_queue(room: ResourceList, waiting_max: usize) -> Queue {
     Queue::new(Capacity {
         machine: room,
         reserved: ResourceList::default(),
         overcommit_percent: 100,
         default_request: ResourceList::default(),
         devices: BTreeMap::new(),
-        waiting_max: usize::MAX,
+        waiting_max,
     })
 }
 
@@ -158,6 +164,94 @@ fn what_is_left_by_those_who_were_outbid_before_counts() {
     let more = rank(ON_DEMAND, 0);
     queue.enter(&uid("more"), more, list(100, 0)).unwrap();
     assert_eq!(queue.outbid(), [uid("there")]);
+}
+
+/// On a machine with two spot groups of 300 and one on demand, and so much free: who has to go when the
+/// one on demand wants so much in all, and another waits for so much.
+fn outbid_by_growth((has, free): (u64, u64), wants: u64, waits: u64) -> Vec<String> {
+    let (grows, mut queue) = (rank(ON_DEMAND, 0), queue(list(600 + has + free, 0)));
+    queue.hold(&uid("a"), rank(SPOT, 0), list(300, 0), false);
+    queue.hold(&uid("b"), rank(SPOT, 0), list(300, 0), false);
+    queue.hold(&uid("grows"), grows, list(has, 0), false);
+    let grown = queue.resize(&uid("grows"), grows, list(wants, 0));
+    assert_eq!(grown.is_ok(), wants <= has + free);
+    let named = outbid(&mut queue, waits, 0);
+    for name in &named {
+        queue.leave(&uid(name));
+    }
+    if !named.is_empty() && waits == 0 {
+        queue.resize(&uid("grows"), grows, list(wants, 0)).unwrap();
+    }
+    named
+}
+
+#[test]
+fn one_on_demand_that_grows_ends_spot_groups_before_one_that_waits() {
+    for (room, wants, waits, expected) in [
+        ((400, 0), 400, 0, &[][..]),
+        ((400, 100), 500, 0, &[]),
+        ((400, 0), 500, 0, &["b"]),
+        ((400, 100), 800, 0, &["b"]),
+        ((400, 0), 701, 0, &["a", "b"]),
+        // More than there is.
+        ((400, 0), 1001, 0, &[]),
+        ((400, 0), 700, 300, &["a", "b"]),
+        // There is too little for both: the one that runs comes first.
+        ((400, 0), 700, 301, &["b"]),
+        ((400, 0), 900, 300, &["a", "b"]),
+        // Nor does it hold up others where it cannot have what it wants.
+        ((400, 0), 1001, 300, &["b"]),
+    ] {
+        let named = outbid_by_growth(room, wants, waits);
+        assert_eq!(named, expected, "{room:?} {wants} {waits}");
+    }
+}
+
+#[test]
+fn one_whose_growth_cannot_be_had_yet_ends_nobody() {
+    let mut queue = with_spot(&[("a", 200, 0), ("b", 200, 0)]);
+    let (stays, grows) = (rank(ON_DEMAND, 0), rank(ON_DEMAND, 0));
+    queue.enter(&uid("stays"), stays, list(400, 0)).unwrap();
+    queue.enter(&uid("grows"), grows, list(200, 0)).unwrap();
+    queue
+        .resize(&uid("grows"), grows, list(700, 0))
+        .unwrap_err();
+    assert!(queue.outbid().is_empty(), "in vain");
+    assert_eq!(outbid(&mut queue, 200, 0), ["b"]);
+    // A spot group that grows has what is free.
+    let mut queue = with_spot(&[("a", 300, 0), ("b", 300, 0)]);
+    queue.enter(&uid("stays"), stays, list(400, 0)).unwrap();
+    queue
+        .resize(&uid("a"), rank(SPOT, 0), list(400, 0))
+        .unwrap_err();
+    assert!(queue.outbid().is_empty());
+}
+
+#[test]
+fn a_full_queue_takes_in_whoever_only_waits_for_spot_groups_to_end() {
+    let mut queue = bounded_queue(list(1000, 0), 1);
+    for (name, scheduling, milli, comes_in) in [
+        ("a", SPOT, 600, true),
+        ("b", SPOT, 400, true),
+        ("waits", SPOT, 100, true),
+        ("full", SPOT, 100, false),
+        ("too-large", ON_DEMAND, 1001, false),
+        ("first", ON_DEMAND, 400, true),
+        ("second", ON_DEMAND, 500, true),
+        // What the second leaves of the room that it is given.
+        ("third", ON_DEMAND, 100, true),
+        ("last", ON_DEMAND, 1, false),
+    ] {
+        let entered = queue.enter(&uid(name), rank(scheduling, 0), list(milli, 0));
+        assert_eq!(entered.is_ok(), comes_in, "{name}");
+        queue.outbid();
+    }
+    for gone in ["a", "b"] {
+        queue.leave(&uid(gone));
+    }
+    for name in ["first", "second", "third"] {
+        assert!(queue.is_admitted(&uid(name)), "{name}");
+    }
 }
 
 fn devices(name: &str, count: u32) -> Wants {
