@@ -128,6 +128,7 @@ pub(crate) fn it_is_registered(cluster: &Cluster, _: &Node) {
         "ExtendWebSocketsToKubelet",
         "InPlacePodLevelResourcesVerticalScaling",
         "InPlacePodVerticalScalingInitContainers",
+        "RestartAllContainersOnContainerExits",
     ];
     assert_eq!(*declared, serde_json::json!(features));
     assert_eq!(condition(&node, "MemoryPressure")["status"], "False");

@@ -179,6 +179,7 @@ fn declared_features(facts: &NodeFacts) -> &'static [&'static str] {
         "ExtendWebSocketsToKubelet",
         "InPlacePodLevelResourcesVerticalScaling",
         "InPlacePodVerticalScalingInitContainers",
+        "RestartAllContainersOnContainerExits",
     ];
     match facts.kubelet_port {
         Some(_) => ALL,

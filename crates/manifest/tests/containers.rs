@@ -254,6 +254,9 @@ fn restart_rules() {
     fine(&with(json!({"restartPolicy": "OnFailure"})));
     fine(&codes("In", json!([0, 255, 256])));
     fine(&codes("NotIn", json!([1])));
+    fine(&rule(
+        json!({"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [1]}}),
+    ));
     let at = |path: &str| format!("spec.containers[0].{path}");
     let own = "restartPolicyRules[0]";
     for (manifest, why, path) in [
@@ -278,10 +281,8 @@ fn restart_rules() {
             at(&format!("{own}.exitCodes")),
         ),
         (
-            rule(
-                json!({"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [1]}}),
-            ),
-            Rule::Unsupported,
+            rule(json!({"action": "RestartSome", "exitCodes": {"operator": "In", "values": [1]}})),
+            Rule::Invalid,
             at(&format!("{own}.action")),
         ),
     ] {

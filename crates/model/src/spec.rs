@@ -24,7 +24,8 @@ pub use container::{
 };
 pub use devices::DeviceRequest;
 pub use lifecycle::{
-    Backoff, Hook, HookAction, Lifecycle, OwnRestart, RestartPolicy, RestartRule, Signal,
+    Backoff, Ends, Hook, HookAction, Lifecycle, OwnRestart, RestartAction, RestartPolicy,
+    RestartRule, Signal,
 };
 pub use network::{DnsPolicy, DnsSpec, HostAlias, NetworkSpec, Port, Protocol, Reach};
 pub use probe::{HttpGet, HttpScheme, Probe, ProbeAction};
@@ -108,6 +109,16 @@ impl GroupSpec {
     pub fn lasting_containers(&self) -> impl Iterator<Item = (ContainerKind, &ContainerSpec)> {
         let init = self.init_containers.iter().map(|c| (c.init_kind(), c));
         init.chain(self.containers.iter().map(|c| (ContainerKind::Main, c)))
+    }
+
+    /// Whether a container of it may end so that all are started again.
+    #[must_use]
+    pub fn may_begin_again(&self) -> bool {
+        let rules = |container: &ContainerSpec| {
+            let own = container.restart.as_ref();
+            own.is_some_and(|own| own.rules.iter().any(|r| r.action == RestartAction::All))
+        };
+        self.lasting_containers().any(|(_, c)| rules(c))
     }
 
     /// Whose processes a container of this name is to see: that of an ephemeral one that says so.

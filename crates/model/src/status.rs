@@ -13,7 +13,7 @@ mod timeline;
 
 use std::net::IpAddr;
 
-pub use container::{ContainerState, ContainerStatus, ExitStatus};
+pub use container::{ContainerState, ContainerStatus, ExitStatus, RESTARTING_ALL};
 pub use event::{Event, Severity};
 pub use timeline::{ImagePull, LaunchTimeline, Session};
 

@@ -11,6 +11,7 @@ mod end;
 mod launch;
 mod probes;
 mod stop;
+pub(crate) mod together;
 
 use std::time::Duration;
 
@@ -77,6 +78,8 @@ pub(crate) enum Action {
         cause: Cause,
         grace: Duration,
     },
+    /// Nothing runs any more: all containers wait for their turn as at first.
+    BeginAgain,
     DestroySandbox,
     /// Come to rest, or begin anew, or go on to be removed: as the ending's cause says.
     Settle,
@@ -138,7 +141,10 @@ fn live(spec: &GroupSpec, seen: &Seen, now: BootTime, decision: &mut Decision) {
     if let Some((cause, grace)) = end::due(spec, seen, now, decision) {
         return decision.act(Action::End { cause, grace });
     }
-    launch::go_on(spec, seen, now, decision);
+    match together::is_due(spec, seen) {
+        true => together::go_on(seen, now, decision),
+        false => launch::go_on(spec, seen, now, decision),
+    }
 }
 
 /// Until it is known what an earlier agent left, nothing is done to the group, except that a group

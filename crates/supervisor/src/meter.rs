@@ -65,8 +65,11 @@ impl Told {
         };
         let runs = seen.containers.iter().map(|c| match c.run {
             Run::Running(_) | Run::Ended(_) => c.attempt.filter(|_| c.ran),
-            // The number is taken, and nothing has begun under it.
-            Run::Waiting | Run::Starting { .. } => c.attempt.filter(|_| c.ran)?.checked_sub(1),
+            // The number is taken, and nothing may have begun under it.
+            Run::Waiting | Run::Starting { .. } => {
+                let begun = c.attempt.filter(|_| c.ran)?;
+                Some(begun.saturating_sub(1))
+            }
         });
         Self {
             session: known.session,
@@ -204,7 +207,7 @@ impl Open {
             let runs = seen
                 .containers
                 .iter()
-                .filter(|c| is_main == (c.kind == ContainerKind::Main) && c.ran);
+                .filter(|c| is_main == (c.kind == ContainerKind::Main) && c.in_round);
             let begun = runs.filter_map(began_last);
             let begun = begun.filter(|at| *at > self.since).min();
             if let Some(at) = begun {

@@ -16,6 +16,7 @@ mod begin;
 mod change;
 mod container;
 mod publish;
+mod round;
 mod runs;
 mod sizing;
 
@@ -331,14 +332,14 @@ impl Seen {
         all.filter(|c| c.kind == ContainerKind::Main)
     }
 
-    /// A main container has run in this launch.
+    /// A main container has run since all were last started.
     pub(crate) fn has_run_main(&self) -> bool {
-        self.mains().any(|c| c.ran)
+        self.mains().any(|c| c.in_round)
     }
 
     /// All init containers are done and all sidecars started, or a main container has run.
     pub(crate) fn is_initialized(&self) -> bool {
-        self.has_run_main() || self.containers.iter().all(ContainerSeen::lets_pass)
+        self.mains().any(|c| c.ran) || self.containers.iter().all(ContainerSeen::lets_pass)
     }
 
     /// Every main container and sidecar is ready.

@@ -121,6 +121,7 @@ fn record(uid: &str) -> GroupRecord {
                 duration: std::time::Duration::from_nanos(4),
                 unpack: std::time::Duration::from_nanos(5),
             }],
+            begun_again: Some(stamp(8)),
             ..LaunchTimeline::default()
         },
         sessions: vec![Session {

@@ -149,6 +149,7 @@ fn timeline(timeline: &LaunchTimeline) -> v1::LaunchTimeline {
         container_created: at(timeline.container_created),
         started: at(timeline.started),
         ready: at(timeline.ready),
+        begun_again: at(timeline.begun_again),
         pulls: timeline.pulls.iter().map(pull).collect(),
     }
 }

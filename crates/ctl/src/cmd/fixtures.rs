@@ -248,6 +248,7 @@ fn timeline() -> LaunchTimeline {
         container_created: Some(at(-203, 0)),
         started: Some(at(-203, 2)),
         ready: Some(at(-80, 0)),
+        begun_again: None,
         pulls: vec![
             ImagePullTook {
                 image: "docker.io/library/nginx:1".to_owned(),

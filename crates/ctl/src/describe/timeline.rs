@@ -27,6 +27,10 @@ pub(super) fn describe(lines: &mut Lines, launch: &LaunchTimeline) {
         lines.field(name, &format!("+{since:<9} {took}"));
         before = at;
     }
+    if let Some(again) = &launch.begun_again {
+        let since = human::span(human::between(accepted, again));
+        lines.field("again", &format!("+{since:<9} all containers, together"));
+    }
     for pull in &launch.pulls {
         lines.field("image", &pull_text(pull));
     }

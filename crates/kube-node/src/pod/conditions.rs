@@ -1,6 +1,7 @@
 //! A pod's conditions: those that a kubelet owns, in its words and order, and our own.
 
 mod launched;
+mod together;
 
 use burstlet_model::spec::ContainerKind;
 use burstlet_model::status::{ContainerState, ContainerStatus, Phase, Resize};
@@ -8,6 +9,7 @@ use burstlet_model::{ContainerName, WallTime};
 use serde_json::{Map, Value, json};
 
 use self::launched::launched;
+use self::together::together;
 use super::containers::{Told, is_ready};
 use super::needs::{items, text};
 use super::patch::without;
@@ -66,6 +68,7 @@ pub(crate) fn of_group(
         Condition::new("ContainersReady", borrowed(&containers)),
         Condition::new("PodScheduled", Ok("")),
     ];
+    conditions.extend(together(told, phase));
     conditions.extend(queued(told, previous));
     conditions.extend(launched(&status.timeline, previous));
     conditions.extend(pending(told));

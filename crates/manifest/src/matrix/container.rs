@@ -253,7 +253,7 @@ const RESTART_RULE: &[Field] = &[
     done(
         "action",
         Text,
-        "`Restart`. `RestartAllContainers` is refused: all are never started again together.",
+        "`Restart`, or `RestartAllContainers`: all begin again, from the first init container on.",
     ),
     done("exitCodes", Object(EXIT_CODES), "Of which ends it speaks."),
 ];

@@ -1,7 +1,8 @@
 //! Containers, init containers, sidecars and ephemeral containers.
 
 use burstlet_model::spec::{
-    ContainerSpec, EphemeralContainer, PullPolicy, TerminationMessagePolicy, Volume,
+    ContainerSpec, EphemeralContainer, OwnRestart, PullPolicy, RestartAction,
+    TerminationMessagePolicy, Volume,
 };
 use burstlet_model::{ContainerName, ImageRef};
 
@@ -116,8 +117,9 @@ impl Cx<'_> {
         }
         let mut container = self.container(node, around)?;
         container.restart_always = sidecar;
-        // A sidecar is always started again, to which rules have nothing to add.
-        container.restart = container.restart.filter(|_| !sidecar);
+        // A sidecar is always started again, to which only a rule that starts all adds anything.
+        let adds = |own: &OwnRestart| own.rules.iter().any(|r| r.action == RestartAction::All);
+        container.restart = container.restart.filter(|own| !sidecar || adds(own));
         Some(container)
     }
 

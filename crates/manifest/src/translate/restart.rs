@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use burstlet_model::spec::{OwnRestart, RestartPolicy, RestartRule};
+use burstlet_model::spec::{Ends, OwnRestart, RestartAction, RestartPolicy, RestartRule};
 
 use super::Cx;
 use crate::bounds::{EXIT_CODES_MAX, RESTART_RULES_MAX};
@@ -13,6 +13,11 @@ const POLICIES: [(&str, RestartPolicy); 3] = [
     ("Always", RestartPolicy::Always),
     ("OnFailure", RestartPolicy::OnFailure),
     ("Never", RestartPolicy::Never),
+];
+
+const ACTIONS: [(&str, RestartAction); 2] = [
+    ("Restart", RestartAction::Container),
+    ("RestartAllContainers", RestartAction::All),
 ];
 
 impl Cx<'_> {
@@ -40,32 +45,29 @@ impl Cx<'_> {
     }
 
     fn restart_rule(&mut self, node: &Node<'_>) -> Option<RestartRule> {
-        match self.required(node, "action") {
-            Some("RestartAllContainers") => {
-                let message = "all containers of a group are not started again together";
-                let path = node.at("action");
-                self.report
-                    .refuse(Rule::Unsupported, path, message, "write Restart");
-            }
-            Some("Restart") | None => {}
-            Some(other) => {
-                let message = format!("{} is none of Restart", quote(other));
-                self.report.invalid(node.at("action"), message);
-            }
-        }
+        self.required(node, "action");
+        let action = self.word(node, "action", &ACTIONS);
         let Some(ends) = node.get("exitCodes") else {
             let path = node.at("exitCodes");
             self.report
                 .refuse(Rule::Required, path, "it is missing", "");
             return None;
         };
-        let codes = self.exit_codes(&ends);
-        match self.required(&ends, "operator")? {
-            "In" => Some(RestartRule::In(codes)),
-            "NotIn" => Some(RestartRule::NotIn(codes)),
+        let ends = self.ends(&ends)?;
+        Some(RestartRule {
+            ends,
+            action: action?,
+        })
+    }
+
+    fn ends(&mut self, node: &Node<'_>) -> Option<Ends> {
+        let codes = self.exit_codes(node);
+        match self.required(node, "operator")? {
+            "In" => Some(Ends::In(codes)),
+            "NotIn" => Some(Ends::NotIn(codes)),
             other => {
                 let message = format!("{} is none of In, NotIn", quote(other));
-                self.report.invalid(ends.at("operator"), message);
+                self.report.invalid(node.at("operator"), message);
                 None
             }
         }

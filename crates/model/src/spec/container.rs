@@ -1,5 +1,6 @@
 use super::{
-    ContainerSecurity, Lifecycle, OwnRestart, Port, Probe, ResizePolicy, Resources, RestartPolicy,
+    ContainerSecurity, Lifecycle, OwnRestart, Port, Probe, ResizePolicy, Resources, RestartAction,
+    RestartPolicy,
 };
 use crate::{ContainerName, ImageRef, Secret};
 
@@ -65,6 +66,13 @@ impl ContainerSpec {
             Some(own) => own.restarts(code),
             None => of_group.restarts(code),
         }
+    }
+
+    /// Whether every container of its group is started again after it ended with this code.
+    #[must_use]
+    pub fn restarts_all(&self, code: i32) -> bool {
+        let own = self.restart.as_ref();
+        own.and_then(|own| own.action(code)) == Some(RestartAction::All)
     }
 
     /// What this container is, if it stands among the init containers.

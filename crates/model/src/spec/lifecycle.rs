@@ -31,13 +31,32 @@ impl RestartPolicy {
 pub struct OwnRestart {
     /// What happens where no rule says anything.
     pub policy: RestartPolicy,
-    /// After what ends it is started again whatever its policy says.
+    /// After what ends it is started again whatever its policy says; the first that speaks of an end
+    /// counts.
     pub rules: Vec<RestartRule>,
+}
+
+/// What follows from some ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestartRule {
+    /// From which.
+    pub ends: Ends,
+    /// What is started again.
+    pub action: RestartAction,
+}
+
+/// What a rule starts again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestartAction {
+    /// The container that ended.
+    Container,
+    /// Every container of the group, from the first init container on.
+    All,
 }
 
 /// Ends by their exit codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RestartRule {
+pub enum Ends {
     /// Those with one of these codes.
     In(BTreeSet<i32>),
     /// Those with none of these codes.
@@ -48,11 +67,23 @@ impl OwnRestart {
     /// Whether what ended with this code is started again.
     #[must_use]
     pub fn restarts(&self, code: i32) -> bool {
-        let matches = |rule: &RestartRule| match rule {
-            RestartRule::In(codes) => codes.contains(&code),
-            RestartRule::NotIn(codes) => !codes.contains(&code),
-        };
-        self.rules.iter().any(matches) || self.policy.restarts(code)
+        self.action(code).is_some() || self.policy.restarts(code)
+    }
+
+    /// What the rules start again after an end with this code, if any of them speaks of it.
+    #[must_use]
+    pub fn action(&self, code: i32) -> Option<RestartAction> {
+        let rule = self.rules.iter().find(|rule| rule.ends.include(code));
+        rule.map(|rule| rule.action)
+    }
+}
+
+impl Ends {
+    fn include(&self, code: i32) -> bool {
+        match self {
+            Self::In(codes) => codes.contains(&code),
+            Self::NotIn(codes) => !codes.contains(&code),
+        }
     }
 }
 

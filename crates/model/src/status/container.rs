@@ -27,6 +27,10 @@ pub struct ContainerStatus {
     pub resources: Option<Resources>,
 }
 
+/// The reason of a container that waits until all others have ended, to be started again with them
+/// (Kubernetes' word).
+pub const RESTARTING_ALL: &str = "RestartingAllContainers";
+
 /// What a container does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContainerState {

@@ -22,6 +22,8 @@ pub struct LaunchTimeline {
     pub started: Option<Stamp>,
     /// The group was ready for the first time.
     pub ready: Option<Stamp>,
+    /// All its containers were last started again together, from the first init container on.
+    pub begun_again: Option<Stamp>,
     /// What each image took.
     pub pulls: Vec<ImagePull>,
 }

@@ -7,7 +7,7 @@ use burstlet_model::spec::{ContainerKind, ContainerSpec, GroupSpec};
 use burstlet_model::status::Phase;
 
 use super::launch::restart_at;
-use super::{Action, Decision, probes, stop};
+use super::{Action, Decision, probes, stop, together};
 use crate::capacity::Place;
 use crate::seen::{Cause, ContainerSeen, LOST_CODE, Run, SandboxState, Seen, StopCause};
 
@@ -45,11 +45,8 @@ pub(super) fn due(
     if let Some(trouble) = &seen.sandbox.hopeless {
         return Some((Cause::Unrunnable(trouble.clone()), Duration::ZERO));
     }
-    if is_completed(spec, seen) {
-        return Some((Cause::Completed, grace(spec)));
-    }
-    if has_failed_init(spec, seen) {
-        return Some((Cause::InitFailed, grace(spec)));
+    if let Some(cause) = outcome(spec, seen) {
+        return Some((cause, grace(spec)));
     }
     if seen.sandbox.state == SandboxState::Vanished {
         // As after a restart of the machine under a kubelet: what may run again does.
@@ -148,6 +145,18 @@ pub(super) fn removing(seen: &Seen, now: BootTime, decision: &mut Decision) {
         Some(at) => decision.at(at),
         None => decision.act(Action::Remove),
     }
+}
+
+/// What its containers have come to, if that is the end.
+fn outcome(spec: &GroupSpec, seen: &Seen) -> Option<Cause> {
+    if together::is_due(spec, seen) {
+        // Ends that are brought about are no outcome.
+        return None;
+    }
+    if is_completed(spec, seen) {
+        return Some(Cause::Completed);
+    }
+    has_failed_init(spec, seen).then_some(Cause::InitFailed)
 }
 
 /// Every main container has ended and will not be started again.

@@ -129,7 +129,7 @@ fn start(spec: &GroupSpec, seen: &Seen, now: BootTime, decision: &mut Decision) 
         };
         let may_start = match container.kind {
             ContainerKind::Init => open && blocks,
-            ContainerKind::Sidecar => open || container.ran,
+            ContainerKind::Sidecar => open || container.in_round,
             ContainerKind::Main => open,
             ContainerKind::Ephemeral => true,
         };

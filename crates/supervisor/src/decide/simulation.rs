@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use burstlet_model::spec::{
-    GroupSpec, Hook, HookAction, OwnRestart, RestartPolicy, RestartRule, Signal,
+    Ends, GroupSpec, Hook, HookAction, OwnRestart, RestartAction, RestartPolicy, RestartRule,
+    Signal,
 };
 use burstlet_model::status::{ExitStatus, ImagePull, Phase};
 use burstlet_model::{Digest, ErrorKind, MilliCpu, Stamp, WallTime};
@@ -94,6 +95,13 @@ impl World {
         match &action {
             Action::Start { container, attempt } => self.check_start(*container, *attempt),
             Action::DestroySandbox => assert!(self.running.is_empty(), "destroyed with processes"),
+            Action::BeginAgain => {
+                let lasting = self.spec.lasting_containers().count();
+                assert!(
+                    self.running.keys().all(|index| *index >= lasting),
+                    "begun beside the old"
+                );
+            }
             Action::Remove => assert!(!self.sandbox, "removed with a sandbox"),
             _ => {}
         }
@@ -103,7 +111,11 @@ impl World {
         }
         let needs_no_machine = matches!(
             action,
-            Action::Admit | Action::Stop { .. } | Action::End { .. } | Action::Settle
+            Action::Admit
+                | Action::Stop { .. }
+                | Action::BeginAgain
+                | Action::End { .. }
+                | Action::Settle
         );
         if !needs_no_machine {
             self.under_way.push(action);
@@ -442,7 +454,13 @@ fn some_spec(dice: &mut Dice) -> GroupSpec {
         container.restart_always = index < inits && dice.roll(2) == 1;
         container.restart = (dice.roll(4) == 3).then(|| OwnRestart {
             policy: RestartPolicy::Never,
-            rules: vec![RestartRule::In([1].into())],
+            rules: vec![RestartRule {
+                ends: Ends::In([1].into()),
+                action: match dice.roll(2) {
+                    0 => RestartAction::Container,
+                    _ => RestartAction::All,
+                },
+            }],
         });
         container.resize_policy.cpu_restarts = dice.roll(2) == 1;
         let hook = || Hook {

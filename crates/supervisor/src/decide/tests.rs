@@ -1,6 +1,9 @@
 //! Each rule as a table: a group in some state, and what is to be done.
 
-use burstlet_model::spec::{ContainerSpec, GroupSpec, Hook, HookAction, RestartPolicy};
+use burstlet_model::spec::{
+    ContainerSpec, Ends, GroupSpec, Hook, HookAction, OwnRestart, RestartAction, RestartPolicy,
+    RestartRule,
+};
 use burstlet_model::status::{ExitStatus, Phase};
 use burstlet_model::{Digest, Stamp, WallTime};
 use burstlet_testkit::spec::{container, ephemeral, group, probe};
@@ -173,6 +176,49 @@ fn an_ephemeral_container_is_stopped_with_its_group() {
 }
 
 #[test]
+fn all_are_killed_and_then_begin_again() {
+    let mut spec = group("g", vec![container("main"), container("other")]);
+    spec.init_containers = vec![container("init"), sidecar("side")];
+    spec.ephemeral_containers = vec![ephemeral("look")];
+    spec.containers[0].restart = Some(OwnRestart {
+        policy: RestartPolicy::Never,
+        rules: vec![RestartRule {
+            ends: Ends::In([0].into()),
+            action: RestartAction::All,
+        }],
+    });
+    let mut seen = launched(&spec);
+    run(&spec, &mut seen, 0, 0);
+    end(&spec, &mut seen, 0, exit(0, 0, 1));
+    for container in 1..5 {
+        run(&spec, &mut seen, container, 1);
+    }
+    end(&spec, &mut seen, 2, exit(0, 1, 2));
+    let stops = [1, 3].map(|container| Action::Stop {
+        container,
+        cause: StopCause::Together,
+        grace: Duration::ZERO,
+    });
+    check(&spec, &seen, 2, &stops, None);
+    for action in stops {
+        seen.begin(&spec, &action, at(2));
+    }
+    let kills = [1, 3].map(|container| Action::Kill { container });
+    check(&spec, &seen, 2, &kills, None);
+    for action in kills {
+        seen.begin(&spec, &action, at(2));
+    }
+    end(&spec, &mut seen, 1, exit(137, 1, 3));
+    check(&spec, &seen, 3, &[], Some(12));
+    end(&spec, &mut seen, 3, exit(137, 1, 4));
+    // What somebody looks with stays.
+    check(&spec, &seen, 4, &[Action::BeginAgain], None);
+    seen.begin(&spec, &Action::BeginAgain, at(4));
+    check(&spec, &seen, 4, &[start(0, 1)], None);
+    assert!(seen.is_initialized() && seen.phase() == Phase::Running);
+}
+
+#[test]
 fn a_restart_waits_from_the_end_and_the_first_does_not() {
     let spec = group("g", vec![container("main")]);
     let mut seen = launched(&spec);
@@ -276,7 +322,7 @@ fn how_groups_end() {
         (
             "init failed",
             |_, seen| {
-                seen.containers[1].ran = false;
+                (seen.containers[1].ran, seen.containers[1].in_round) = (false, false);
                 seen.containers[1].run = Run::Waiting;
                 seen.containers[0].run = Run::Ended(exit(1, 0, 1));
             },

@@ -168,7 +168,11 @@ impl<H: Host> Effects<H> {
             Action::Probe { container, probe } => self.probe(spec, seen, (container, probe)),
             Action::DestroySandbox => self.destroy_sandbox(needed),
             Action::Remove => self.remove(needed),
-            Action::Admit | Action::Stop { .. } | Action::End { .. } | Action::Settle => {}
+            Action::Admit
+            | Action::Stop { .. }
+            | Action::BeginAgain
+            | Action::End { .. }
+            | Action::Settle => {}
         }
     }
 

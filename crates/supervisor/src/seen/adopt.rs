@@ -9,6 +9,7 @@ use burstlet_model::spec::{GroupSpec, Signal};
 use burstlet_model::status::{ContainerState, ContainerStatus, Desired, GroupStatus, Phase};
 use burstlet_model::{BootTime, Stamp};
 
+use super::round::Begun;
 use super::{
     Cause, ContainerSeen, ImageState, ProbeKind, Run, Running, SPOT_EVICTED, SandboxState, Seen,
     Stage, Step, Why, container_spec,
@@ -36,9 +37,12 @@ impl Seen {
         seen.timeline = status.timeline.clone();
         seen.sessions = status.sessions.clone();
         seen.events = EventLog::restore(record.events.clone());
-        let opened = status.sessions.last().map(|session| session.opened);
+        let begun = Begun {
+            launch: status.sessions.last().map(|session| session.opened),
+            round: status.timeline.begun_again,
+        };
         for (index, status) in status.all_containers().enumerate() {
-            seen.restore_container(spec, index, status, opened);
+            seen.restore_container(spec, index, status, begun);
         }
         let sizes_known = status.all_containers().any(|c| c.resources.is_some());
         let group = if sizes_known {
@@ -101,7 +105,7 @@ impl Seen {
         spec: &GroupSpec,
         index: usize,
         status: &ContainerStatus,
-        opened: Option<Stamp>,
+        begun: Begun,
     ) {
         let Some(container) = self.containers.get_mut(index) else {
             return;
@@ -113,13 +117,17 @@ impl Seen {
             container.resources = resources;
         }
         container.failures = status.restart_count.min(FAILURES_MAX);
-        container.restore_run(spec, index, status, opened);
+        container.restore_run(spec, index, status, begun);
         let never = matches!(container.run, Run::Waiting)
             && container.last_exit.is_none()
             && status.restart_count == 0;
         container.attempt = (!never).then_some(status.restart_count);
         container.ran_image = status.image.parse().ok();
-        let wanted = container_spec(spec, index).map(|c| &c.image);
+        let own = container_spec(spec, index);
+        if let (Some(own), true) = (own, container.ran && matches!(container.run, Run::Waiting)) {
+            container.hold_back(spec, own);
+        }
+        let wanted = own.map(|c| &c.image);
         container.changed = wanted.is_some_and(|wanted| container.runs_other_than(wanted));
         // What has run goes on with the manifest it ran with.
         if let (true, Some(digest)) = (container.ran, &status.image_digest)
@@ -212,15 +220,19 @@ impl Seen {
         let Some(index) = self.container_index(&evidence.name) else {
             return;
         };
+        let round = self.timeline.begun_again;
         let Some(container) = self.containers.get_mut(index) else {
             return;
         };
+        if container.has_begun_again(round, &evidence.state) {
+            return;
+        }
         let same_run = container.attempt == Some(evidence.attempt);
         if container.attempt > Some(evidence.attempt) {
             return;
         }
         container.attempt = Some(evidence.attempt);
-        container.ran = true;
+        (container.ran, container.in_round) = (true, true);
         match (evidence.state, &mut container.run) {
             (AdoptedState::Running(started), Run::Running(running)) if same_run => {
                 container.user = Some(started.user.clone());
@@ -270,12 +282,11 @@ impl ContainerSeen {
         spec: &GroupSpec,
         index: usize,
         status: &ContainerStatus,
-        opened: Option<Stamp>,
+        begun: Begun,
     ) {
-        let of_this_launch = |at: Stamp| opened.is_some_and(|opened| at >= opened);
         self.run = match &status.state {
             ContainerState::Running { started_at, pid } => {
-                self.ran = true;
+                (self.ran, self.in_round) = (true, true);
                 let started = Started {
                     pid: *pid,
                     created: *started_at,
@@ -287,15 +298,19 @@ impl ContainerSeen {
                 Run::Running(Box::new(running))
             }
             ContainerState::Terminated(exit) => {
-                self.ran = of_this_launch(exit.finished_at);
+                self.ran = begun.in_launch(exit.finished_at);
+                self.in_round = begun.in_round(exit.finished_at);
                 Run::Ended(exit.clone())
             }
             ContainerState::Waiting { .. } => match self.last_exit.take() {
-                Some(exit) if of_this_launch(exit.finished_at) => {
-                    self.ran = true;
+                Some(exit) if begun.in_round(exit.finished_at) => {
+                    (self.ran, self.in_round) = (true, true);
                     Run::Ended(exit)
                 }
                 other => {
+                    self.ran = other
+                        .as_ref()
+                        .is_some_and(|e| begun.in_launch(e.finished_at));
                     self.last_exit = other;
                     Run::Waiting
                 }

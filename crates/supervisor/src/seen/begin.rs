@@ -55,6 +55,7 @@ impl Seen {
                 }
             }),
             Action::End { cause, grace } => self.end(cause.clone(), *grace, now),
+            Action::BeginAgain => self.begin_again(spec, now),
             Action::DestroySandbox => self.sandbox.state = SandboxState::Destroying,
             Action::Settle => {
                 self.settle(now);
@@ -241,6 +242,9 @@ impl Seen {
             StopCause::Group => format!("Stopping container {name}"),
             StopCause::Requested => format!("Stopping container {name}, a restart was asked for"),
             StopCause::Changed => format!("Container {name} definition changed, will be restarted"),
+            StopCause::Together => {
+                format!("Stopping container {name}, all containers are started again")
+            }
             StopCause::Liveness => {
                 format!("Container {name} failed liveness probe, will be restarted")
             }
@@ -316,6 +320,7 @@ impl Seen {
         }
         for container in &mut self.containers {
             container.ran = false;
+            container.in_round = false;
             container.retry = Retry::default();
             // An ephemeral container runs once, whatever becomes of its group.
             if container.kind == ContainerKind::Ephemeral {
@@ -380,7 +385,7 @@ impl Action {
     /// of containers can be told again for as long as their sandbox stands.
     pub(crate) const fn is_intent(&self) -> bool {
         match self {
-            Self::Admit | Self::DestroySandbox | Self::Settle => true,
+            Self::Admit | Self::BeginAgain | Self::DestroySandbox | Self::Settle => true,
             Self::Start { attempt, .. } => *attempt > 0,
             Self::End { cause, .. } => !matches!(cause, Cause::Completed | Cause::InitFailed),
             _ => false,

@@ -32,6 +32,8 @@ pub(crate) struct ContainerSeen {
     pub(crate) attempt: Option<u32>,
     /// A process of it has run in this launch.
     pub(crate) ran: bool,
+    /// And since all were last started again together.
+    pub(crate) in_round: bool,
     pub(crate) last_exit: Option<ExitStatus>,
     /// Restarts in a row that count for the back-off.
     pub(crate) failures: u32,
@@ -122,6 +124,8 @@ pub(crate) enum StopCause {
     Requested,
     /// It has another image now.
     Changed,
+    /// All are started again.
+    Together,
 }
 
 impl ContainerSeen {
@@ -244,6 +248,7 @@ pub(super) fn containers(spec: &GroupSpec, images: &[ImageSeen]) -> Vec<Containe
             run: Run::Waiting,
             attempt: None,
             ran: false,
+            in_round: false,
             last_exit: None,
             failures: 0,
             retry: Retry::default(),

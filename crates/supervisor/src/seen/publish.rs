@@ -1,14 +1,19 @@
 //! What is seen, as others see it: phase, reasons and container states in Kubernetes' words.
 
+use std::time::Duration;
+
+use burstlet_model::ContainerName;
 use burstlet_model::spec::{ContainerKind, GroupSpec};
-use burstlet_model::status::{ContainerState, ContainerStatus, ExitStatus, GroupStatus, Phase};
+use burstlet_model::status::{
+    ContainerState, ContainerStatus, ExitStatus, GroupStatus, Phase, RESTARTING_ALL,
+};
 
 use super::{
     Cause, ContainerSeen, ImageSeen, ImageState, Run, SandboxState, Seen, Stage, Why,
     container_spec,
 };
 use crate::capacity::Place;
-use crate::decide::restart_at;
+use crate::decide::{restart_at, together};
 
 impl Seen {
     /// The group's status now.
@@ -26,6 +31,7 @@ impl Seen {
                 ContainerKind::Ephemeral => ephemeral_containers.push(status),
             }
         }
+        self.await_each_other(spec, init_containers.iter_mut().chain(&mut containers));
         // Statuses are kept in thousands: each list is as long as it has to be.
         for list in [
             &mut init_containers,
@@ -57,6 +63,18 @@ impl Seen {
             resize: self.resize(),
             lease: self.lease.clone(),
             processors: self.processors.clone(),
+        }
+    }
+
+    /// While all are about to begin again, whatever has ended waits for the others.
+    fn await_each_other<'s>(
+        &self,
+        spec: &GroupSpec,
+        lasting: impl Iterator<Item = &'s mut ContainerStatus>,
+    ) {
+        let goes_on = self.stage == Stage::Live && self.ending.is_none();
+        if goes_on && together::is_due(spec, self) {
+            lasting.for_each(await_the_others);
         }
     }
 
@@ -154,7 +172,7 @@ impl Seen {
                 };
                 (state, before)
             }
-            Run::Starting { .. } if container.ran => (crash_loop(spec, container), before),
+            Run::Starting { .. } if container.in_round => (crash_loop(spec, container), before),
             Run::Waiting | Run::Starting { .. } => (self.waiting(container), before),
             // It is not over: it waits for its new image.
             Run::Ended(exit) if container.changed && self.ending.is_none() => {
@@ -220,12 +238,27 @@ fn crash_loop(spec: &GroupSpec, container: &ContainerSeen) -> ContainerState {
         Run::Starting { .. } => container.failures.saturating_sub(1),
         _ => container.failures,
     };
-    let wait = crate::backoff::delay(&spec.backoff, failures).as_secs();
+    let wait = crate::backoff::delay(&spec.backoff, failures);
     ContainerState::Waiting {
         reason: "CrashLoopBackOff".to_owned(),
-        message: format!(
-            "back-off {wait}s restarting failed container={} group={}",
-            container.name, spec.name
-        ),
+        message: back_off_text(spec, &container.name, wait),
+    }
+}
+
+pub(super) fn back_off_text(spec: &GroupSpec, container: &ContainerName, wait: Duration) -> String {
+    let (wait, group) = (wait.as_secs(), &spec.name);
+    format!("back-off {wait}s restarting failed container={container} group={group}")
+}
+
+/// Its end is not the last: it is started again as soon as all others have ended.
+fn await_the_others(status: &mut ContainerStatus) {
+    if let ContainerState::Terminated(exit) = &status.state {
+        status.last_exit = Some(exit.clone());
+    }
+    if !status.state.is_running() {
+        status.state = ContainerState::Waiting {
+            reason: RESTARTING_ALL.to_owned(),
+            message: "all containers of the group are being started again".to_owned(),
+        };
     }
 }

@@ -11,7 +11,7 @@ use super::{
     Seen, Step, container_spec,
 };
 use crate::backoff::{self, Retry, Trouble};
-use crate::decide::restart_at;
+use crate::decide::{restart_at, together};
 use crate::host::{HostError, ProbeResult, Started};
 
 /// A try in which the prober itself failed is repeated at once this often, then thrown away.
@@ -68,6 +68,7 @@ impl Seen {
             return;
         };
         container.ran = true;
+        container.in_round = true;
         container.digest = digest;
         container.retry = Retry::default();
         container.user = Some(started.user.clone());
@@ -207,8 +208,11 @@ impl Seen {
         let restart = restart_at(spec, container, &exit);
         let waits = restart.is_some_and(|at| at > exit.finished_at.boot);
         container.run = Run::Ended(exit);
-        if waits && self.ending.is_none() {
-            let name = container.name.clone();
+        let name = container.name.clone();
+        // Who is only started again with the others does not wait.
+        let of_another = together::is_due(spec, self)
+            && !(self.containers.get(index)).is_some_and(|c| together::asks(spec, index, c));
+        if waits && self.ending.is_none() && !of_another {
             let text = format!(
                 "Back-off restarting failed container {name} in {}",
                 spec.name

@@ -16,3 +16,4 @@ mod resize;
 mod restart;
 mod spot;
 mod stop;
+mod together;

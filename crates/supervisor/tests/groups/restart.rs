@@ -1,6 +1,6 @@
 //! What ends is started again, as policy and back-off say.
 
-use burstlet_model::spec::{OwnRestart, RestartPolicy, RestartRule};
+use burstlet_model::spec::{Ends, OwnRestart, RestartAction, RestartPolicy, RestartRule};
 use burstlet_model::status::{ContainerState, Phase};
 use burstlet_supervisor::{Condition, Refusal};
 use burstlet_testkit::host::RunScript;
@@ -124,14 +124,21 @@ async fn a_group_is_restarted_as_a_new_session() {
     insta::assert_snapshot!(agent.host.calls());
 }
 
+const fn again(ends: Ends) -> RestartRule {
+    RestartRule {
+        ends,
+        action: RestartAction::Container,
+    }
+}
+
 /// A container's own word counts before its group's, and its rules before both.
 #[tokio::test(start_paused = true)]
 async fn a_container_has_a_policy_and_rules_of_its_own() {
     let agent = Agent::start();
-    let again = RunScript::ends(secs(1), 42);
+    let ended = RunScript::ends(secs(1), 42);
     agent
         .host
-        .script("worker", [again, RunScript::ends(secs(1), 1)]);
+        .script("worker", [ended, RunScript::ends(secs(1), 1)]);
     agent.host.script(
         "server",
         [RunScript::ends(secs(1), 0), RunScript::forever()],
@@ -141,7 +148,7 @@ async fn a_container_has_a_policy_and_rules_of_its_own() {
     spec.restart_policy = RestartPolicy::Never;
     spec.containers[0].restart = Some(OwnRestart {
         policy: RestartPolicy::Never,
-        rules: vec![RestartRule::In([42].into())],
+        rules: vec![again(Ends::In([42].into()))],
     });
     spec.containers[1].restart = Some(OwnRestart {
         policy: RestartPolicy::Always,
@@ -166,7 +173,7 @@ async fn an_init_container_that_failed_is_started_again_by_its_own_rules() {
     spec.init_containers[0].restart = Some(OwnRestart {
         policy: RestartPolicy::Never,
         // An init container that has done its work is never started again.
-        rules: vec![RestartRule::NotIn([1].into())],
+        rules: vec![again(Ends::NotIn([1].into()))],
     });
     let group = agent.create(spec).await;
     wait(&group, Condition::Ready).await;

@@ -118,6 +118,7 @@ struct Timeline {
     container_created: Option<Moment>,
     started: Option<Moment>,
     ready: Option<Moment>,
+    begun_again: Option<Moment>,
     pulls: Vec<Pull>,
 }
 
@@ -368,6 +369,7 @@ impl From<&LaunchTimeline> for Timeline {
             container_created: timeline.container_created.map(Moment::from),
             started: timeline.started.map(Moment::from),
             ready: timeline.ready.map(Moment::from),
+            begun_again: timeline.begun_again.map(Moment::from),
             pulls: timeline.pulls.iter().map(Pull::from).collect(),
         }
     }
@@ -384,6 +386,7 @@ impl From<Timeline> for LaunchTimeline {
             container_created: timeline.container_created.map(Into::into),
             started: timeline.started.map(Into::into),
             ready: timeline.ready.map(Into::into),
+            begun_again: timeline.begun_again.map(Into::into),
             pulls: timeline.pulls.into_iter().map(Into::into).collect(),
         }
     }

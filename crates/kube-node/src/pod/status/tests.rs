@@ -1,6 +1,8 @@
-use burstlet_model::spec::{GroupSpec, ResourceList, Resources};
+use burstlet_model::spec::{
+    Ends, GroupSpec, OwnRestart, ResourceList, Resources, RestartAction, RestartPolicy, RestartRule,
+};
 use burstlet_model::status::{
-    ContainerStatus, Desired, ExitStatus, GroupStatus, LaunchTimeline, Resize,
+    ContainerStatus, Desired, ExitStatus, GroupStatus, LaunchTimeline, RESTARTING_ALL, Resize,
 };
 use burstlet_model::{BootTime, ContainerName, GroupUid, MilliCpu, Stamp};
 use burstlet_testkit::spec::{container, group};
@@ -144,6 +146,38 @@ fn a_pod_that_waits_for_room() {
     status.reason = "OutOfcpu".to_owned();
     status.message = "2 cores are needed, 1 is free".to_owned();
     assert_json_snapshot!(told(&Value::Null, &spec(&["a"]), &status, false));
+}
+
+#[test]
+fn that_all_are_started_again_is_said_of_pods_that_may_ask_for_it() {
+    let mut spec = spec(&["a", "b"]);
+    let mut status = status(
+        Phase::Running,
+        vec![one("a", waiting(RESTARTING_ALL)), one("b", running())],
+    );
+    let said = |spec: &GroupSpec, status: &GroupStatus| {
+        let told = told(&Value::Null, spec, status, false);
+        let mut conditions = items(told.get("conditions"));
+        let found = conditions.find(|c| c["type"] == "AllContainersRestarting");
+        found.map(|c| (c["status"].clone(), c["reason"].clone()))
+    };
+    assert_eq!(said(&spec, &status), None);
+    spec.containers[0].restart = Some(OwnRestart {
+        policy: RestartPolicy::Never,
+        rules: vec![RestartRule {
+            ends: Ends::In([1].into()),
+            action: RestartAction::All,
+        }],
+    });
+    let begun = (json!("True"), json!("RestartAllContainersStarted"));
+    assert_eq!(said(&spec, &status), Some(begun));
+    status.containers[0].state = running();
+    assert_eq!(said(&spec, &status), Some((json!("False"), Value::Null)));
+    status.phase = Phase::Failed;
+    assert_eq!(
+        said(&spec, &status),
+        Some((json!("False"), json!("PodFailed")))
+    );
 }
 
 /// The conditions of a resize of a pod with `has` as its status.
