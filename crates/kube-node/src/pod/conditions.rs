@@ -2,6 +2,7 @@
 
 mod launched;
 mod together;
+mod users;
 
 use burstlet_model::spec::ContainerKind;
 use burstlet_model::status::{ContainerState, ContainerStatus, Phase, Resize};
@@ -10,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use self::launched::launched;
 use self::together::together;
+use self::users::users;
 use super::containers::{Told, is_ready};
 use super::needs::{items, text};
 use super::patch::without;
@@ -71,6 +73,7 @@ pub(crate) fn of_group(
     conditions.extend(together(told, phase));
     conditions.extend(queued(told, previous));
     conditions.extend(launched(&status.timeline, previous));
+    conditions.extend(users(told, previous));
     conditions.extend(pending(told));
     conditions.extend(in_progress(told));
     conditions
