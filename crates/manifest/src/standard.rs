@@ -107,6 +107,15 @@ impl Standards {
         }
     }
 
+    /// What to ask the operator for, and where he sets it.
+    pub(crate) fn way_out(&self, level: &str) -> String {
+        let of_all = match self.door {
+            Door::Direct => "policy.direct",
+            Door::Kubernetes => "policy.kubernetes",
+        };
+        format!("ask the operator for {level}, by {of_all} or policy.namespaces")
+    }
+
     /// The levels of a namespace.
     #[must_use]
     pub fn of(&self, namespace: &str) -> Modes {
@@ -137,8 +146,8 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// What is told of it.
-    fn finding(&self, level: Level, standard: Standard) -> Finding {
+    /// What is told of it, with what can be done about it.
+    fn finding(&self, level: Level, standard: Standard, way_out: &str) -> Finding {
         Finding {
             path: self.path.clone(),
             level,
@@ -150,7 +159,7 @@ impl Violation {
                 standard.as_str(),
                 self.control
             ),
-            way_out: String::new(),
+            way_out: way_out.to_owned(),
         }
     }
 }
@@ -181,9 +190,15 @@ impl Policy {
         let refused = of(modes.enforce);
         let mut warned = of(modes.warn);
         warned.retain(|violation| !refused.contains(violation));
+        let wider = self.standards.way_out("a wider level");
         let findings = |violations: &[Violation], level, standard| {
+            let way_out = match level {
+                Level::Refused => wider.as_str(),
+                // It runs as it is.
+                Level::Warned => "",
+            };
             let all = violations.iter();
-            all.map(|violation| violation.finding(level, standard))
+            all.map(|violation| violation.finding(level, standard, way_out))
                 .collect()
         };
         let mut audited = of(modes.audit);

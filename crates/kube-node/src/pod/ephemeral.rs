@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use burstlet_manifest::{Finding, Level, Refused};
+use burstlet_manifest::{Finding, Judgement, Level, Refused, Violation};
 use burstlet_model::spec::GroupSpec;
 use serde_json::{Map, Value, json};
 
@@ -72,13 +72,46 @@ pub(crate) fn of_standards(
     objections(refused, at)
 }
 
+/// What is warned about in those of this pod that were `added`, and what the audit trail is told of
+/// them.
+pub(crate) fn of_added(
+    pod: &Map<String, Value>,
+    judgement: Judgement,
+    added: &[String],
+) -> (Vec<Finding>, Vec<Violation>) {
+    let is_new = |container: &Value| added.iter().any(|name| container["name"] == **name);
+    let all = items(pod.get(LIST)).enumerate();
+    let new: Vec<usize> = all.filter(|(_, c)| is_new(c)).map(|(at, _)| at).collect();
+    let is_of_new = |path: &str| new.iter().any(|at| is_of(path, *at));
+    let Judgement {
+        mut warned,
+        mut audited,
+        ..
+    } = judgement;
+    warned.retain(|finding| is_of_new(&finding.path));
+    audited.retain(|violation| is_of_new(&violation.path));
+    (warned, audited)
+}
+
+/// The names of those that a group's manifest has.
+pub(crate) fn names(group: &Value) -> Vec<String> {
+    let all = items(group["spec"].get(LIST));
+    let names = all.filter_map(|container| container["name"].as_str());
+    names.map(str::to_owned).collect()
+}
+
+/// Whether a path is that of one of the list, or lies in it.
+fn is_of(path: &str, at: usize) -> bool {
+    let rest = path.strip_prefix(&format!("spec.{LIST}[{at}]"));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// What is refused of one of the list, or of the list as such.
 fn objections(findings: &[Finding], at: usize) -> Option<String> {
-    let (list, own) = (format!("spec.{LIST}"), format!("spec.{LIST}[{at}]"));
+    let list = format!("spec.{LIST}");
     let of_it = findings.iter().filter(|finding| {
-        let rest = finding.path.strip_prefix(&own);
-        let concerned = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        finding.level == Level::Refused && (concerned || finding.path == list)
+        let concerned = is_of(&finding.path, at) || finding.path == list;
+        finding.level == Level::Refused && concerned
     });
     let texts: Vec<String> = of_it.map(ToString::to_string).collect();
     (!texts.is_empty()).then(|| texts.join("; "))
@@ -112,7 +145,7 @@ fn added(
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use burstlet_manifest::{Context, Policy, translate};
+    use burstlet_manifest::{Context, Modes, Policy, Standard, translate};
     use burstlet_model::GroupUid;
     use burstlet_model::spec::ResourceList;
 
@@ -173,11 +206,6 @@ mod tests {
         }
     }
 
-    fn names(group: &Value) -> Vec<&str> {
-        let looks = items(group["spec"].get(LIST));
-        looks.map(|look| look["name"].as_str().unwrap()).collect()
-    }
-
     #[test]
     fn each_is_judged_by_itself() {
         // What the group has was allowed once.
@@ -216,6 +244,26 @@ mod tests {
         let again = add(&mut group, &all, judge);
         assert_eq!(again.len(), 3, "and nothing comes twice");
         assert_eq!(names(&group), ["old", "first", "second"]);
+    }
+
+    #[test]
+    fn what_is_told_is_of_those_that_came() {
+        let mut policy = Policy::default();
+        policy.standards.modes = Modes {
+            enforce: Standard::Privileged,
+            warn: Standard::Baseline,
+            audit: Standard::Baseline,
+        };
+        let context = json!({"privileged": true});
+        let look = |name: &str| json!({"name": name, "securityContext": context});
+        let spec = json!({LIST: [look("old"), look("new"), {"name": "tame"}]});
+        let judgement = policy.judge("shop", &json!({"spec": spec}));
+        let added = ["new", "tame"].map(str::to_owned);
+        let (warned, audited) = of_added(spec.as_object().unwrap(), judgement, &added);
+        let path = "spec.ephemeralContainers[1].securityContext.privileged";
+        let warned: Vec<_> = warned.iter().map(|finding| &*finding.path).collect();
+        let audited: Vec<_> = audited.iter().map(|violation| &*violation.path).collect();
+        assert_eq!((warned, audited), (vec![path], vec![path]));
     }
 
     #[test]

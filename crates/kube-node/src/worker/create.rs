@@ -100,7 +100,7 @@ impl<H: Host> Worker<H> {
 
     /// Tells what of the pod does not count, which tags the operator misses, and what the standards
     /// that are warned about have against it.
-    fn tell_findings(&mut self, pod: &Pod, findings: &[Finding]) {
+    pub(super) fn tell_findings(&mut self, pod: &Pod, findings: &[Finding]) {
         let subject = |finding: &Finding| match finding.rule {
             Rule::PodSecurity => "PodSecurityWarning",
             _ if finding.path.starts_with(TAGS_PATH) => "TagsRequired",
@@ -115,7 +115,7 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    fn audit(&self, pod: &Pod, violations: &[Violation]) {
+    pub(super) fn audit(&self, pod: &Pod, violations: &[Violation]) {
         if !violations.is_empty() {
             self.shared.config.auditor.tell(Audited {
                 pod: format!("{}/{}", pod.namespace, pod.name),

@@ -118,7 +118,7 @@ fn every_violation_names_its_field() {
         let violations = violations(level, &pod);
         let lines: Vec<String> = violations
             .iter()
-            .map(|violation| violation.finding(Level::Refused, level))
+            .map(|violation| violation.finding(Level::Refused, level, ""))
             .map(|finding| finding.to_string())
             .collect();
         lines.join("\n")
@@ -161,6 +161,9 @@ fn each_mode_has_its_level() {
     let all = (Level::Refused, Rule::PodSecurity, "hostNamespaces");
     let first = &judgement.refused[0];
     assert_eq!((first.level, first.rule, first.control), all);
+    let way_out = "ask the operator for a wider level, by policy.kubernetes or policy.namespaces";
+    assert_eq!(first.way_out, way_out);
+    assert_eq!(judgement.warned[0].way_out, "", "it runs");
 }
 
 #[test]
