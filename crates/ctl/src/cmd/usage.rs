@@ -34,11 +34,16 @@ struct Sheet {
     /// For people: rounded.
     headings: &'static [&'static str],
     cells: fn(&UsageRow, &str) -> Vec<String>,
-    /// A column that is left out unless some row has something in it.
-    seldom: Option<(&'static str, fn(&UsageRow) -> bool)>,
+    seldom: Option<Seldom>,
     /// For spreadsheets: every digit.
     exact_headings: &'static [&'static str],
     exact_cells: fn(&UsageRow, &str) -> Vec<String>,
+}
+
+/// A column that is left out unless some row has something in it.
+struct Seldom {
+    heading: &'static str,
+    is_had: fn(&UsageRow) -> bool,
 }
 
 pub(crate) async fn run(args: &Args, client: &Client) -> Result<Exit> {
@@ -79,8 +84,10 @@ fn table(answer: &UsageResponse, by: &[String], sheet: &Sheet) -> String {
         }
         table.row(line(keys, total));
     }
-    if let Some((column, _)) = sheet.seldom.filter(|(_, has)| !answer.rows.iter().any(has)) {
-        table = table.without(&[column]);
+    if let Some(Seldom { heading, is_had }) = &sheet.seldom
+        && !answer.rows.iter().any(is_had)
+    {
+        table = table.without(&[*heading]);
     }
     table.render("")
 }

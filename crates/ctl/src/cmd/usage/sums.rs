@@ -2,7 +2,7 @@
 
 use burstlet_proto::v1::UsageRow;
 
-use super::{Sheet, share};
+use super::{Seldom, Sheet, share};
 use crate::billing::{giga, rounded};
 
 /// Time for which groups had devices.
@@ -20,7 +20,10 @@ pub(super) const SHEET: Sheet = Sheet {
         "COST",
     ],
     cells,
-    seldom: Some((DEVICES, |row| row.device_requested_seconds != "0")),
+    seldom: Some(Seldom {
+        heading: DEVICES,
+        is_had: |row| row.device_requested_seconds != "0",
+    }),
     exact_headings: &[
         "sessions",
         "billed_seconds",
