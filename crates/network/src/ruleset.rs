@@ -16,8 +16,9 @@
 //! receives nothing. The text is loaded in one transaction that replaces the tables with all
 //! elements, so there is no moment without rules. Groups come and go by element (`netlink::nft`).
 //!
-//! A packet mark is used between two rules of one chain and taken off again; `connections` is
-//! filled by the kernel.
+//! A packet mark is used between two rules of one chain and taken off again, but not a pod's to a pod:
+//! there it is kube-proxy's, which says whose source is to be translated. `connections` is filled by the
+//! kernel.
 
 use std::fmt::Write as _;
 
@@ -296,6 +297,7 @@ impl Ruleset {
   chain entering {{
     ct state established,related accept
     ct status dnat ip daddr . meta l4proto . th dport @exposed accept
+    iifname "{bridge}" ip saddr @cluster ip daddr @cluster accept
     iifname "{bridge}" meta mark set ip saddr map @mark_of
     iifname "{bridge}" meta mark . ip daddr @members meta mark set 0 accept
     iifname "{bridge}" jump refuse

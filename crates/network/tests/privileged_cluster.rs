@@ -70,6 +70,48 @@ fn privileged_services_of_the_host_lead_to_pods() {
     });
 }
 
+/// A pod that a Service leads back to itself answers whoever has sent it there: the packet has the mark by
+/// which kube-proxy knows, later on, whose source is to be translated. Whether bridges ask the rules for
+/// routed packets does not matter.
+#[test]
+fn privileged_services_lead_pods_to_themselves() {
+    for is_with_br_netfilter in [true, false] {
+        on_a_host(move || async move {
+            if !is_with_br_netfilter {
+                without_br_netfilter();
+            }
+            let host = Host::new();
+            let network = host.open().await;
+            let pod = start(&network, cluster(request("kube", "itself"))).await;
+            let other = start(&network, cluster(request("kube", "other"))).await;
+            pod.serve_tcp(80);
+            lead(SERVICE, 80, pod.address);
+            mark_from(pod.address);
+            let itself = pod.connect((SERVICE, 80));
+            assert_eq!(itself.unwrap(), GATEWAY, "a pod for itself");
+            let seen = other.connect((SERVICE, 80));
+            assert_eq!(seen.unwrap(), other.address, "for another one");
+        });
+    }
+}
+
+/// Translates the source of what a pod sends to a Service that leads to itself, as kube-proxy does it: by
+/// a mark that is put on before it is routed.
+fn mark_from(pod: Ipv4Addr) {
+    let mark = format!("ip saddr {pod} ip daddr {SERVICE} meta mark set meta mark or 0x4000");
+    run("nft", "add table ip marks");
+    let before = "type filter hook prerouting priority mangle;";
+    run("nft", &format!("add chain ip marks before {{ {before} }}"));
+    run("nft", &format!("add rule ip marks before {mark}"));
+    let after = "type nat hook postrouting priority srcnat;";
+    run("nft", &format!("add chain ip marks after {{ {after} }}"));
+    let masked = "meta mark and 0x4000 == 0x4000";
+    run(
+        "nft",
+        &format!("add rule ip marks after {masked} masquerade"),
+    );
+}
+
 /// Leads a port of an address to port 80 of a group, as kube-proxy does it: in tables of its own.
 fn lead(address: Ipv4Addr, port: u16, to: Ipv4Addr) {
     let rule = format!("ip daddr {address} tcp dport {port} dnat to {to}:80");
