@@ -13,7 +13,7 @@ use crate::pods::{gone, pod, running};
 use crate::surroundings::{ADDRESS, REGISTRY_PORT, Surroundings};
 
 const NAME: &str = "burst-2";
-const SELF_TEST: &str = "burstlet.dev/SelfTestFailed";
+pub(crate) const SELF_TEST: &str = "burstlet.dev/SelfTestFailed";
 const REGISTRIES: &str = "burstlet.dev/RegistryUnreachable";
 
 /// Pods get addresses of the node's podCIDR, also when the agent starts while there is no API server.
@@ -95,7 +95,7 @@ fn told(admin: &Kubectl, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     node.unwrap()
 }
 
-fn says(node: &Value, kind: &str, status: &str) -> bool {
+pub(crate) fn says(node: &Value, kind: &str, status: &str) -> bool {
     condition(node, kind)["status"] == status
 }
 

@@ -1,5 +1,5 @@
-//! A control plane on loopback and free ports, with its own authority: RBAC and the Node authorizer,
-//! NodeRestriction and bootstrap tokens, as kubeadm configures them.
+//! A control plane on free ports, with its own authority: RBAC and the Node authorizer, NodeRestriction
+//! and bootstrap tokens, as kubeadm configures them.
 
 mod control_plane;
 
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+pub(crate) use self::control_plane::PODS;
 use crate::kubectl::Kubectl;
 use crate::pki::{Authority, Subject};
 use crate::programs;
@@ -34,6 +35,8 @@ pub(crate) struct Cluster {
     authority: Authority,
     /// Who vouches for the API server where it asks others in somebody's name.
     proxies: Authority,
+    /// Where the API server and nodes are reached.
+    address: Ipv4Addr,
     server: String,
     /// In the order of their start.
     running: Vec<(&'static str, Child)>,
@@ -46,8 +49,13 @@ pub(crate) struct Paused(Pid);
 pub(crate) struct Beside(Child);
 
 impl Cluster {
-    /// Starts a control plane and waits until it answers and its controllers work.
+    /// Starts a control plane on loopback and waits until it answers and its controllers work.
     pub(crate) fn start() -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// Starts one at an address of this host. If pods reach that, the API server's Service leads there.
+    pub(crate) fn start_at(address: Ipv4Addr) -> Self {
         let programs = programs::directory();
         let directory = tempfile::Builder::new()
             .prefix("burstlet-kube-")
@@ -58,7 +66,8 @@ impl Cluster {
         let [api, etcd, peers] = free_ports();
         let mut cluster = Self {
             programs,
-            server: format!("https://127.0.0.1:{api}"),
+            address,
+            server: format!("https://{address}:{api}"),
             running: Vec::new(),
             directory,
             authority,
@@ -89,6 +98,11 @@ impl Cluster {
         self.directory.path()
     }
 
+    /// Where its API server and its nodes are reached.
+    pub(crate) const fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
     /// Where its programs are, `kubectl` among them.
     pub(crate) fn programs(&self) -> &Path {
         &self.programs
@@ -112,13 +126,18 @@ impl Cluster {
 
     /// A kubeconfig with the identity of a node.
     pub(crate) fn node_kubeconfig(&self, node: &str) -> PathBuf {
+        self.kubeconfig(node, &format!("system:node:{node}"), &["system:nodes"])
+    }
+
+    /// A kubeconfig with the identity of a user, whose files have this name.
+    pub(crate) fn kubeconfig(&self, file: &str, user: &str, groups: &[&str]) -> PathBuf {
         let subject = Subject {
-            name: &format!("system:node:{node}"),
-            groups: &["system:nodes"],
+            name: user,
+            groups,
             hosts: &[],
         };
-        self.authority.issue(node, &subject);
-        self.authority.kubeconfig(node, &self.server)
+        self.authority.issue(file, &subject);
+        self.authority.kubeconfig(file, &self.server)
     }
 
     /// A node's certificate that is good until then, and its key, as PEM; in the files that the node's

@@ -1,7 +1,7 @@
 //! The cluster suite: a real API server with etcd, scheduler and controller-manager, driven by
 //! `kubectl`, and an agent that is a node of the cluster. One control plane and one agent serve all
-//! scenarios, so they are run from here, one after the other; the arguments that are no options are
-//! parts of the names of those to run.
+//! scenarios but those of Services, which have others on a network of their own. So they are run from
+//! here, one after the other; the arguments that are no options are parts of the names of those to run.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -29,6 +29,7 @@ mod port;
 mod programs;
 mod renewal;
 mod resize;
+mod services;
 mod sessions;
 mod stay;
 mod streams;
@@ -177,20 +178,35 @@ fn main() -> ExitCode {
         .skip(1)
         .partition(|argument| argument.starts_with('-'));
     let is_asked = |name: &str| options.iter().any(|option| option == name);
-    let (bare, joined) = match (is_asked("--stay"), is_asked("--measure")) {
-        (true, _) => (&[][..], STAYING),
-        (false, true) => (&[][..], MEASURED),
-        (false, false) => (BARE, JOINED),
+    let (bare, joined, mut served) = match (is_asked("--stay"), is_asked("--measure")) {
+        (true, _) => (&[][..], STAYING, Vec::new()),
+        (false, true) => (&[][..], MEASURED, Vec::new()),
+        (false, false) => (BARE, JOINED, services::scenarios()),
     };
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part));
     let bare: Vec<_> = bare.iter().filter(|(name, _)| is_wanted(name)).collect();
     let joined: Vec<_> = joined.iter().filter(|(name, _)| is_wanted(name)).collect();
-    println!("running {} scenarios", bare.len() + joined.len());
+    served.retain(|scenario| is_wanted(&scenario.name));
+    let count = bare.len() + joined.len() + served.len();
+    println!("running {count} scenarios");
+    let mut failed = run(&bare, &joined);
+    if !served.is_empty() {
+        failed.extend(services::run(served));
+    }
+    println!("failed: {failed:?}");
+    match failed.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// Runs scenarios on this machine's network; the names of those that failed.
+fn run(bare: &[&(&str, Bare)], joined: &[&(&str, Joined)]) -> Vec<String> {
+    let mut failed = Vec::new();
     if bare.is_empty() && joined.is_empty() {
-        return ExitCode::SUCCESS;
+        return failed;
     }
     let cluster = Cluster::start();
-    let mut failed = Vec::new();
     for (name, scenario) in bare {
         failed.extend(failure(name, || scenario(&cluster)));
     }
@@ -206,21 +222,15 @@ fn main() -> ExitCode {
             node.into_inner().finish();
         }));
     }
-    drop(cluster);
-    println!("failed: {failed:?}");
-    if failed.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    failed
 }
 
 /// Runs a scenario; its name if it fails.
-fn failure(name: &str, run: impl FnOnce()) -> Option<&str> {
+fn failure(name: &str, run: impl FnOnce()) -> Option<String> {
     let began = Instant::now();
     let passed = catch_unwind(AssertUnwindSafe(run)).is_ok();
     let verdict = if passed { "ok" } else { "FAILED" };
     let took = began.elapsed().as_secs_f64();
     println!("scenario {name} ... {verdict} ({took:.1} s)");
-    (!passed).then_some(name)
+    (!passed).then(|| name.to_owned())
 }

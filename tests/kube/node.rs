@@ -25,12 +25,18 @@ pub(crate) type Node = RefCell<Agent>;
 
 /// Starts an agent that joins the cluster with a bootstrap token.
 pub(crate) fn join(cluster: &Cluster) -> Node {
+    join_with(cluster, "")
+}
+
+/// The same with more keys of `[kubernetes]`.
+pub(crate) fn join_with(cluster: &Cluster, keys: &str) -> Node {
+    let address = cluster.address();
     let bootstrap = cluster.bootstrap_kubeconfig();
     std::fs::create_dir(static_pods(cluster)).unwrap();
     let agent = Agent::start_with(&format!(
         "[kubernetes]\nnode_name = \"{NAME}\"\nkubeconfig = \"{}\"\nbootstrap_kubeconfig = \"{}\"\n\
-         node_ip = \"127.0.0.1\"\nlisten = \"127.0.0.1:0\"\nclient_ca_file = \"{}\"\n\
-         volume_paths = [\"{}\"]\nstatic_pod_dir = \"{}\"\n{}",
+         node_ip = \"{address}\"\nlisten = \"{address}:0\"\nclient_ca_file = \"{}\"\n\
+         volume_paths = [\"{}\"]\nstatic_pod_dir = \"{}\"\n{keys}{}",
         cluster.scratch().join("node.kubeconfig").display(),
         bootstrap.display(),
         cluster.authority(),
@@ -91,10 +97,12 @@ pub(crate) fn ask_as(
     options: &[&str],
     path: &str,
 ) -> Result<String, String> {
-    let server = format!(
-        "--server=https://127.0.0.1:{}",
-        port_of(&admin.get(&["node", NAME]).unwrap())
-    );
+    let node = admin.get(&["node", NAME]).unwrap();
+    let addresses = node["status"]["addresses"].as_array().unwrap();
+    let mut addresses = addresses.iter();
+    let internal = addresses.find(|address| address["type"] == "InternalIP");
+    let address = internal.unwrap()["address"].as_str().unwrap();
+    let server = format!("--server=https://{address}:{}", port_of(&node));
     who.try_run(&[options, &[&server, "get", "--raw", path]].concat())
 }
 

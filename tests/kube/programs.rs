@@ -1,5 +1,5 @@
 //! Where the control plane's programs come from: `KUBEBUILDER_ASSETS`, or built once from the Go
-//! module beside this file and kept in cargo's target directory, as are Helm and Python's client.
+//! module beside this file and kept in cargo's target directory, as are CoreDNS, Helm and clients.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -20,6 +20,8 @@ const NAMES: [&str; 5] = [
     "kube-scheduler",
     "kubectl",
 ];
+/// Who leads Services to pods.
+const KUBE_PROXY: &str = "kube-proxy";
 /// The release that the module's `go.mod` names; clients and tests parse what a server says of it.
 const VERSION: &str = "v1.36.3";
 /// Helm's package; its module's `go.mod` has the version.
@@ -99,6 +101,21 @@ pub(crate) fn metrics_server() -> PathBuf {
     control_plane().join(METRICS_SERVER)
 }
 
+/// Who leads Services to pods; part of that program, too.
+pub(crate) fn kube_proxy() -> PathBuf {
+    control_plane().join(KUBE_PROXY)
+}
+
+/// Who knows the names of Services, built once from the Go module beside this file.
+pub(crate) fn coredns() -> PathBuf {
+    let module = modules().join("coredns");
+    let sources = ["go.mod", "go.sum", "main.go"];
+    let made = kept("coredns", &module, &sources, |module, new| {
+        build(module, ".", "-s -w", &new.join("coredns"));
+    });
+    made.join("coredns")
+}
+
 /// The control plane, one program with many names.
 fn control_plane() -> PathBuf {
     let sources = ["go.mod", "go.sum", "main.go"];
@@ -112,7 +129,7 @@ fn control_plane() -> PathBuf {
         });
         let flags = format!("-s -w {}", flags.join(" "));
         build(module, ".", &flags, &new.join("controlplane"));
-        for name in NAMES.into_iter().chain([METRICS_SERVER]) {
+        for name in NAMES.into_iter().chain([KUBE_PROXY, METRICS_SERVER]) {
             symlink("controlplane", new.join(name)).unwrap();
         }
     })

@@ -84,7 +84,8 @@ impl Told {
     }
 }
 
-fn ip(args: &[&str]) {
+/// Runs a command of iproute2 in the thread's network.
+pub(crate) fn ip(args: &[&str]) {
     let done = Command::new("ip").args(args).status().unwrap();
     assert!(done.success(), "ip {args:?}");
 }

@@ -1,23 +1,14 @@
 //! The admin port of an agent under test.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
-use crate::{Agent, PATIENCE};
+use crate::{Agent, fetch};
 
 impl Agent {
     /// What the admin port answers to a GET, which must be a success.
     #[must_use]
     pub fn admin(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect_timeout(&self.admin_address(), PATIENCE).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.lines().next().unwrap();
-        assert!(status.contains(" 200 "), "{path}: {answer}");
-        body.to_owned()
+        fetch(self.admin_address(), path).unwrap()
     }
 
     /// Where it is. The kernel chose its port; the agent logs it.

@@ -12,6 +12,7 @@ mod client;
 mod collector;
 pub mod crashing;
 mod device;
+mod http;
 mod person;
 mod programs;
 pub mod prometheus;
@@ -34,6 +35,7 @@ use nix::unistd::Pid;
 pub use client::feed;
 pub use collector::Collector;
 pub use device::DeviceNode;
+pub use http::fetch;
 pub use person::Person;
 pub use programs::{NEXT_VERSION, Outcome, command, program, repository, sample_image};
 

@@ -6,7 +6,7 @@ use crate::pki::Subject;
 /// The range that Services have their addresses from.
 const SERVICES: &str = "10.97.0.0/16";
 /// The range that nodes are allotted their pods' addresses from.
-const PODS: &str = "10.244.0.0/16";
+pub(crate) const PODS: &str = "10.244.0.0/16";
 /// The API server where it asks others in somebody's name.
 const PROXY: &str = "front-proxy-client";
 /// What the API server is called from inside the cluster.
@@ -41,10 +41,11 @@ impl Cluster {
         ca.kubeconfig(METRICS_SERVER, &self.server);
         let proxy = client(PROXY, &[]);
         self.proxies.issue("proxy", &proxy);
+        let address = self.address.to_string();
         let server = Subject {
             name: "kube-apiserver",
             groups: &[],
-            hosts: &API_NAMES,
+            hosts: &[&API_NAMES[..], &[address.as_str()]].concat(),
         };
         ca.issue("apiserver", &server);
         ca.key_pair("accounts");
@@ -74,10 +75,7 @@ impl Cluster {
         let args = [
             format!("--etcd-servers=http://127.0.0.1:{etcd}"),
             format!("--secure-port={port}"),
-            "--bind-address=127.0.0.1".to_owned(),
-            // Never dialled: nothing here leads the Service `kubernetes` anywhere.
-            "--advertise-address=192.0.2.1".to_owned(),
-            "--endpoint-reconciler-type=none".to_owned(),
+            format!("--bind-address={}", self.address),
             format!("--client-ca-file={}", ca.file("ca.crt")),
             format!("--tls-cert-file={}", ca.file("apiserver.crt")),
             format!("--tls-private-key-file={}", ca.file("apiserver.key")),
@@ -102,7 +100,21 @@ impl Cluster {
             format!("--audit-policy-file={}", self.audit_policy().display()),
             format!("--audit-log-path={}", self.audit_log().display()),
         ];
-        self.run(API_SERVER, &[&args[..], &self.proxy_flags()].concat());
+        let all = [&args[..], &self.service_flags(), &self.proxy_flags()];
+        self.run(API_SERVER, &all.concat());
+    }
+
+    /// Where the Service `kubernetes` leads: the address of the API server, or nowhere if no pod reaches
+    /// that.
+    fn service_flags(&self) -> Vec<String> {
+        if !self.address.is_loopback() {
+            return vec![format!("--advertise-address={}", self.address)];
+        }
+        vec![
+            // Never dialled.
+            "--advertise-address=192.0.2.1".to_owned(),
+            "--endpoint-reconciler-type=none".to_owned(),
+        ]
     }
 
     /// How the API server says to others who asks.

@@ -1,5 +1,5 @@
-// The programs of a Kubernetes control plane and metrics-server in one: which of them it is, the name says that it was
-// called by. One program links what they share once, and builds and starts faster than five.
+// The programs of a Kubernetes control plane, kube-proxy and metrics-server in one: which of them it is, the name says
+// that it was called by. One program links what they share once, and builds and starts faster than six.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	kubectl "k8s.io/kubectl/pkg/cmd"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	metrics "sigs.k8s.io/metrics-server/cmd/metrics-server/app"
 )
@@ -24,6 +25,7 @@ const exitUsage = 64
 var programs = map[string]func() *cobra.Command{
 	"kube-apiserver":          apiserver.NewAPIServerCommand,
 	"kube-controller-manager": controllers.NewControllerManagerCommand,
+	"kube-proxy":              proxy.NewProxyCommand,
 	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 	"kubectl":                 kubectl.NewDefaultKubectlCommand,
 	"metrics-server": func() *cobra.Command {

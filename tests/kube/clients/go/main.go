@@ -1,16 +1,23 @@
-// Runs a command in a container straight at a node's port, with one of client-go's executors.
+// What tests ask of client-go.
 //
 //	client KUBECONFIG URL spdy|websocket
 //
-// The URL has the command and which streams it has. Ends with the command's code.
+// runs a command in a container straight at a node's port, with one of the executors. The URL has the
+// command and which streams it has. Ends with the command's code.
+//
+//	client whoami
+//
+// in a pod: asks the API server, by the name of its Service, whom the pod's token stands for.
 package main
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
+	"strings"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -21,8 +28,14 @@ import (
 // exitFailed is no command's code in the tests.
 const exitFailed = 64
 
+// service is what the API server is called in a cluster.
+const service = "https://kubernetes.default.svc"
+
+// question is a request to the API server to say who asks.
+const question = `{"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}`
+
 func main() {
-	err := run(os.Args[1], os.Args[2], os.Args[3])
+	err := act(os.Args[1:])
 	var ended exec.CodeExitError
 	switch {
 	case err == nil:
@@ -32,6 +45,36 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(exitFailed)
 	}
+}
+
+func act(words []string) error {
+	switch len(words) {
+	case 1:
+		return whoami()
+	case 3:
+		return run(words[0], words[1], words[2])
+	default:
+		return fmt.Errorf("usage: client KUBECONFIG URL spdy|websocket, or client whoami")
+	}
+}
+
+func whoami() error {
+	config, err := rest.InClusterConfig()
+	if err != nil {
+		return err
+	}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return err
+	}
+	path := "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+	answer, err := client.Post(service+path, "application/json", strings.NewReader(question))
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	_, err = io.Copy(os.Stdout, answer.Body)
+	return err
 }
 
 func run(kubeconfig, at, protocol string) error {
