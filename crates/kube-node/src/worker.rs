@@ -223,6 +223,10 @@ impl<H: Host> Worker<H> {
             Step::Delete { grace_s } => self.delete(grace_s).await,
             Step::Create | Step::Renew | Step::Rest | Step::Confirm | Step::Leave => {}
         }
+        if self.confirmed {
+            // The API server does not have it any more, and the watch is about to say so.
+            return;
+        }
         let told = Box::pin(self.tell(pod)).await;
         if step == Step::Confirm && told {
             Box::pin(self.confirm(pod)).await;

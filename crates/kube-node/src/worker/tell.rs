@@ -67,6 +67,23 @@ impl Teller {
         self.retry.or(told_by)
     }
 
+    /// There is nothing more to tell for now.
+    fn wrote(&mut self, pod: &Pod, status: Status) {
+        self.written = pod.told_as().map(|uid| Written {
+            uid: uid.clone(),
+            status: Value::Object(status),
+            at: Instant::now(),
+        });
+        self.pause = RETRY_MIN;
+        self.rest();
+    }
+
+    /// Nothing is due: a time that has passed would wake the worker over and over.
+    const fn rest(&mut self) {
+        self.differs = None;
+        self.retry = None;
+    }
+
     /// Tells an event of ours, counting how often.
     pub(super) fn tell_again(&mut self, events: &Events, pod: &Pod, mut telling: Telling) {
         let key = (
@@ -118,14 +135,14 @@ impl<H: Host> Worker<H> {
             return true;
         };
         let Some(change) = patch(uid, &has, &wanted) else {
-            self.teller.differs = None;
             self.teller.written = None;
+            self.teller.rest();
             return true;
         };
         let now = Instant::now();
         if self.is_written(uid, &wanted, now) {
             // What the watch shows is from before.
-            self.teller.differs = None;
+            self.teller.rest();
             return true;
         }
         if self.teller.retry.is_some_and(|at| at > now) {
@@ -147,7 +164,10 @@ impl<H: Host> Worker<H> {
             delete(&self.shared.client, pod).await
         };
         match deleted {
-            Ok(()) => self.confirmed = true,
+            Ok(()) => {
+                self.confirmed = true;
+                self.teller.rest();
+            }
             Err(error) => self.failed("confirm that the pod has ended", &error),
         }
     }
@@ -168,18 +188,15 @@ impl<H: Host> Worker<H> {
         };
         match written {
             Ok(_) => {
-                self.teller.written = pod.told_as().map(|uid| Written {
-                    uid: uid.clone(),
-                    status: Value::Object(wanted),
-                    at: Instant::now(),
-                });
-                self.teller.differs = None;
-                self.teller.retry = None;
-                self.teller.pause = RETRY_MIN;
+                self.teller.wrote(pod, wanted);
                 true
             }
-            // It is gone, or its name is another's: nobody is there to be told.
-            Err(error) if is_code(&error, 404) || is_code(&error, 409) => true,
+            // It is gone, or its name is another's: nobody is there to be told, which is news for the
+            // watch to bring.
+            Err(error) if is_code(&error, 404) || is_code(&error, 409) => {
+                self.teller.wrote(pod, wanted);
+                true
+            }
             Err(error) => {
                 self.failed("tell the pod's status", &error);
                 false
@@ -242,5 +259,35 @@ impl<H: Host> Worker<H> {
             }
             Local::None(None) => None,
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::pod::seen::tests::pod;
+
+    #[test]
+    fn nothing_is_due_when_nothing_is_to_be_told() {
+        let now = Instant::now();
+        let failed = || {
+            let mut teller = Teller::new(WallTime(0));
+            teller.differs = Some(Difference::next(None, ECHO_MAX, now));
+            assert_eq!(teller.due(), Some(now + ECHO_MAX));
+            teller.retry = Some(now + RETRY_MIN);
+            assert_eq!(teller.due(), teller.retry);
+            teller
+        };
+        let mut rests = failed();
+        rests.rest();
+        assert_eq!(rests.due(), None);
+        let mut wrote = failed();
+        let pod = pod(json!({"metadata": {"name": "web-1"}, "spec": {}}));
+        wrote.wrote(&pod, Status::new());
+        assert_eq!(wrote.due(), None);
+        assert_eq!(wrote.written.unwrap().uid, *pod.told_as().unwrap());
     }
 }
