@@ -11,6 +11,7 @@ mod chart;
 mod claims;
 mod clients;
 mod cluster;
+mod costs;
 mod crowd;
 mod daemons;
 mod debug;
@@ -161,6 +162,8 @@ const JOINED: &[(&str, Joined)] = &[
         "an_operators_certificate_is_read_again",
         renewal::by_the_operator,
     ),
+    // Prices are for good: nothing comes after it.
+    ("costs_are_said", costs::are_said),
 ];
 
 /// What is measured instead, with `--measure`.

@@ -25,13 +25,8 @@ pub(crate) fn are_few(cluster: &Cluster, _: &Node) {
     let took_s = began.elapsed().as_secs();
     admin.wait_for("told", || events(&admin).len() == EVENTS.len());
     assert_eq!(events(&admin), EVENTS);
-    let log = fs::read_to_string(cluster.audit_log()).unwrap();
-    let written: Vec<Value> = log
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let statuses = written.iter().filter(|write| is_status(write)).count();
-    let events = written.iter().filter(|write| is_event(write)).count();
+    let statuses = statuses(cluster, "frugal");
+    let events = written(cluster).iter().filter(|w| is_event(w)).count();
     assert_eq!(events, EVENTS.len());
     let most = 1 + usize::try_from(took_s / BEGINNING_S).unwrap();
     assert!(
@@ -40,6 +35,25 @@ pub(crate) fn are_few(cluster: &Cluster, _: &Node) {
     );
     admin.run(&["delete", "pod", "frugal"]);
     gone(&admin, "frugal");
+}
+
+/// How often the status of a pod was written.
+pub(crate) fn statuses(cluster: &Cluster, name: &str) -> usize {
+    let written = written(cluster);
+    let is_status = |write: &&Value| {
+        let of = &write["objectRef"];
+        of["resource"] == "pods" && of["subresource"] == "status" && of["name"] == name
+    };
+    written.iter().filter(is_status).count()
+}
+
+/// What the node has written so far.
+fn written(cluster: &Cluster) -> Vec<Value> {
+    let log = fs::read_to_string(cluster.audit_log()).unwrap();
+    let lines = log.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// The words of the node's events of the pod, sorted.
@@ -53,11 +67,6 @@ fn events(admin: &Kubectl) -> Vec<String> {
         .collect();
     words.sort();
     words
-}
-
-fn is_status(write: &Value) -> bool {
-    let of = &write["objectRef"];
-    of["resource"] == "pods" && of["subresource"] == "status" && of["name"] == "frugal"
 }
 
 fn is_event(write: &Value) -> bool {

@@ -2,6 +2,7 @@
 
 mod capacity;
 mod condition;
+mod cost;
 mod pod_cidr;
 mod self_test;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use burstlet_access::{Entry, Event, Trail};
 use burstlet_kube_node::{
-    Auditor, ClusterFacts, ClusterView, Condition, Credentials, DaemonSets, IdentityState,
+    Auditor, ClusterFacts, ClusterView, Condition, Costs, Credentials, DaemonSets, IdentityState,
     NodeConfig, NodeFacts, PortLink, SystemInfo, UserNamespaces,
 };
 use burstlet_network::files::ResolvConf;
@@ -73,7 +74,9 @@ async fn join(
         None => None,
     };
     let number = port.as_ref().map(Port::number).transpose()?;
-    let node = node(of, kubeconfig, number)?;
+    let meter = groups.host().metering.meter();
+    let costs = of.config.kubernetes.show_cost.then(|| cost::costs(meter));
+    let node = node(of, kubeconfig, number, costs.flatten())?;
     let identity = node.credentials.state.clone();
     metrics::register_identity(of.registry, identity).context("set up the node's metrics")?;
     let (condition, looks) = looks(of.config, &groups, shutdown.clone());
@@ -90,7 +93,12 @@ async fn join(
     tokio::try_join!(serving, running, looks).map(|_| ())
 }
 
-fn node(of: Of<'_>, kubeconfig: PathBuf, kubelet_port: Option<u16>) -> anyhow::Result<NodeConfig> {
+fn node(
+    of: Of<'_>,
+    kubeconfig: PathBuf,
+    kubelet_port: Option<u16>,
+    costs: Option<Costs>,
+) -> anyhow::Result<NodeConfig> {
     let Of { config, rules, .. } = of;
     Ok(NodeConfig {
         credentials: Credentials {
@@ -102,6 +110,7 @@ fn node(of: Of<'_>, kubeconfig: PathBuf, kubelet_port: Option<u16>) -> anyhow::R
         cluster: cluster(config),
         policy: Arc::new(rules.pods().clone()),
         auditor: auditor(of.trail),
+        costs,
         daemon_sets: match config.kubernetes.daemon_sets {
             config::DaemonSets::Tolerating => DaemonSets::Tolerating,
             config::DaemonSets::All => DaemonSets::All,

@@ -10,6 +10,7 @@ use burstlet_manifest::Policy;
 use burstlet_model::ExtendedResource;
 use burstlet_model::spec::ResourceList;
 
+use crate::costs::Costs;
 use crate::identity::IdentityState;
 
 /// The node and its cluster.
@@ -25,6 +26,8 @@ pub struct NodeConfig {
     pub policy: Arc<Policy>,
     /// Where it is told what is audited of pods.
     pub auditor: Auditor,
+    /// What pods cost, if that is to be said.
+    pub costs: Option<Costs>,
     /// Which pods of DaemonSets are run.
     pub daemon_sets: DaemonSets,
     /// What a container without limits may use at most.

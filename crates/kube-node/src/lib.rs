@@ -23,6 +23,7 @@ mod access;
 mod book;
 mod certificate;
 mod config;
+mod costs;
 mod csr;
 mod deletion;
 mod directory;
@@ -50,6 +51,7 @@ pub use config::{
     Audited, Auditor, ClusterFacts, Credentials, DaemonSets, NodeConfig, NodeFacts, SystemInfo,
     Taint, UserNamespaces,
 };
+pub use costs::{Cost, Costs};
 pub use error::KubeNodeError;
 pub use identity::{IdentityState, Standing};
 pub use link::PortLink;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::book::{self, Sources};
 use crate::config::NodeConfig;
+use crate::costs::Turns;
 use crate::directory::{self, FromFiles};
 use crate::error::KubeNodeError;
 use crate::events::{self, Events};
@@ -46,6 +47,7 @@ pub(crate) struct Shared<H> {
     pub(crate) events: Events,
     pub(crate) pods: Pods,
     pub(crate) requests: Semaphore,
+    pub(crate) turns: Turns,
     /// What happened before is told already.
     pub(crate) began: WallTime,
     pub(crate) shutdown: CancellationToken,
@@ -98,6 +100,7 @@ async fn serve<H: Host>(
         pods: link.as_ref().map(|l| l.pods.clone()).unwrap_or_default(),
         watching: Watching::new(client.clone(), shutdown.clone()),
         requests: Semaphore::new(REQUESTS_MAX),
+        turns: Turns::default(),
         began: now(),
         client,
         config,

@@ -4,6 +4,7 @@
 //! What is done here never waits for what is told: while the API server is away, groups are still
 //! ended as it had asked, and the status is told when it is back.
 
+mod account;
 mod create;
 mod ephemeral;
 mod hindrance;
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument as _;
 
+use self::account::Account;
 use self::hindrance::Hindrance;
 use self::renew::Renewal;
 use self::tell::Teller;
@@ -95,6 +97,7 @@ pub(crate) struct Worker<H> {
     local: Local,
     confirmed: bool,
     teller: Teller,
+    account: Account,
     renewal: Renewal,
     retry: Retry,
     /// Changes when a group that waits for more resources may ask for them again.
@@ -137,6 +140,7 @@ impl<H: Host> Worker<H> {
         };
         Self {
             teller: Teller::new(shared.began),
+            account: Account::default(),
             renewal,
             freed: shared.groups.freed(),
             shared,
@@ -262,8 +266,9 @@ impl<H: Host> Worker<H> {
             .is_some_and(|asked| self.runs(asked));
         let renewal = self.renewal.due().filter(|_| runs);
         let renewal = renewal.map(|at| at.max(self.retry.at));
-        let due = [retry, self.teller.due(), renewal].into_iter().flatten();
-        let due = due.min().unwrap_or(now + IDLE);
+        let account = self.account.due().filter(|_| runs);
+        let due = [retry, self.teller.due(), renewal, account];
+        let due = due.into_iter().flatten().min().unwrap_or(now + IDLE);
         let wake = Arc::clone(&self.renewal.wake);
         let is_deferred = runs && self.renewal.is_deferred();
         let Self {

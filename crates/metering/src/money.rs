@@ -225,6 +225,20 @@ impl Money {
         plain(self.round_to(digits), digits)
     }
 
+    /// The amount rounded to so many `significant` digits, of which at most `digits` are behind the point.
+    /// What is in front of it stays.
+    #[must_use]
+    pub fn rough(self, significant: usize, digits: usize) -> String {
+        let text = self.to_string();
+        let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+        let whole = whole.trim_start_matches(['-', '0']).len();
+        let zeros = match whole {
+            0 => fraction.len() - fraction.trim_start_matches('0').len(),
+            _ => 0,
+        };
+        self.shown((zeros + significant).saturating_sub(whole).min(digits))
+    }
+
     /// The amount in units of 10⁻ᵈⁱᵍⁱᵗˢ, half to even.
     fn round_to(self, digits: usize) -> I256 {
         let step = (digits..FRACTION_DIGITS).fold(I256::from(GRAIN), |step, _| step * 10);

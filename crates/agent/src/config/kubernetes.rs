@@ -33,6 +33,7 @@ pub(crate) struct Kubernetes {
     pub(crate) static_pod_dir: OptionalPath,
     pub(crate) pod_cidr: PodCidr,
     pub(crate) self_test_s: u32,
+    pub(crate) show_cost: bool,
 }
 
 /// Where groups have their addresses from.
@@ -87,6 +88,7 @@ impl Default for Kubernetes {
             static_pod_dir: OptionalPath(None),
             pod_cidr: PodCidr::Configured,
             self_test_s: 60,
+            show_cost: true,
             volume_paths: vec![AbsolutePath::constant("/mnt/disks")],
         }
     }

@@ -1,5 +1,6 @@
 //! A pod's conditions: those that a kubelet owns, in its words and order, and our own.
 
+pub(crate) mod cost;
 mod launched;
 mod together;
 mod users;
@@ -9,6 +10,7 @@ use burstlet_model::status::{ContainerState, ContainerStatus, Phase, Resize};
 use burstlet_model::{ContainerName, WallTime};
 use serde_json::{Map, Value, json};
 
+use self::cost::Said;
 use self::launched::launched;
 use self::together::together;
 use self::users::users;
@@ -74,6 +76,7 @@ pub(crate) fn of_group(
     conditions.extend(queued(told, previous));
     conditions.extend(launched(&status.timeline, previous));
     conditions.extend(users(told, previous));
+    conditions.extend(told.cost.map(Said::condition));
     conditions.extend(pending(told));
     conditions.extend(in_progress(told));
     conditions

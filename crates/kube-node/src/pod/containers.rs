@@ -5,6 +5,7 @@ use burstlet_model::status::{ContainerState, ContainerStatus, ExitStatus, GroupS
 use burstlet_model::{GroupUid, ImageRef, WallTime};
 use serde_json::{Map, Value, json};
 
+use super::conditions::cost::Said;
 use super::ephemeral::{LIST as EPHEMERAL, Withheld};
 use super::inline::Missing;
 use super::needs::{items, text};
@@ -28,6 +29,8 @@ pub(crate) struct Told<'a> {
     pub(crate) pending: Option<&'a Pending>,
     /// Why it does not have some of the ephemeral containers that its pod asks for.
     pub(crate) withheld: &'a Withheld,
+    /// What is said of its cost.
+    pub(crate) cost: Option<&'a Said>,
     pub(crate) now: WallTime,
 }
 

@@ -94,35 +94,8 @@ pub(crate) fn of_failed((pod, has): Had<'_>, reason: &str, message: &str, now: W
     status
 }
 
-fn begun(
-    (has, generation): (&Value, Option<i64>),
-    phase: &str,
-    now: WallTime,
-    addresses: &[IpAddr],
-) -> Status {
-    let start = text(has, "startTime").map_or_else(|| time::seconds(now), str::to_owned);
-    let mut status = Map::new();
-    status.insert("phase".to_owned(), phase.into());
-    status.insert("startTime".to_owned(), start.into());
-    if let Some(generation) = generation {
-        status.insert("observedGeneration".to_owned(), generation.into());
-    }
-    if let Some(first) = addresses.first() {
-        status.insert("hostIP".to_owned(), first.to_string().into());
-        status.insert("hostIPs".to_owned(), ips(addresses));
-    }
-    status
-}
-
-fn ips(addresses: &[IpAddr]) -> Value {
-    addresses
-        .iter()
-        .map(|ip| json!({"ip": ip.to_string()}))
-        .collect()
-}
-
 /// A pod that has come to its end never leaves it, and none comes to it while a process may run.
-fn phase(pod: &Pod, told: &Told<'_>) -> &'static str {
+pub(crate) fn phase(pod: &Pod, told: &Told<'_>) -> &'static str {
     match pod.phase() {
         _ if pod.from_file => {}
         "Succeeded" => return "Succeeded",
@@ -152,6 +125,33 @@ fn phase(pod: &Pod, told: &Told<'_>) -> &'static str {
             }
         }
     }
+}
+
+fn begun(
+    (has, generation): (&Value, Option<i64>),
+    phase: &str,
+    now: WallTime,
+    addresses: &[IpAddr],
+) -> Status {
+    let start = text(has, "startTime").map_or_else(|| time::seconds(now), str::to_owned);
+    let mut status = Map::new();
+    status.insert("phase".to_owned(), phase.into());
+    status.insert("startTime".to_owned(), start.into());
+    if let Some(generation) = generation {
+        status.insert("observedGeneration".to_owned(), generation.into());
+    }
+    if let Some(first) = addresses.first() {
+        status.insert("hostIP".to_owned(), first.to_string().into());
+        status.insert("hostIPs".to_owned(), ips(addresses));
+    }
+    status
+}
+
+fn ips(addresses: &[IpAddr]) -> Value {
+    addresses
+        .iter()
+        .map(|ip| json!({"ip": ip.to_string()}))
+        .collect()
 }
 
 /// Why it failed. What keeps it waiting is said by its conditions and containers.

@@ -1,6 +1,7 @@
 //! Tells the API server how the pod is: its status, its events, and that it has ended.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use burstlet_model::status::{Event, Severity};
@@ -13,6 +14,7 @@ use kube::{Api, Error};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::account::Asked;
 use super::hindrance::Hindrance;
 use super::{Local, RETRY_MAX, RETRY_MIN, Worker};
 use crate::deletion::delete;
@@ -22,7 +24,7 @@ use crate::pod::containers::Told;
 use crate::pod::patch::patch;
 use crate::pod::patience::{Difference, patience};
 use crate::pod::seen::Pod;
-use crate::pod::status::{self, Status};
+use crate::pod::status::{self, Had, Status};
 
 /// How long the watch may take to show what was written.
 const ECHO_MAX: Duration = Duration::from_secs(5);
@@ -216,48 +218,57 @@ impl<H: Host> Worker<H> {
 
     /// The status to tell, of a pod whose status the API server `has`.
     fn status(&mut self, pod: &Pod, has: &Value) -> Option<Status> {
-        let now = self.shared.now();
-        let addresses = &self.shared.config.node.addresses;
-        let generation = self.renewal.observed(pod);
-        let pending = self.renewal.pending.as_ref();
-        let withheld = &self.renewal.withheld;
-        let of = |snapshot: &Snapshot, gone| {
-            let told = Told {
-                uid: &snapshot.uid,
-                spec: &snapshot.definition.spec,
-                status: &snapshot.status,
-                gone,
-                generation,
-                pending,
-                withheld,
-                now,
-            };
-            status::of_group((pod, has), &told, addresses)
+        let (snapshot, gone) = match &self.local {
+            Local::Group { snapshots, .. } => (Arc::clone(&snapshots.borrow()), false),
+            Local::Gone(snapshot) => (Arc::clone(snapshot), true),
+            Local::None(hindrance) => return self.status_of_none((pod, has), hindrance.as_ref()),
         };
-        match &self.local {
-            Local::Group { snapshots, .. } => {
-                let snapshot = snapshots.borrow().clone();
-                self.teller
-                    .events(&self.shared.events, pod, &snapshot.events);
-                Some(of(&snapshot, false))
-            }
-            Local::Gone(snapshot) => {
-                self.teller
-                    .events(&self.shared.events, pod, &snapshot.events);
-                Some(of(snapshot, true))
-            }
+        self.teller
+            .events(&self.shared.events, pod, &snapshot.events);
+        Some(self.status_of_group((pod, has), &snapshot, gone))
+    }
+
+    fn status_of_group(&mut self, had: Had<'_>, snapshot: &Snapshot, gone: bool) -> Status {
+        let (pod, has) = had;
+        let shared = &self.shared;
+        let mut told = Told {
+            uid: &snapshot.uid,
+            spec: &snapshot.definition.spec,
+            status: &snapshot.status,
+            gone,
+            generation: self.renewal.observed(pod),
+            pending: self.renewal.pending.as_ref(),
+            withheld: &self.renewal.withheld,
+            cost: None,
+            now: shared.now(),
+        };
+        let asked = Asked {
+            costs: shared.config.costs.as_ref(),
+            turns: &shared.turns,
+            now: Instant::now(),
+        };
+        let phase = status::phase(pod, &told);
+        self.account.look(asked, &snapshot.uid, has, phase);
+        told.cost = self.account.said();
+        status::of_group(had, &told, &shared.config.node.addresses)
+    }
+
+    fn status_of_none(&self, had: Had<'_>, hindrance: Option<&Hindrance>) -> Option<Status> {
+        let (pod, now) = (had.0, self.shared.now());
+        match hindrance {
             _ if pod.is_terminal() => None,
-            Local::None(Some(Hindrance::Refused { reason, message })) => {
-                Some(status::of_failed((pod, has), reason, message, now))
+            Some(Hindrance::Refused { reason, message }) => {
+                Some(status::of_failed(had, reason, message, now))
             }
             _ if pod.deletion_grace_s.is_some() => {
                 let message = "the pod was deleted before anything of it ran";
-                Some(status::of_failed((pod, has), "", message, now))
+                Some(status::of_failed(had, "", message, now))
             }
-            Local::None(Some(Hindrance::Missing(missing) | Hindrance::Declined(missing))) => {
-                Some(status::of_waiting((pod, has), missing, addresses, now))
+            Some(Hindrance::Missing(missing) | Hindrance::Declined(missing)) => {
+                let addresses = &self.shared.config.node.addresses;
+                Some(status::of_waiting(had, missing, addresses, now))
             }
-            Local::None(None) => None,
+            None => None,
         }
     }
 }

@@ -51,6 +51,25 @@ fn periodic_costs_lose_nothing() {
 }
 
 #[test]
+fn a_rough_amount_has_the_digits_that_count() {
+    for (amount, shown) in [
+        ("0", "0"),
+        ("0.0123456", "0.012"),
+        ("0.00000123", "0.000001"),
+        ("0.00000023", "0"),
+        ("0.0996", "0.1"),
+        ("1.2345", "1.2"),
+        ("9.96", "10"),
+        ("12.5678", "13"),
+        ("1234.5678", "1235"),
+    ] {
+        assert_eq!(Money::from_decimal(decimal(amount)).rough(2, 6), shown);
+    }
+    let less = Money::ZERO - Money::from_decimal(decimal("0.0123456"));
+    assert_eq!(less.rough(2, 6), "-0.012");
+}
+
+#[test]
 fn showing_rounds_half_to_even() {
     for (amount, digits, shown) in [
         ("0.125", 2, "0.12"),

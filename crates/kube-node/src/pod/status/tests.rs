@@ -117,6 +117,7 @@ fn told(has: &Value, spec: &GroupSpec, status: &GroupStatus, gone: bool) -> Stat
         generation: Some(2),
         pending: None,
         withheld: &Withheld::new(),
+        cost: None,
         now: NOW,
     };
     of_group(
@@ -195,6 +196,7 @@ fn resizing(has: &Value, status: &GroupStatus, pending: Option<&Pending>) -> Vec
         generation: Some(2),
         pending,
         withheld: &Withheld::new(),
+        cost: None,
         now: NOW,
     };
     let told = of_group((&pod, &pod.status()), &told, &[]);
@@ -256,6 +258,7 @@ fn a_container_shows_what_it_has_and_what_was_set_aside_for_it() {
         generation: None,
         pending: None,
         withheld: &Withheld::new(),
+        cost: None,
         now: NOW,
     };
     let written = of_group((&pod, &pod.status()), &told, &[]);
@@ -386,6 +389,7 @@ fn ephemeral_containers_are_told_as_the_pod_names_them() {
         generation: Some(2),
         pending: None,
         withheld: &withheld,
+        cost: None,
         now: NOW,
     };
     let written = of_group((&pod, &pod.status()), &told, &[]);
